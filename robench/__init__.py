@@ -1,0 +1,76 @@
+"""robench: what does making a network sparse do to its speed and its robustness?
+
+    import robench
+
+    suite = robench.load_suite("quick")
+    results = robench.run(suite, results="results", jobs=2)
+    frame = results.table()
+    robench.build_board("results", "leaderboard/site")
+
+Everything below is imported when it is first used, so that ``import robench`` stays quick and
+imports neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from robench.api import Results, build_board, run
+    from robench.attacks import minimal_l2
+    from robench.attacks.base import Attack
+    from robench.compaction import compact
+    from robench.degradations import DEGRADATIONS, degrade
+    from robench.errors import RobenchError
+    from robench.measure import measure_speed
+    from robench.methods.base import Method
+    from robench.spec import Suite, load_suite
+
+_HOMES = {
+    "Attack": "robench.attacks.base",
+    "DEGRADATIONS": "robench.degradations",
+    "Method": "robench.methods.base",
+    "Results": "robench.api",
+    "RobenchError": "robench.errors",
+    "Suite": "robench.spec",
+    "build_board": "robench.api",
+    "compact": "robench.compaction",
+    "degrade": "robench.degradations",
+    "load_suite": "robench.spec",
+    "measure_speed": "robench.measure",
+    "minimal_l2": "robench.attacks",
+    "run": "robench.api",
+}
+
+__all__ = [
+    "DEGRADATIONS",
+    "Attack",
+    "Method",
+    "Results",
+    "RobenchError",
+    "Suite",
+    "__version__",
+    "build_board",
+    "compact",
+    "degrade",
+    "load_suite",
+    "measure_speed",
+    "minimal_l2",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'robench' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

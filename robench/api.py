@@ -1,0 +1,118 @@
+"""The functions of the public face that bring several rooms together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.engine.progress import Progress
+from robench.engine.run import Engine, Run, run_suite
+from robench.errors import StoreError
+from robench.spec import Record, Suite, load_suite
+from robench.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Results", "build_board", "run"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run left in its folder: the records of the cells that were asked for."""
+
+    run: Run
+    records: tuple[Record, ...]
+
+    @property
+    def failed(self) -> tuple[Record, ...]:
+        """The records that are neither ``ok`` nor ``not-applicable``."""
+        return tuple(r for r in self.records if r.status not in ("ok", "not-applicable"))
+
+    def table(self) -> pd.DataFrame:
+        """All metrics in long format: one row a metric, with the cell it belongs to."""
+        from robench.stats.frame import table
+
+        return table(list(self.records))
+
+
+def run(
+    suite: Suite | str | Path,
+    *,
+    results: str | Path = "results",
+    jobs: int | None = None,
+    engine: Engine = "local",
+    plugins: Sequence[str | Path] = (),
+    only: str | None = None,
+    force: str | None = None,
+    retry_failed: bool = False,
+    data: str | Path | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Do what a suite asks for and is not there yet; running it again goes on where it stopped.
+
+    Args:
+        suite: a suite, a YAML file, or the name of a suite that comes with robench.
+        results: the folder of records.
+        jobs: worker processes of one torch thread each; `None` is one for each core, 0 runs the
+            cells in this process.
+        engine: ``local`` or ``ray``.
+        plugins: Python files with methods, attacks, … of one's own.
+        only: does only the cells whose label contains this (``*`` and ``?`` stand for anything).
+        force: does the cells of this pattern again.
+        retry_failed: does failed, over-budget and noisy cells again.
+        data: where data sets lie; `None` asks the environment variable ``ROBENCH_DATA``.
+        device: ``auto``, ``cpu`` or ``cuda``; `None` is what the suite says.
+        progress: where progress goes; `None` writes to standard error.
+
+    Raises:
+        UsageError: a mistake in what was asked for, found before any work is done.
+    """
+    from robench.registry import load_plugin
+
+    # A suite may name a plug-in's method, so that plug-ins come first.
+    for plugin in plugins:
+        load_plugin(plugin)
+    checked = suite if isinstance(suite, Suite) else load_suite(suite)
+    done = run_suite(
+        checked,
+        results=Path(results),
+        jobs=jobs,
+        engine=engine,
+        plugins=[Path(plugin) for plugin in plugins],
+        only=only,
+        force=force,
+        retry_failed=retry_failed,
+        data_root=Path(data) if data is not None else None,
+        device=device,
+        progress=progress,
+    )
+    return Results(done, tuple(done.records()))
+
+
+def build_board(results: str | Path = "results", out: str | Path | None = None) -> Path:
+    """Write the leaderboard of a results folder.
+
+    Args:
+        results: a folder that `run` wrote.
+        out: the folder of the board; `None` is ``board`` in the results folder.
+
+    Returns:
+        The path of ``index.html``; beside it lie ``results.csv``, ``README.md`` and ``plots/``.
+
+    Raises:
+        StoreError: the folder holds no records, or the board cannot be written.
+    """
+    from robench.board import build_board as build
+
+    store = Store(Path(results))
+    records = store.records()
+    if not records:
+        raise StoreError(
+            f"there are no records in {str(results)!r}",
+            hint="`robench run SUITE --results DIR` makes some",
+        )
+    return build(records, Path(out) if out is not None else Path(results) / "board")

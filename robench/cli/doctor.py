@@ -1,0 +1,86 @@
+"""`robench doctor`: what this machine can run, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data sets.", envvar="ROBENCH_DATA", show_envvar=True),
+    ] = None,
+) -> None:
+    """Say what this machine can run, and what is missing."""
+    for verdict, text in _findings(data):
+        sys.stdout.write(f"  {verdict:<8}{text}\n")
+
+
+def _findings(data: Path | None) -> Iterator[tuple[str, str]]:
+    import psutil
+    import torch
+
+    import robench
+    from robench.engine.run import default_jobs
+
+    memory = psutil.virtual_memory()
+    yield "ok", f"robench {robench.__version__}, Python {platform.python_version()}"
+    yield "ok", f"torch {torch.__version__}, numpy and friends import"
+    yield "ok", f"{default_jobs()} cores: `robench run` starts as many workers of one thread"
+    enough = "ok" if memory.available > 2e9 else "careful"
+    yield enough, f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB memory are free"
+    yield _threads()
+    yield _torchvision()
+    if torch.cuda.is_available():
+        yield "ok", f"CUDA: {torch.cuda.get_device_name()}"
+    else:
+        yield "none", "no CUDA device: everything runs on the CPU"
+    for extra, module, use in (
+        ("ray", "ray", "`--engine ray`, more than one machine"),
+        ("gbt", "lightgbm", "boosted trees as reference rows"),
+        ("dev", "foolbox", "attacks of foolbox, and the tests"),
+    ):
+        if importlib.util.find_spec(module):
+            yield "ok", f"{module} is installed: {use}"
+        else:
+            yield "none", f"{module} is not installed (pip install 'robench[{extra}]'): {use}"
+    yield _data_root(data)
+
+
+def _threads() -> tuple[str, str]:
+    variable = os.environ.get("OMP_NUM_THREADS")
+    if variable is None or variable == "1":
+        return "ok", "workers use one torch thread each"
+    return "careful", f"OMP_NUM_THREADS={variable}: workers use one torch thread all the same"
+
+
+def _torchvision() -> tuple[str, str]:
+    from robench._torchvision import import_torchvision
+
+    try:
+        module = import_torchvision()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the doctor reports it
+        return "missing", f"torchvision does not import ({error}): no mnist, cifar10 and relatives"
+    return "ok", f"torchvision {module.__version__}"
+
+
+def _data_root(data: Path | None) -> tuple[str, str]:
+    if data is None:
+        return (
+            "none",
+            "no data root (--data or ROBENCH_DATA): digits and breast-cancer are embedded",
+        )
+    if not data.is_dir():
+        return "missing", f"the data root {str(data)!r} does not exist"
+    names = sorted(path.name for path in data.iterdir())
+    return "ok", f"data root {data}: {', '.join(names) or 'empty'}"

@@ -1,0 +1,78 @@
+"""`robench run`: do what a suite asks for and is not there yet."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["run"]
+
+
+def run(
+    suite: Annotated[
+        str, typer.Argument(help="A YAML file, or a name from `robench list suites`.")
+    ],
+    results: Annotated[Path, typer.Option(help="Folder of the records.")] = Path("results"),
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="A Python file with plug-ins; may be repeated.")
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(help="Only cells with this in their label; * and ? stand for anything."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Worker processes; one for each core by default, 0 for none."),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data sets.", envvar="ROBENCH_DATA", show_envvar=True),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu or cuda; by default what the suite says.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Do failed cells again.")
+    ] = False,
+    force: Annotated[
+        str | None, typer.Option(help="Do the cells of this pattern again, even if they are there.")
+    ] = None,
+) -> None:
+    """Train, compact, time, attack and degrade: whatever SUITE asks for and is not there yet.
+
+    Running the same command again does only what is missing. Failures are rows with their reason;
+    `robench show CELL` tells more about one.
+    """
+    from rich.console import Console
+
+    from robench.api import run as run_suite
+    from robench.board.text import summary
+    from robench.cli.choices import engine_named
+
+    results_of_run = run_suite(
+        suite,
+        results=results,
+        jobs=jobs,
+        engine=engine_named(engine),
+        plugins=plugin or (),
+        only=only,
+        force=force,
+        retry_failed=retry_failed,
+        data=data,
+        device=device,
+    )
+    console = Console()
+    console.print(summary(list(results_of_run.records)))
+    failed = results_of_run.failed
+    if failed:
+        console.print(
+            f"{len(failed)} of {len(results_of_run.records)} cells did not succeed; the first: "
+            f"robench show {failed[0].id} --results {results}",
+            markup=False,
+            highlight=False,
+        )
+    sys.stdout.write(f"records in {results}; `robench board {results}` draws the leaderboard\n")

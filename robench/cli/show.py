@@ -1,0 +1,61 @@
+"""`robench show`: everything about one cell."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from robench.spec import Metric, Record
+
+__all__ = ["show"]
+
+
+def show(
+    cell: Annotated[str, typer.Argument(help="The id of a cell, or how it begins.")],
+    results: Annotated[Path, typer.Option(help="Folder of the records.")] = Path("results"),
+    json: Annotated[bool, typer.Option("--json", help="The whole record as JSON.")] = False,
+) -> None:
+    """Show one cell: what was asked, what came out, and why it failed if it did."""
+    from robench.store import Store
+
+    store = Store(results)
+    record = store.find(cell)
+    if json:
+        sys.stdout.write(record.model_dump_json(indent=2) + "\n")
+        return
+    sys.stdout.write(_described(record) + "\n")
+
+
+def _described(record: Record) -> str:
+    cell = record.cell
+    lines = [
+        f"{record.id}  {cell.label}",
+        f"status   {record.status}" + (f": {record.reason}" if record.reason else ""),
+        f"suite    {cell.suite} version {cell.suite_version}",
+        f"method   {cell.method.name} version {cell.method.version} {cell.method.params}",
+        f"parent   {cell.parent or 'none'}",
+        *(
+            f"{key:<8} {record.provenance[key]}"
+            for key in ("started", "wall_s", "machine")
+            if key in record.provenance
+        ),
+        *(f"  {_metric(metric)}" for metric in record.metrics),
+    ]
+    if record.arrays:
+        lines.append(f"arrays   {', '.join(record.arrays)}")
+    if record.traceback:
+        lines.append(record.traceback)
+    return "\n".join(lines)
+
+
+def _metric(metric: Metric) -> str:
+    condition = " ".join(f"{key}={value}" for key, value in metric.condition.items())
+    value = "none" if metric.value is None else f"{metric.value:.6g}"
+    known = metric.low is not None and metric.high is not None
+    interval = f" [{metric.low:.4g}, {metric.high:.4g}]" if known else ""
+    count = f" n={metric.n}" if metric.n is not None else ""
+    return f"{metric.name:<28} {value}{interval}{count} {condition}".rstrip()

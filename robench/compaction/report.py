@@ -1,0 +1,109 @@
+"""What a compaction removed, and how equal the two networks were found to be."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from robench.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["CompactionReport", "Differences", "LayerReport", "report_of"]
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer, before and after.
+
+    Attributes:
+        name: qualified name of the layer.
+        kind: ``"Conv2d"`` or ``"Linear"``.
+        units_before: output channels or features of the original.
+        units_after: of the compacted network; at least 1.
+        constants_folded: removed units whose constant, other than zero, went into the next bias.
+        note: why units were kept although they may be dead, or ``None``.
+    """
+
+    name: str
+    kind: str
+    units_before: int
+    units_after: int
+    constants_folded: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How far two networks lie apart, over the given and over random inputs.
+
+    Attributes:
+        logits_float64: largest absolute difference of a logit, in double precision.
+        logits_float32: the same in single precision.
+        gradients_float64: largest absolute difference of an input gradient, relative to the
+            largest gradient, in double precision.
+        gradients_float32: in single precision, the median over samples of the relative l2
+            difference of the input gradients. The median, because rounding moves the few samples
+            in which a rectifier or a max-pooling window sits on its kink.
+    """
+
+    logits_float64: float
+    logits_float32: float
+    gradients_float64: float
+    gradients_float32: float
+
+
+@dataclass(frozen=True)
+class CompactionReport:
+    """What :func:`robench.compaction.compact` did.
+
+    Attributes:
+        layers: one entry a layer, in forward order.
+        differences: between the original and the compacted network.
+        parameters_before: number of parameters of the original, biases and BatchNorm included.
+        parameters_after: of the compacted network.
+    """
+
+    layers: tuple[LayerReport, ...]
+    differences: Differences
+    parameters_before: int
+    parameters_after: int
+
+    @property
+    def units_removed(self) -> int:
+        """Neurons and filters removed, over all layers."""
+        return sum(layer.units_before - layer.units_after for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> CompactionReport:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            TypeError, KeyError: `data` has not the form that :meth:`to_json` gives.
+        """
+        return cls(
+            layers=tuple(LayerReport(**layer) for layer in data["layers"]),
+            differences=Differences(**data["differences"]),
+            parameters_before=data["parameters_before"],
+            parameters_after=data["parameters_after"],
+        )
+
+
+def report_of(compacted: nn.Module) -> CompactionReport:
+    """The report that a compacted network carries as ``.report``, with its type.
+
+    Raises:
+        InputError: the network did not come out of a compaction.
+    """
+    report = getattr(compacted, "report", None)
+    if not isinstance(report, CompactionReport):
+        raise InputError(
+            f"{type(compacted).__name__} carries no compaction report",
+            allowed="what robench.compact or robench.compaction.load returned",
+        )
+    return report

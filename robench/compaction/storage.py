@@ -1,0 +1,149 @@
+"""Compacted networks on disk: weights as safetensors, widths and report as JSON; never pickle."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from robench.compaction.report import CompactionReport, report_of
+from robench.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+__all__ = ["load", "save"]
+
+_FORMAT = "robench-compacted-1"
+_Sized = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def save(compacted: nn.Module, path: str | Path) -> None:
+    """Write a compacted network; a file that is there is replaced in one step.
+
+    Args:
+        compacted: what :func:`robench.compaction.compact` or :func:`load` returned.
+        path: the file, by custom ``*.safetensors``.
+
+    Raises:
+        InputError: the network carries no compaction report.
+        StoreError: the file cannot be written.
+    """
+    metadata = {
+        "format": _FORMAT,
+        "sizes": json.dumps({name: _sizes(part) for name, part in _sized(compacted).items()}),
+        "report": json.dumps(report_of(compacted).to_json()),
+    }
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in compacted.state_dict().items()
+    }
+    target = Path(path)
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    try:
+        save_file(tensors, unfinished, metadata=metadata)
+        unfinished.replace(target)
+    except (OSError, SafetensorError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise StoreError(
+            f"{str(path)!r} cannot be written: {error}", hint="check the folder and its permissions"
+        ) from error
+
+
+def load(path: str | Path, template: nn.Module) -> nn.Module:
+    """Read a compacted network.
+
+    Args:
+        path: a file that :func:`save` wrote.
+        template: a network of the architecture that was compacted, such as
+            :func:`robench.models.build` gives; its weights do not matter, and it stays as it is.
+
+    Returns:
+        The compacted network in evaluation mode, on the template's device, with its ``.report``.
+
+    Raises:
+        StoreError: the file is missing, damaged, of another kind or of another architecture.
+    """
+    metadata, tensors = _read(path)
+    try:
+        if metadata["format"] != _FORMAT:
+            raise ValueError(f"its format is {metadata['format']!r}, not {_FORMAT!r}")
+        network = copy.deepcopy(template).eval()
+        _resize(network, json.loads(metadata["sizes"]), tensors)
+        network.load_state_dict(tensors, assign=True)
+        report = CompactionReport.from_json(json.loads(metadata["report"]))
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StoreError(
+            f"{str(path)!r} holds no compacted {type(template).__name__} of this architecture: "
+            f"{error}",
+            where=str(path),
+            hint="build the template with the parameters of the network that was compacted",
+        ) from error
+    object.__setattr__(network, "report", report)  # see compactor.py
+    device = next(template.parameters()).device
+    return network.to(device)
+
+
+def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names: list[str] = file.keys()
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"{str(path)!r} is no readable safetensors file: {error}", where=str(path)
+        ) from error
+
+
+def _sized(model: nn.Module) -> dict[str, _Sized]:
+    """The modules whose size a compaction may change, by qualified name."""
+    return {name: part for name, part in model.named_modules() if isinstance(part, _Sized)}
+
+
+def _sizes(module: _Sized) -> dict[str, int]:
+    if isinstance(module, nn.Conv2d):
+        return {"in_channels": module.in_channels, "out_channels": module.out_channels}
+    if isinstance(module, nn.Linear):
+        return {"in_features": module.in_features, "out_features": module.out_features}
+    return {"num_features": module.num_features}
+
+
+def _resize(
+    network: nn.Module, sizes: Mapping[str, Mapping[str, int]], tensors: Mapping[str, Tensor]
+) -> None:
+    """Give every layer and BatchNorm its size on file, and room for the tensors on file."""
+    parts = _sized(network)
+    if set(parts) != set(sizes):
+        raise ValueError(f"its layers are {sorted(sizes)}, not {sorted(parts)}")
+    for name, module in parts.items():
+        if set(sizes[name]) != set(_sizes(module)):
+            raise ValueError(f"{name!r} is no {type(module).__name__}")
+        for attribute, size in sizes[name].items():
+            setattr(module, attribute, int(size))
+        _make_room(name, module, tensors)
+
+
+def _make_room(name: str, module: _Sized, tensors: Mapping[str, Tensor]) -> None:
+    trainable = module.weight is None or module.weight.requires_grad
+    if isinstance(module, nn.Conv2d):
+        inputs = module.in_channels // module.groups
+        shape: tuple[int, ...] = (module.out_channels, inputs, *module.kernel_size)
+    elif isinstance(module, nn.Linear):
+        shape = (module.out_features, module.in_features)
+    else:
+        shape = (module.num_features,)
+        if module.running_mean is not None and module.running_var is not None:
+            module.running_mean = module.running_mean.new_empty(shape)
+            module.running_var = module.running_var.new_empty(shape)
+    # A layer without a bias may have been given one, to take constants over.
+    for parameter, extent in (("weight", shape), ("bias", shape[:1])):
+        if f"{name}.{parameter}" in tensors:
+            room = nn.Parameter(torch.empty(extent), requires_grad=trainable)
+            setattr(module, parameter, room)

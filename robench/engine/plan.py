@@ -1,0 +1,296 @@
+"""From a suite to its cells: every input resolved, parents before children."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from robench.errors import ParameterError, nearest_names
+from robench.registry import Registry, all_registries
+from robench.spec import (
+    Cell,
+    Distortion,
+    Evaluations,
+    Grid,
+    PluginChoice,
+    PluginRef,
+    Suite,
+    json_number,
+)
+
+if TYPE_CHECKING:
+    from robench.data.base import Data
+
+__all__ = ["CONTROLS", "plan", "resolve_plugin", "select"]
+
+CONTROLS = ("dense", "random", "magnitude")
+"""Methods that run in every suite at the same budget, whether it names them or not."""
+
+
+@dataclass(frozen=True)
+class _Network:
+    """What the cells of one trained network have in common."""
+
+    suite: Suite
+    data: PluginRef
+    loaded: Data
+    model: PluginRef
+    seed: int
+    device: str
+
+    def train_cell(self, grid: Grid, distortion: Distortion | None, **own: Any) -> Cell:
+        """A train cell of this network under one recipe."""
+        recipe = grid.recipe.model_copy(update={"distortion": distortion})
+        return Cell(
+            stage="train",
+            suite=self.suite.name,
+            suite_version=self.suite.version,
+            data=self.data,
+            data_sha256=self.loaded.sha256,
+            model=self.model,
+            seed=self.seed,
+            recipe=recipe,
+            device=self.device,
+            **own,
+        )
+
+
+def plan(
+    suite: Suite,
+    *,
+    data_root: Path | None = None,
+    device: str = "cpu",
+    guests: Sequence[str] = (),
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Cell]:
+    """All cells of a suite, each once, parents before children.
+
+    Args:
+        suite: a checked suite.
+        guests: methods that join every grid, for instance those of a plug-in file.
+        data_root: where data sets lie that are not embedded.
+        device: ``cpu`` or ``cuda``, resolved.
+        note: is told what is being loaded, since large data sets take a while.
+
+    Raises:
+        ParameterError: a plug-in was given a parameter that it does not take.
+        DataError: a data set is missing or corrupt.
+    """
+    cells: dict[str, Cell] = {}
+    for index, grid in enumerate(suite.grids):
+        at = () if suite.is_flat else ("grids", index)
+        for cell in _cells_of_grid(suite, grid, at, data_root, device, guests, note):
+            cells.setdefault(cell.id, cell)
+    return list(cells.values())
+
+
+def select(cells: Iterable[Cell], pattern: str) -> list[Cell]:
+    """The cells that a pattern names, and the cells that these hang off.
+
+    A pattern names a cell by its id, or by a part of its label, in which ``*`` and ``?`` stand for
+    anything: ``lenet-300-100``, ``mnist/* halo``.
+    """
+    cells = list(cells)
+    by_id = {cell.id: cell for cell in cells}
+    chosen: set[str] = set()
+    for cell in cells:
+        if matches(cell, pattern):
+            step: Cell | None = cell
+            while step is not None:
+                chosen.add(step.id)
+                step = by_id[step.parent] if step.parent is not None else None
+    return [cell for cell in cells if cell.id in chosen]
+
+
+def matches(cell: Cell, pattern: str) -> bool:
+    """Whether a pattern names this cell itself."""
+    if cell.id.startswith(pattern.casefold()):
+        return True
+    glob = f"*{pattern.casefold()}*".replace("[", "[[]")
+    return fnmatch.fnmatchcase(cell.label.casefold(), glob)
+
+
+def resolve_plugin(
+    registry: Registry[Any], choice: PluginChoice, *, where: str | None = None
+) -> PluginRef:
+    """A plug-in with its version and all its parameters, defaults included.
+
+    Raises:
+        ParameterError: names the parameter, the value, and what is allowed.
+    """
+    plugin = registry.get(choice.name, where=where)
+    schema: type[BaseModel] | None = getattr(plugin, "Params", None)
+    if schema is None:
+        if choice.params:
+            raise ParameterError(
+                f"{registry.kind} {choice.name!r} takes no parameters", where=where
+            )
+        return PluginRef(name=choice.name, version=getattr(plugin, "version", 1))
+    try:
+        params = schema(**choice.params)
+    except ValidationError as error:
+        raise parameter_error(f"{registry.kind} {choice.name!r}", schema, error, where) from None
+    resolved: dict[str, JsonValue] = params.model_dump(mode="json")
+    defaults = _defaults(schema)
+    return PluginRef(
+        name=choice.name,
+        version=getattr(plugin, "version", 1),
+        params=resolved,
+        changed=tuple(key for key in resolved if resolved[key] != defaults.get(key)),
+    )
+
+
+def parameter_error(
+    owner: str, schema: type[BaseModel], error: ValidationError, where: str | None
+) -> ParameterError:
+    """The first complaint about a plug-in's parameters, as a message to act on."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    known = sorted(schema.model_fields)
+    if first["type"] == "extra_forbidden":
+        near = nearest_names(name, known)
+        return ParameterError(
+            f"{owner} has no parameter {name!r}",
+            where=where,
+            allowed=known or "none at all",
+            hint=f"did you mean {' or '.join(map(repr, near))}?" if near else None,
+        )
+    allowed = first.get("ctx", {}).get("expected")
+    return ParameterError(
+        f"{owner}: the parameter {name!r} cannot be {first['input']!r}: {first['msg']}",
+        where=where,
+        allowed=str(allowed) if allowed else None,
+    )
+
+
+def _defaults(schema: type[BaseModel]) -> dict[str, JsonValue]:
+    """The parameters that have defaults, as JSON; a required one counts as changed."""
+    try:
+        return schema().model_dump(mode="json")
+    except ValidationError:
+        return {
+            name: field.default
+            for name, field in schema.model_fields.items()
+            if not field.is_required()
+        }
+
+
+def _cells_of_grid(
+    suite: Suite,
+    grid: Grid,
+    at: tuple[str | int, ...],
+    data_root: Path | None,
+    device: str,
+    guests: Sequence[str],
+    note: Callable[[str], None],
+) -> Iterator[Cell]:
+    from robench.data import load
+
+    rooms = all_registries()
+
+    def resolved(room: str, key: str) -> list[PluginRef]:
+        return [
+            resolve_plugin(rooms[room], choice, where=suite.locate(*at, key, place))
+            for place, choice in enumerate(getattr(grid, key))
+        ]
+
+    methods = _completed(resolved("methods", "methods"), guests, rooms["methods"])
+    models = resolved("models", "models")
+    for data in resolved("datasets", "data"):
+        note(f"loading {data.label}")
+        loaded = load(data.name, data.params, root=data_root)
+        for model, distortion, seed in itertools.product(models, grid.distortions, grid.seeds):
+            network = _Network(suite, data, loaded, model, seed, device)
+            yield from _cells_of_network(network, grid, distortion, methods, rooms["methods"])
+
+
+def _completed(
+    methods: list[PluginRef], guests: Sequence[str], registry: Registry[Any]
+) -> list[PluginRef]:
+    """The controls that are missing, the methods of the suite, and the guests."""
+
+    def missing(names: Sequence[str]) -> list[PluginRef]:
+        present = {method.name for method in methods}
+        return [
+            resolve_plugin(registry, PluginChoice(name=name))
+            for name in names
+            if name not in present
+        ]
+
+    return [*missing(CONTROLS), *methods, *missing(guests)]
+
+
+def _cells_of_network(
+    network: _Network,
+    grid: Grid,
+    distortion: Distortion | None,
+    methods: list[PluginRef],
+    registry: Registry[Any],
+) -> Iterator[Cell]:
+    start = network.train_cell(
+        grid,
+        distortion,
+        role="start",
+        level=0.0,
+        method=resolve_plugin(registry, PluginChoice(name="dense")),
+    )
+    if grid.recipe.dense_steps:
+        yield start
+    for method in methods:
+        from_dense = registry.get(method.name).starts_from == "dense" and grid.recipe.dense_steps
+        for level in (0.0,) if method.name == "dense" else grid.levels:
+            train = network.train_cell(
+                grid,
+                distortion,
+                method=method,
+                level=level,
+                parent=start.id if from_dense else None,
+            )
+            yield train
+            yield from _evaluations(train, grid.evaluate, network.loaded)
+
+
+def _evaluations(train: Cell, evaluate: Evaluations, data: Data) -> Iterator[Cell]:
+    stages = {
+        "speed": evaluate.speed,
+        "attack": evaluate.attack,
+        "degrade": evaluate.degrade if data.kind == "image" else None,
+    }
+    for stage, options in stages.items():
+        if options is not None:
+            yield train.model_copy(
+                update={
+                    "stage": stage,
+                    "parent": train.id,
+                    "options": _resolve_options(stage, options.model_dump(mode="json"), data),
+                }
+            )
+
+
+def _resolve_options(stage: str, options: dict[str, JsonValue], data: Data) -> dict[str, JsonValue]:
+    """Options with everything that can change the number: versions of suites and of kinds."""
+    if stage == "attack":
+        from robench.attacks.suites import suite_version
+
+        options["version"] = suite_version(str(options["suite"]))
+    if stage == "degrade":
+        from robench.degradations.base import applicable_kinds
+
+        registry = all_registries()["degradations"]
+        channels = data.test.images.shape[1]
+        asked = options["kinds"]
+        kinds = applicable_kinds(channels) if not isinstance(asked, list) else asked
+        options["kinds"] = {
+            str(kind): {
+                "version": registry.get(str(kind)).version,
+                "levels": [json_number(level) for level in registry.get(str(kind)).levels],
+            }
+            for kind in kinds
+        }
+    return options

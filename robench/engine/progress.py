@@ -1,0 +1,191 @@
+"""Progress of a run: a live line where there is a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from robench.spec import Cell, Record
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichBar
+
+__all__ = ["PlainProgress", "Progress", "RichProgress", "Silent", "choose_progress"]
+
+_SECONDS_BETWEEN_LINES = 5.0
+_SERIOUS = {"failed", "over-budget"}
+
+
+class Progress:
+    """Counts what is done, failed and left, and guesses how long the rest takes."""
+
+    def __init__(self) -> None:
+        self.left: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        self._seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self._jobs = 1
+
+    @contextmanager
+    def of(self, cells: Sequence[Cell], *, already: int, jobs: int) -> Iterator[None]:
+        """Show the progress of these cells while the block runs."""
+        self.left = Counter(cell.stage for cell in cells)
+        self.statuses = Counter()
+        self._jobs = max(1, jobs)
+        self.begin(len(cells), already)
+        try:
+            yield
+        finally:
+            self.end()
+
+    def started(self, cell: Cell) -> None:
+        """A cell was handed to a worker."""
+
+    def finished(self, record: Record) -> None:
+        """A cell has a record."""
+        stage = record.cell.stage
+        self.left[stage] -= 1
+        self.statuses[record.status] += 1
+        wall_s = record.provenance.get("wall_s")
+        if isinstance(wall_s, float):
+            self._seconds[stage].append(wall_s)
+        self.show(record)
+
+    def remaining_s(self) -> float | None:
+        """Seconds until the end, from how long the cells of each stage took so far."""
+        if not self._seconds:
+            return None
+        every = [second for seconds in self._seconds.values() for second in seconds]
+        total = 0.0
+        for stage, count in self.left.items():
+            seconds = self._seconds.get(stage, every)
+            total += count * sum(seconds) / len(seconds)
+        return total / self._jobs
+
+    def line(self) -> str:
+        """Done, failed, left and the time that remains, in one line."""
+        unlucky = [
+            f"{count} {status}" for status, count in sorted(self.statuses.items()) if status != "ok"
+        ]
+        remaining = self.remaining_s()
+        parts = [
+            f"{self.statuses['ok']} done",
+            *unlucky,
+            f"{max(0, self.left.total())} left",
+        ]
+        if remaining is not None and self.left.total() > 0:
+            parts.append(f"about {_duration(remaining)} to go")
+        return ", ".join(parts)
+
+    # -- what each kind shows -----------------------------------------------------------------
+
+    def begin(self, count: int, already: int) -> None:
+        """The run begins."""
+
+    def show(self, record: Record) -> None:
+        """Something changed."""
+
+    def end(self) -> None:
+        """The run is over, or interrupted."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should know."""
+
+
+class Silent(Progress):
+    """Shows nothing."""
+
+
+class PlainProgress(Progress):
+    """A line every few seconds, and one for each failure."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__()
+        self._stream = stream or sys.stderr
+        self._next = 0.0
+
+    def begin(self, count: int, already: int) -> None:
+        """See `Progress.begin`."""
+        self.note(f"{count} cells to do, {already} already there")
+        self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
+
+    def show(self, record: Record) -> None:
+        """See `Progress.show`."""
+        if record.status in _SERIOUS:
+            self.note(_failure(record))
+        if time.monotonic() >= self._next:
+            self.note(f"{self.line()}; last: {record.cell.label}")
+            self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
+
+    def end(self) -> None:
+        """See `Progress.end`."""
+        self.note(self.line())
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        print(text, file=self._stream, flush=True)
+
+
+class RichProgress(Progress):
+    """A bar that stays in its place, with failures above it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._bar: RichBar | None = None
+
+    def begin(self, count: int, already: int) -> None:
+        """See `Progress.begin`."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as RichBar
+
+        self._bar = RichBar(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=self._console,
+        )
+        there = f"{already} already there" if already else ""
+        self._task = self._bar.add_task(there, total=count)
+        self._bar.start()
+
+    def show(self, record: Record) -> None:
+        """See `Progress.show`."""
+        if record.status in _SERIOUS:
+            self.note(_failure(record))
+        if self._bar is not None:
+            self._bar.update(self._task, advance=1, description=self.line())
+
+    def end(self) -> None:
+        """See `Progress.end`."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._console.print(text, markup=False, highlight=False)
+
+
+def choose_progress() -> Progress:
+    """A bar where standard error is a terminal, else plain lines."""
+    return RichProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def _failure(record: Record) -> str:
+    first_line = (record.reason or "").partition("\n")[0]
+    return f"{record.status}: {record.cell.label} [{record.id}]: {first_line}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

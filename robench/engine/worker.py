@@ -1,0 +1,171 @@
+"""What a worker process does: one cell at a time, from its spec to its record on disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robench.errors import NotApplicableError, RobenchError, StoreError
+from robench.registry import load_plugin
+from robench.spec import Cell, Record, Status
+from robench.store import Store
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from robench.data.base import Data
+    from robench.stages.base import Outcome
+    from robench.training.checkpoint import Checkpoint
+
+__all__ = ["Setting", "prepare_worker", "run_cell"]
+
+_TRACEBACK_LINES = 12
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all cells of a run share."""
+
+    results: Path
+    data_root: Path | None = None
+    plugins: tuple[Path, ...] = ()
+
+
+def prepare_worker(setting: Setting) -> None:
+    """Make this process ready for cells: one torch thread, plug-ins loaded, interrupts ignored.
+
+    The parent process alone answers an interrupt: it stops the workers and writes down what they
+    were doing.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limit_threads()
+    for plugin in setting.plugins:
+        load_plugin(plugin)
+
+
+def limit_threads() -> None:
+    """One thread for each worker: more of them than cores slow every worker down many times."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def run_cell(cell: Cell, setting: Setting) -> Record:
+    """Run one cell and write its record. What goes wrong becomes the record's status.
+
+    Raises:
+        StoreError: the record cannot be written.
+    """
+    store = Store(setting.results)
+    started = datetime.now(UTC)
+    clock = time.perf_counter()
+    status: Status = "ok"
+    outcome: Outcome | None = None
+    reason: str | None = None
+    tail: str | None = None
+    try:
+        outcome = _run_stage(cell, setting, store)
+        status, reason = outcome.status, outcome.reason
+    except NotApplicableError as error:
+        status, reason = "not-applicable", str(error)
+    except RobenchError as error:
+        status, reason = "failed", str(error)
+        tail = _traceback_tail() if error.__cause__ is not None else None
+    except MemoryError:
+        status, reason = "failed", "the cell ran out of memory"
+    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is its row, not our end
+        status, reason, tail = "failed", f"{type(error).__name__}: {error}", _traceback_tail()
+    if outcome is not None and outcome.checkpoint is not None:
+        outcome.checkpoint.save(store.checkpoint_path(cell.id))
+    record = Record(
+        id=cell.id,
+        cell=cell,
+        status=status,
+        reason=reason,
+        traceback=tail,
+        metrics=outcome.metrics if outcome is not None else (),
+        details=dict(outcome.details) if outcome is not None else {},
+        arrays=tuple(sorted(outcome.arrays)) if outcome is not None else (),
+        provenance=_provenance(started, time.perf_counter() - clock),
+    )
+    store.write(record, outcome.arrays if outcome is not None else None)
+    return record
+
+
+def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
+    import torch
+
+    from robench.stages import STAGES
+    from robench.stages.base import Context
+
+    data = _data(cell.data.name, _frozen(cell.data.params), setting.data_root)
+    if data.sha256 != cell.data_sha256:
+        raise StoreError(
+            f"the data set {cell.data.label} changed while the suite was running",
+            hint="run the suite again: its cells will be new ones",
+        )
+    context = Context(
+        data=data,
+        device=torch.device(cell.device),
+        parent=_parent_reader(cell, store),
+    )
+    return STAGES[cell.stage](cell, context)
+
+
+def _parent_reader(cell: Cell, store: Store) -> Callable[[], Checkpoint] | None:
+    if cell.parent is None:
+        return None
+    path = store.checkpoint_path(cell.parent)
+
+    def read() -> Checkpoint:
+        from robench.training.checkpoint import Checkpoint
+
+        return Checkpoint.load(path)
+
+    return read
+
+
+def _frozen(params: dict[str, JsonValue]) -> str:
+    from robench.spec import canonical_json
+
+    return canonical_json(params)
+
+
+@lru_cache(maxsize=4)
+def _data(name: str, params: str, root: Path | None) -> Data:
+    """A worker keeps the few data sets that its cells use."""
+    import json
+
+    from robench.data import load
+
+    return load(name, json.loads(params), root=root)
+
+
+def _provenance(started: datetime, wall_s: float) -> dict[str, JsonValue]:
+    import resource
+
+    import robench
+    from robench.measure.machine import fingerprint
+
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    return {
+        "robench": robench.__version__,
+        "machine": fingerprint(),
+        "started": started.isoformat(timespec="seconds"),
+        "wall_s": round(wall_s, 4),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "process": os.getpid(),
+    }
+
+
+def _traceback_tail() -> str:
+    return "\n".join(traceback.format_exc().strip().splitlines()[-_TRACEBACK_LINES:])

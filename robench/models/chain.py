@@ -1,0 +1,204 @@
+"""Networks that are chains: layers in forward order, and what lies between them.
+
+Methods that remove neurons and filters, and compaction after them, need to know which layer reads
+what another one writes. A chain is the plain case: every operation reads the result of the one
+before it, and nothing else. :func:`chain` finds the order by tracing the network with `torch.fx`;
+it looks, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from torch import fx, nn
+
+from robench.errors import NotApplicableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Layer", "Operation", "chain"]
+
+_LAYERS = (nn.Conv2d, nn.Linear)
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+# Methods and attributes of a tensor that tell its form, not its values.
+_FORM_METHODS = {"size", "dim", "numel"}
+_FORM_ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
+_ARITHMETIC = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv}
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One step between two layers: BatchNorm, an activation, pooling, flatten, dropout.
+
+    Attributes:
+        name: qualified name of the module; for a function or method, its name in the trace.
+        module: the module that is called, or ``None`` for a function or a method.
+        target: what is called: the qualified name of a module, the function, or the name of the
+            tensor's method.
+        args: positional arguments; where the step reads another step, an `fx.Node` stands.
+        kwargs: keyword arguments, likewise.
+    """
+
+    name: str
+    module: nn.Module | None
+    target: str | Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One Conv2d or Linear of a chain, and what its outputs pass on their way to the next one.
+
+    Attributes:
+        name: qualified name, as in ``model.get_submodule(name)``.
+        module: the layer itself, not a copy.
+        batch_norm: the first BatchNorm between this layer and the next, or ``None``.
+        is_output: whether this is the last layer, whose units are the logits.
+        between: every step from this layer to the next (or to the end), in forward order, the
+            BatchNorm included.
+    """
+
+    name: str
+    module: nn.Conv2d | nn.Linear
+    batch_norm: nn.BatchNorm1d | nn.BatchNorm2d | None
+    is_output: bool
+    between: tuple[Operation, ...] = ()
+
+    @property
+    def units(self) -> int:
+        """Number of output channels (Conv2d) or output features (Linear)."""
+        module = self.module
+        return module.out_channels if isinstance(module, nn.Conv2d) else module.out_features
+
+
+def chain(model: nn.Module) -> list[Layer]:
+    """The Conv2d and Linear layers of a network that is a chain, in forward order.
+
+    A module of the user's own that holds no layer (a normalisation, an activation) counts as one
+    step; one that holds layers is traced into.
+
+    Args:
+        model: a network with one input and one output, in any mode.
+
+    Returns:
+        At least one layer; the last has ``is_output`` set.
+
+    Raises:
+        NotApplicableError: the network cannot be traced, branches or joins, uses one layer twice,
+            or has no Conv2d or Linear. The message names the step.
+    """
+    steps = _steps(_trace(model), model)
+    starts = [index for index, step in enumerate(steps) if _is_layer(step.module)]
+    if not starts:
+        raise NotApplicableError(
+            f"{type(model).__name__} calls no Conv2d or Linear module",
+            hint="layers must be nn.Conv2d or nn.Linear, called as modules",
+        )
+    _refuse_reuse(steps)
+    ends = [*starts[1:], len(steps)]
+    return [
+        _layer(steps[start], steps[start + 1 : end], is_output=end == len(steps))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+class _Tracer(fx.Tracer):
+    """Stops at layers, and at modules that hold neither a layer nor a BatchNorm."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if isinstance(m, _LAYERS) or super().is_leaf_module(m, module_qualified_name):
+            return True
+        return not any(isinstance(part, _LAYERS + _BATCH_NORMS) for part in m.modules())
+
+
+def _trace(model: nn.Module) -> fx.Graph:
+    try:
+        graph = _Tracer().trace(model)
+    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise NotApplicableError(
+            f"{type(model).__name__} cannot be traced: {error}",
+            hint="forward() may not branch on the values or the shape of its input",
+        ) from error
+    traced = fx.GraphModule(model, graph)
+    traced.graph.eliminate_dead_code()
+    return traced.graph
+
+
+def _steps(graph: fx.Graph, model: nn.Module) -> list[Operation]:
+    """The operations from input to output, each reading only the one before it."""
+    steps: list[Operation] = []
+    current: fx.Node | None = None
+    forms: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op == "get_attr" or _is_form(node, forms):
+            forms.add(node)
+        elif node.op == "placeholder" and current is None:
+            current = node
+        elif [read for read in node.all_input_nodes if read not in forms] != [current]:
+            fault = "is an input" if node.op == "placeholder" else f"reads {_listed(node)}"
+            raise NotApplicableError(
+                f"{type(model).__name__} is not a chain: {node.name!r} {fault}",
+                where=_place(node),
+                allowed="networks of one input, whose every step reads the step before it alone",
+            )
+        elif node.op != "output":
+            steps.append(_operation(node, model))
+            current = node
+    return steps
+
+
+def _is_form(node: fx.Node, forms: set[fx.Node]) -> bool:
+    """Whether the node gives a size or a type, such as ``x.size(0)``, rather than activations."""
+    if node.op == "call_method" and node.target in _FORM_METHODS:
+        return True
+    if node.target is getattr and node.args[1] in _FORM_ATTRIBUTES:
+        return True
+    reads = node.all_input_nodes
+    is_arithmetic = node.op == "call_function" and node.target in _ARITHMETIC
+    return is_arithmetic and bool(reads) and all(read in forms for read in reads)
+
+
+def _operation(node: fx.Node, model: nn.Module) -> Operation:
+    if node.op != "call_module":
+        return Operation(node.name, None, node.target, node.args, dict(node.kwargs))
+    name = str(node.target)
+    return Operation(name, model.get_submodule(name), name, node.args, dict(node.kwargs))
+
+
+def _layer(step: Operation, between: list[Operation], *, is_output: bool) -> Layer:
+    module = step.module
+    if not _is_layer(module):  # the caller starts at layers only
+        raise TypeError(f"{step.name} is no layer")
+    norms = (later.module for later in between if isinstance(later.module, _BATCH_NORMS))
+    return Layer(step.name, module, next(norms, None), is_output, tuple(between))
+
+
+def _is_layer(module: nn.Module | None) -> TypeGuard[nn.Conv2d | nn.Linear]:
+    return isinstance(module, _LAYERS)
+
+
+def _refuse_reuse(steps: list[Operation]) -> None:
+    """A layer or a BatchNorm that is called twice serves two places: no chain."""
+    seen: set[str] = set()
+    for step in steps:
+        if isinstance(step.module, _LAYERS + _BATCH_NORMS):
+            if step.name in seen:
+                raise NotApplicableError(
+                    f"the layer {step.name!r} is called twice",
+                    where=step.name,
+                    hint="give each place a layer of its own",
+                )
+            seen.add(step.name)
+
+
+def _listed(node: fx.Node) -> str:
+    names = [repr(read.name) for read in node.all_input_nodes]
+    return " and ".join(names) if names else "nothing"
+
+
+def _place(node: fx.Node) -> str:
+    return str(node.target) if node.op == "call_module" else f"{node.op} {node.name}"

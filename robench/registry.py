@@ -1,0 +1,287 @@
+"""One registry for every kind of plug-in: lazy, typed, and loud about clashes.
+
+A registry maps names to objects of one kind (classes of methods, factories of models, …). A name
+comes from one of three places, and is treated alike whichever it was:
+
+* the table of built-in names in its room, as a string ``"package.module:attribute"``;
+* an entry point of an installed package, in the registry's group (``robench.methods``, …);
+* a file of the user's own, given as ``--plugin FILE``.
+
+Nothing is imported until an object is asked for, so that listing names is quick.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from robench.errors import PluginError, UnknownNameError
+
+__all__ = ["ROOMS", "Registry", "all_registries", "load_plugin"]
+
+T = TypeVar("T")
+
+ROOMS: Mapping[str, str] = {
+    "methods": "robench.methods:METHODS",
+    "models": "robench.models:MODELS",
+    "datasets": "robench.data:DATASETS",
+    "attacks": "robench.attacks:ATTACKS",
+    "degradations": "robench.degradations:DEGRADATIONS_REGISTRY",
+}
+"""Where the registry of each kind lives; the keys are the words of ``robench list``."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One name: where its object comes from, and the object once it was asked for."""
+
+    target: str
+    source: str
+    value: object | None = None
+
+
+class Registry(Generic[T]):
+    """Names of one kind of plug-in, and the objects behind them.
+
+    Args:
+        kind: the word for messages, such as ``"method"``.
+        group: the entry-point group that installed packages announce themselves in.
+        builtins: name → ``"package.module:attribute"``.
+        accept: ``"package.module:function"``; that function takes an object and returns ``None``
+            when it is of this kind, else the reason why it is not. A string, so that the registry
+            can be built without importing what the check needs.
+    """
+
+    def __init__(self, kind: str, *, group: str, builtins: Mapping[str, str], accept: str) -> None:
+        self.kind = kind
+        self.group = group
+        self._accept = accept
+        self._lock = threading.RLock()
+        self._entries = {
+            name: _Entry(target, "robench itself") for name, target in builtins.items()
+        }
+        self._entry_points_read = False
+
+    # -- asking -------------------------------------------------------------------------------
+
+    def names(self) -> tuple[str, ...]:
+        """Every known name, sorted; imports nothing."""
+        self._read_entry_points()
+        return tuple(sorted(self._entries))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
+    def get(self, name: str, *, where: str | None = None) -> T:
+        """The object of that name, imported on first use.
+
+        Args:
+            name: a known name.
+            where: file and line of the text that asked, for the message.
+
+        Raises:
+            UnknownNameError: no plug-in has this name.
+            PluginError: the plug-in cannot be imported, or is not of this kind.
+        """
+        self._read_entry_points()
+        entry = self._entries.get(name)
+        if entry is None:
+            raise UnknownNameError(self.kind, name, self._entries, where=where)
+        if entry.value is None:
+            with self._lock:
+                value = _import_target(entry.target, kind=self.kind, name=name)
+                self._check(value, name, entry.source)
+                entry = _Entry(entry.target, entry.source, value)
+                self._entries[name] = entry
+        return cast("T", entry.value)
+
+    def origin(self, name: str) -> str:
+        """File and line at which the plug-in of that name is defined."""
+        value = self.get(name)
+        try:
+            target = inspect.unwrap(value) if callable(value) else type(value)
+            path = inspect.getsourcefile(target)
+            line = inspect.getsourcelines(target)[1]
+        except (OSError, TypeError):
+            return self._entries[name].source
+        return f"{path}:{line}"
+
+    def summary(self, name: str) -> str:
+        """First line of the plug-in's docstring, read from its source without importing it."""
+        self._read_entry_points()
+        entry = self._entries[name]
+        if entry.value is not None:
+            return _first_line(inspect.getdoc(entry.value))
+        return _summary_from_source(entry.target)
+
+    # -- adding -------------------------------------------------------------------------------
+
+    def add(self, name: str, value: T, *, source: str) -> None:
+        """Register `value` under `name`.
+
+        Raises:
+            PluginError: the name is taken by something else, or `value` is not of this kind.
+        """
+        self._check(value, name, source)
+        with self._lock:
+            self._read_entry_points()
+            self._claim(name, _Entry(source, source, value))
+
+    def accepts(self, value: object) -> bool:
+        """Whether `value` is a plug-in of this kind."""
+        return self._reason_against(value) is None
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _claim(self, name: str, entry: _Entry) -> None:
+        holder = self._entries.get(name)
+        if holder is not None and holder.source != entry.source:
+            raise PluginError(
+                f"the {self.kind} name {name!r} is taken",
+                where=f"{entry.source}; the name belongs to {holder.source}",
+                hint="give the plug-in another `name`",
+            )
+        self._entries[name] = entry
+
+    def _read_entry_points(self) -> None:
+        if self._entry_points_read:
+            return
+        with self._lock:
+            self._entry_points_read = True
+            for point in importlib.metadata.entry_points(group=self.group):
+                package = point.dist.name if point.dist is not None else "an unnamed package"
+                self._claim(point.name, _Entry(point.value, f"the installed package {package}"))
+
+    def _reason_against(self, value: object) -> str | None:
+        check = cast("Callable[[object], str | None]", _resolve(self._accept))
+        return check(value)
+
+    def _check(self, value: object, name: str, source: str) -> None:
+        reason = self._reason_against(value)
+        if reason is not None:
+            raise PluginError(f"{name!r} is not a {self.kind}: {reason}", where=source)
+
+
+def all_registries() -> dict[str, Registry[Any]]:
+    """The registry of each kind, by the plural word for it."""
+    return {word: cast("Registry[Any]", _resolve(target)) for word, target in ROOMS.items()}
+
+
+def load_plugin(path: str | Path) -> list[tuple[str, str]]:
+    """Import a plug-in file and register what it defines.
+
+    Every public object that the file itself defines and that one of the registries accepts is
+    registered under its ``name``. Loading the same file again does nothing.
+
+    Args:
+        path: a Python file.
+
+    Returns:
+        Kind and name of what was registered: ``[("method", "my-method")]``.
+
+    Raises:
+        PluginError: the file is missing, raises on import, or defines no plug-in.
+    """
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise PluginError(f"there is no plug-in file {str(path)!r}", hint="check the path")
+    module = _import_file(file)
+    found: list[tuple[str, str]] = []
+    for value in _public_objects(module):
+        for registry in all_registries().values():
+            if registry.accepts(value):
+                name = str(getattr(value, "name", getattr(value, "__name__", "")))
+                registry.add(name, value, source=str(file))
+                found.append((registry.kind, name))
+    if not found:
+        raise PluginError(
+            "the plug-in file defines no method, model, data set, attack or degradation",
+            where=str(file),
+            hint="`robench new method NAME` writes a file to start from",
+        )
+    return found
+
+
+def _import_file(file: Path) -> object:
+    name = f"robench_plugin_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise PluginError("the plug-in is not a Python file", where=str(file), allowed="*.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pydantic look their own module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise PluginError(
+            f"the plug-in raised {type(error).__name__} on import: {error}",
+            where=_line_at_fault(error, file),
+            hint="run the file with python to see the whole traceback",
+        ) from error
+    return module
+
+
+def _line_at_fault(error: BaseException, file: Path) -> str:
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return f"{file}:{error.lineno}"
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(file)
+    ]
+    return f"{file}:{lines[-1]}" if lines else str(file)
+
+
+def _public_objects(module: object) -> Iterable[object]:
+    for attribute, value in vars(module).items():
+        own = getattr(value, "__module__", None) == getattr(module, "__name__", "")
+        if own and not attribute.startswith("_"):
+            yield value
+
+
+def _import_target(target: str, *, kind: str, name: str) -> object:
+    try:
+        return _resolve(target)
+    except Exception as error:
+        raise PluginError(
+            f"the {kind} {name!r} cannot be imported: {type(error).__name__}: {error}",
+            where=target,
+        ) from error
+
+
+def _resolve(target: str) -> object:
+    module_name, _, attribute = target.partition(":")
+    value: object = importlib.import_module(module_name)
+    for part in attribute.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _summary_from_source(target: str) -> str:
+    module_name, _, attribute = target.partition(":")
+    spec = importlib.util.find_spec(module_name)
+    if spec is None or spec.origin is None:
+        return ""
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    for node in tree.body:
+        is_definition = isinstance(node, ast.ClassDef | ast.FunctionDef)
+        if is_definition and node.name == attribute:
+            return _first_line(ast.get_docstring(node))
+    return _first_line(ast.get_docstring(tree))
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0]

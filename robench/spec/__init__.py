@@ -1,0 +1,46 @@
+"""What is to be done and what came out of it, as frozen models.
+
+* `robench.spec.suite`: a suite, as a YAML file says it;
+* `robench.spec.source`: the YAML reader that knows on which line each key stands;
+* `robench.spec.cell`: one unit of work with everything resolved, and its id;
+* `robench.spec.record`: the result of one cell;
+* `robench.spec.identity`: canonical JSON, hashes, and seeds by name.
+"""
+
+from robench.spec.cell import Cell, PluginRef
+from robench.spec.identity import canonical_json, digest, json_number, seed_for
+from robench.spec.record import Metric, Record, Status
+from robench.spec.suite import (
+    AttackOptions,
+    DegradeOptions,
+    Distortion,
+    Evaluations,
+    Grid,
+    PluginChoice,
+    Recipe,
+    SpeedOptions,
+    Suite,
+    load_suite,
+)
+
+__all__ = [
+    "AttackOptions",
+    "Cell",
+    "DegradeOptions",
+    "Distortion",
+    "Evaluations",
+    "Grid",
+    "Metric",
+    "PluginChoice",
+    "PluginRef",
+    "Recipe",
+    "Record",
+    "SpeedOptions",
+    "Status",
+    "Suite",
+    "canonical_json",
+    "digest",
+    "json_number",
+    "load_suite",
+    "seed_for",
+]

@@ -1,0 +1,94 @@
+"""A cell: one stage of one network, with every input resolved, and an id that covers them all."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from robench.spec.base import Frozen
+from robench.spec.identity import digest, seed_for
+from robench.spec.suite import Recipe
+
+__all__ = ["Cell", "PluginRef", "Stage"]
+
+Stage = Literal["train", "speed", "attack", "degrade", "corrupt"]
+
+
+class PluginRef(Frozen):
+    """A plug-in as it was resolved: a changed version or a changed default is another cell."""
+
+    name: str
+    version: int
+    params: dict[str, JsonValue] = {}
+    """All parameters, defaults included."""
+    changed: tuple[str, ...] = ()
+    """Names of the parameters that the suite set itself; they make up the label."""
+
+    @property
+    def label(self) -> str:
+        """The name as people read it: ``magnitude[scope=layer]``."""
+        shown = ", ".join(f"{key}={self.params[key]}" for key in sorted(self.changed))
+        return f"{self.name}[{shown}]" if shown else self.name
+
+
+class Cell(Frozen):
+    """One unit of work.
+
+    The id is a hash of everything that can change the number. Time, host and commit are in the
+    record instead: they are worth knowing, but must not make a finished cell look unfinished.
+    """
+
+    stage: Stage
+    suite: str
+    suite_version: int
+    data: PluginRef
+    data_sha256: str
+    model: PluginRef
+    method: PluginRef
+    level: float
+    """Requested share of prunable weights that are zero, in [0, 1)."""
+    seed: int
+    recipe: Recipe
+    role: Literal["result", "start"] = "result"
+    """``start`` is a dense network trained once, for the methods that start from one."""
+    device: str = "cpu"
+    options: dict[str, JsonValue] = {}
+    """Options of the stage, resolved; empty for ``train``."""
+    parent: str | None = None
+    """Id of the train cell whose checkpoint this cell works on, or starts from."""
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits."""
+        return digest(self.model_dump(mode="json"))
+
+    @property
+    def label(self) -> str:
+        """One line for progress and messages."""
+        level = "" if self.method.name == "dense" else f" @ {self.level:g}"
+        role = " (start)" if self.role == "start" else ""
+        where = f"{self.data.label}/{self.model.label}"
+        noise = f" on {self.recipe.distortion.label}" if self.recipe.distortion else ""
+        return f"{self.stage} {where} {self.method.label}{level}{noise} seed {self.seed}{role}"
+
+    def seed_for(self, purpose: str) -> int:
+        """The seed of one purpose, from exactly the axes that should matter to it.
+
+        ``init`` and ``order`` leave the method, the level and the training distortion out, so that
+        all networks of one seed start from the same weights and see the same batches; ``method``
+        is the method's own; the evaluations share theirs over all networks of one data set, so
+        that the same images get the same noise.
+
+        Raises:
+            KeyError: no such purpose.
+        """
+        data = self.data.model_dump(mode="json")
+        axes: dict[str, list[object]] = {
+            "init": [data, self.model.model_dump(mode="json")],
+            "order": [data],
+            "distortion": [data],
+            "method": [data, self.model.name, self.method.name, self.level],
+            "evaluate": [data, self.stage],
+        }
+        return seed_for(self.seed, purpose, *axes[purpose])

@@ -1,0 +1,86 @@
+"""A record: what came out of one cell, whether it went well or not."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import JsonValue
+
+from robench.spec.base import Frozen
+from robench.spec.cell import Cell
+
+__all__ = ["Metric", "Record", "Status", "wilson_interval"]
+
+Status = Literal["ok", "failed", "not-applicable", "over-budget", "interrupted", "noisy"]
+
+
+class Metric(Frozen):
+    """One number, with its uncertainty.
+
+    Accuracies and levels are fractions; units stand in the name (``latency_ms``).
+    """
+
+    name: str
+    value: float | None
+    """`None` where the quantity does not exist, for instance a median that no attack reached."""
+    n: int | None = None
+    """How many images (or repeats) the value rests on."""
+    low: float | None = None
+    high: float | None = None
+    """Bounds of the 95 % interval over those images or repeats."""
+    condition: dict[str, str | float] = {}
+    """What distinguishes it from others of that name: ``{"kind": "contrast", "level": 0.1}``."""
+
+    @classmethod
+    def share(cls, name: str, successes: int, n: int, **condition: str | float) -> Metric:
+        """A proportion of `n` trials, with Wilson's 95 % interval."""
+        low, high = wilson_interval(successes, n)
+        value = successes / n if n else None
+        return cls(name=name, value=value, n=n, low=low, high=high, condition=condition)
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927): inside [0, 1] even at 0 and 1.
+
+    Args:
+        successes: how many of the trials succeeded, 0 … n.
+        n: how many trials; none at all leave the proportion anywhere in [0, 1].
+        z: quantile of the standard normal distribution; the default gives 95 %.
+
+    >>> [round(bound, 4) for bound in wilson_interval(8, 10)]
+    [0.4902, 0.9433]
+    """
+    if n == 0:
+        return 0.0, 1.0
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+class Record(Frozen):
+    """The result of one cell, as it lies on disk."""
+
+    schema_version: int = 1
+    id: str
+    cell: Cell
+    status: Status
+    reason: str | None = None
+    """Why the status is not ``ok``."""
+    traceback: str | None = None
+    """The last lines of the traceback of a failure, for whoever mends the plug-in."""
+    metrics: tuple[Metric, ...] = ()
+    details: dict[str, JsonValue] = {}
+    """What a person may want to know beyond the metrics: flags, layers, loss curve."""
+    arrays: tuple[str, ...] = ()
+    """Names of the per-sample arrays in the file beside this one."""
+    provenance: dict[str, JsonValue] = {}
+    """Host, versions, commit, times: recorded, never hashed."""
+
+    def metric(self, name: str, **condition: str | float) -> Metric | None:
+        """The metric of that name and condition, if there is one."""
+        for metric in self.metrics:
+            if metric.name == name and metric.condition == condition:
+                return metric
+        return None

@@ -1,0 +1,273 @@
+"""A suite: data sets × models × methods × levels × seeds × evaluations, read from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    JsonValue,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from robench.errors import SuiteError, UnknownNameError
+from robench.registry import all_registries
+from robench.spec.base import Frozen
+from robench.spec.complaint import suite_error
+from robench.spec.recipe import Distortion, Recipe
+from robench.spec.source import Source, read_yaml
+
+__all__ = [
+    "AttackOptions",
+    "DegradeOptions",
+    "Distortion",
+    "Evaluations",
+    "Grid",
+    "PluginChoice",
+    "Recipe",
+    "SpeedOptions",
+    "Suite",
+    "find_suite",
+    "load_suite",
+    "shipped_suites",
+]
+
+Level = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class PluginChoice(Frozen):
+    """A plug-in by name, with the parameters that differ from its defaults.
+
+    In YAML either ``halo`` or ``{name: halo, xi: 1.0e-5}``.
+    """
+
+    name: str
+    params: dict[str, JsonValue] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and "params" not in value:
+            params = {key: item for key, item in value.items() if key != "name"}
+            return {"name": value.get("name"), "params": params}
+        return value
+
+
+class SpeedOptions(Frozen):
+    """How latency is measured: dense parent against compacted network, interleaved."""
+
+    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = (1, 64)
+    repeats: Annotated[int, Field(ge=30)] = 30
+
+
+class AttackOptions(Frozen):
+    """Which frozen attack suite runs, on how many test images."""
+
+    suite: str = "l2-quick"
+    samples: Annotated[int, Field(ge=1)] | None = None
+    """The first so many images of the test split's fixed order; `None` means all."""
+
+
+class DegradeOptions(Frozen):
+    """Which degradations the test images go through."""
+
+    kinds: tuple[str, ...] | Literal["all"] = "all"
+    samples: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("kinds", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) and value != "all" else value
+
+
+class Evaluations(Frozen):
+    """What is done with each trained network. Leave a stage out to skip it."""
+
+    speed: SpeedOptions | None = None
+    attack: AttackOptions | None = None
+    degrade: DegradeOptions | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_alone(cls, value: object) -> object:
+        # `evaluate: [speed, attack]` and `attack: true` both mean "with the defaults".
+        if isinstance(value, list):
+            value = dict.fromkeys(value, True)
+        if isinstance(value, Mapping):
+            return {key: {} if item is True else item for key, item in value.items()}
+        return value
+
+
+class Grid(Frozen):
+    """One full product of a suite."""
+
+    data: tuple[PluginChoice, ...]
+    models: tuple[PluginChoice, ...]
+    methods: tuple[PluginChoice, ...]
+    levels: Annotated[tuple[Level, ...], Field(min_length=1)] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+    """Requested shares of prunable weights that are zero; the dense control is always there."""
+    seeds: tuple[Seed, ...] = (0, 1, 2)
+    """In YAML a list, or a count: ``3`` means 0, 1, 2."""
+    recipe: Recipe = Recipe()
+    distortions: tuple[Distortion | None, ...] = (None,)
+    """Training distortions; the recipe is repeated with each. ``none`` means clean images."""
+    evaluate: Evaluations = Evaluations()
+
+    @field_validator("data", "models", "methods", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str | Mapping) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count_of_seeds(cls, value: object) -> object:
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        return tuple(range(value)) if is_count else value
+
+    @field_validator("distortions", mode="before")
+    @classmethod
+    def _distortions_by_name(cls, value: object) -> object:
+        items = value if isinstance(value, list | tuple) else [value]
+        return [_distortion_from_yaml(item) for item in items]
+
+
+class Suite(Frozen):
+    """A named and versioned benchmark.
+
+    The keys of a `Grid` may stand at the top; each entry of `grids` then changes some of them.
+    Without `grids` the top is the only grid.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    version: Annotated[int, Field(ge=1)]
+    description: str = ""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    cell_limit_s: Annotated[float, Field(gt=0)] | None = None
+    """Seconds that one cell may take before it becomes a row that says ``over-budget``."""
+    grids: tuple[Grid, ...]
+    _source: Source | None = PrivateAttr(default=None)
+    _flat: bool = PrivateAttr(default=False)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the file has no `grids`: its only grid stands at the top."""
+        return self._flat
+
+    def locate(self, *loc: str | int) -> str | None:
+        """``"file:line"`` of a part of the suite, for messages; `None` without a file."""
+        if self._source is None:
+            return None
+        in_grid = self._source.lines.get(tuple(loc))
+        if in_grid is None and loc[:1] == ("grids",):
+            loc = loc[2:]  # the key stands at the top and this grid inherits it
+        return self._source.locate(loc)
+
+
+def load_suite(path: str | Path) -> Suite:
+    """Read and check a suite.
+
+    Args:
+        path: a YAML file, or the name of a suite that comes with robench.
+
+    Raises:
+        SuiteError: names file, line, key, value and what is allowed.
+        UnknownNameError: a method, model, data set or degradation that does not exist.
+    """
+    file = find_suite(path)
+    content, source = read_yaml(file)
+    if not isinstance(content, dict):
+        raise SuiteError(
+            "a suite is a mapping of keys",
+            where=f"{file}:1",
+            allowed=("name", "version", "data", "models", "methods", "levels", "evaluate"),
+        )
+    expanded, flat = _expand_grids(content, source)
+    try:
+        suite = Suite.model_validate(expanded)
+    except ValidationError as error:
+        raise suite_error(error, source, model=Suite, flat=flat) from None
+    suite._source = source
+    suite._flat = flat
+    _check_names(suite)
+    return suite
+
+
+def shipped_suites() -> dict[str, Path]:
+    """The suites that come with robench, by name; from the checkout or the installed package."""
+    package = Path(__file__).parent.parent
+    for folder in (package / "suites", package.parent / "suites"):
+        if folder.is_dir():
+            return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    return {}
+
+
+def find_suite(path: str | Path) -> Path:
+    """The file of a suite, from a path or the name of a shipped one.
+
+    Raises:
+        UnknownNameError: it is neither.
+    """
+    file = Path(path)
+    if file.is_file():
+        return file
+    shipped = shipped_suites()
+    if file.name == str(path) and file.suffix == "":
+        if str(path) in shipped:
+            return shipped[str(path)]
+        raise UnknownNameError("suite", str(path), shipped)
+    return file
+
+
+def _expand_grids(content: dict[str, Any], source: Source) -> tuple[dict[str, Any], bool]:
+    """Spread the keys at the top over the grids; tells also whether there was only the top."""
+    own = {key: value for key, value in content.items() if key not in Grid.model_fields}
+    shared = {key: value for key, value in content.items() if key in Grid.model_fields}
+    if "grids" not in own:
+        return {**own, "grids": [shared]}, True
+    grids = own["grids"]
+    if not isinstance(grids, list) or not grids or not all(isinstance(g, Mapping) for g in grids):
+        raise SuiteError(
+            "`grids` is a list of mappings, at least one", where=source.locate(("grids",))
+        )
+    return {**own, "grids": [{**shared, **grid} for grid in grids]}, False
+
+
+def _distortion_from_yaml(value: object) -> object:
+    if value is None or value == "none":
+        return None
+    if isinstance(value, str):
+        return {"kind": value}
+    if isinstance(value, Mapping) and "level" in value:
+        rest = {key: item for key, item in value.items() if key != "level"}
+        return {**rest, "levels": [value["level"]]}
+    return value
+
+
+def _check_names(suite: Suite) -> None:
+    registries = all_registries()
+    for index, grid in enumerate(suite.grids):
+        at = () if suite._flat else ("grids", index)
+        for key, kind in (("data", "datasets"), ("models", "models"), ("methods", "methods")):
+            for place, choice in enumerate(getattr(grid, key)):
+                _check_name(registries[kind], choice.name, suite.locate(*at, key, place))
+        for place, distortion in enumerate(grid.distortions):
+            if distortion is not None:
+                where = suite.locate(*at, "distortions", place)
+                _check_name(registries["degradations"], distortion.kind, where)
+        degrade = grid.evaluate.degrade
+        for kind in degrade.kinds if degrade is not None and degrade.kinds != "all" else ():
+            where = suite.locate(*at, "evaluate", "degrade", "kinds")
+            _check_name(registries["degradations"], kind, where)
+
+
+def _check_name(registry: Any, name: str, where: str | None) -> None:
+    if name not in registry:
+        raise UnknownNameError(registry.kind, name, registry.names(), where=where)

@@ -1,0 +1,24 @@
+"""The stages: short functions from a cell and the checkpoint it hangs off to an outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robench.stages.attack import attack
+from robench.stages.degrade import degrade
+from robench.stages.speed import speed
+from robench.stages.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from robench.stages.base import Stage
+
+__all__ = ["STAGES"]
+
+STAGES: Mapping[str, Stage] = {
+    "train": train,
+    "speed": speed,
+    "attack": attack,
+    "degrade": degrade,
+}

@@ -1,0 +1,50 @@
+"""What a stage is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from robench.spec import Cell, Metric, Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from pydantic import JsonValue
+
+    from robench.data.base import Data
+    from robench.training.checkpoint import Checkpoint
+
+__all__ = ["Context", "Outcome", "Stage"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a stage may use besides its cell.
+
+    Args:
+        data: the data set of the cell, already loaded.
+        device: where to compute.
+        parent: reads the checkpoint that the cell hangs off; `None` where it hangs off nothing.
+    """
+
+    data: Data
+    device: torch.device
+    parent: Callable[[], Checkpoint] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a stage: numbers, per-sample arrays, and perhaps a checkpoint."""
+
+    metrics: tuple[Metric, ...]
+    details: Mapping[str, JsonValue] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
+    status: Status = "ok"
+    reason: str | None = None
+
+
+Stage: TypeAlias = Callable[[Cell, Context], Outcome]

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import pytest
+
+from robench.errors import PluginError, UnknownNameError
+from robench.registry import Registry, load_plugin
+
+
+def accept_classes(value: object) -> str | None:
+    return None if isinstance(value, type) else "it is not a class"
+
+
+class Here:
+    """A class of this file.
+
+    With a second paragraph that no list shows.
+    """
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry[type]:
+    monkeypatch.setitem(sys.modules, "registry_under_test", sys.modules[__name__])
+    return Registry(
+        "thing",
+        group="robench.nothing",
+        builtins={
+            "here": "registry_under_test:Here",
+            "lost": "no_such_module:Thing",
+            "wrong": "registry_under_test:accept_classes",
+        },
+        accept="registry_under_test:accept_classes",
+    )
+
+
+def test_names_are_known_before_anything_is_imported(registry: Registry[type]) -> None:
+    assert registry.names() == ("here", "lost", "wrong")
+    assert "no_such_module" not in sys.modules
+
+
+def test_an_object_is_imported_on_first_use(registry: Registry[type]) -> None:
+    assert registry.get("here") is Here
+    path, _, line = registry.origin("here").rpartition(":")
+    assert Path(path) == Path(__file__)
+    assert Path(path).read_text().splitlines()[int(line) - 1] == "class Here:"
+
+
+def test_an_unknown_name_shows_the_nearest(registry: Registry[type]) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'here'") as caught:
+        registry.get("her", where="suite.yaml:3")
+    assert "suite.yaml:3" in str(caught.value)
+    assert "here, lost, wrong" in str(caught.value)
+
+
+def test_what_cannot_be_imported_says_so(registry: Registry[type]) -> None:
+    with pytest.raises(PluginError, match="cannot be imported: ModuleNotFoundError"):
+        registry.get("lost")
+
+
+def test_what_is_of_another_kind_is_refused(registry: Registry[type]) -> None:
+    with pytest.raises(PluginError, match="it is not a class"):
+        registry.get("wrong")
+    with pytest.raises(PluginError, match="it is not a class"):
+        registry.add("new", 3, source="here")  # type: ignore[arg-type]
+
+
+def test_a_taken_name_is_refused_and_names_both(registry: Registry[type]) -> None:
+    registry.add("mine", Here, source="a.py")
+    registry.add("mine", Here, source="a.py")  # the same file again is no clash
+    with pytest.raises(PluginError, match="'mine' is taken") as caught:
+        registry.add("mine", Here, source="b.py")
+    assert "b.py" in str(caught.value)
+    assert "a.py" in str(caught.value)
+    with pytest.raises(PluginError, match="'here' is taken"):
+        registry.add("here", Here, source="b.py")
+
+
+def test_entry_points_of_installed_packages_are_found(registry, monkeypatch) -> None:
+    point = importlib.metadata.EntryPoint("theirs", "registry_under_test:Here", "robench.nothing")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [point])
+    assert "theirs" in registry
+    assert registry.get("theirs") is Here
+
+
+def test_the_summary_is_the_first_line(registry: Registry[type]) -> None:
+    registry.get("here")
+    assert registry.summary("here") == "A class of this file."
+
+
+def plugin_file(folder: Path, text: str) -> Path:
+    path = folder / "mine.py"
+    path.write_text(text)
+    return path
+
+
+METHOD = '''
+from robench import Method
+
+class Mine(Method):
+    """Does nothing."""
+    name = "{name}"
+    version = 1
+    structure = "unstructured"
+    starts_from = "dense"
+'''
+
+
+def test_a_plugin_file_is_registered_and_may_be_loaded_again(tmp_path: Path) -> None:
+    from robench.methods import METHODS
+
+    path = plugin_file(tmp_path, METHOD.format(name="registry-test"))
+    assert load_plugin(path) == [("method", "registry-test")]
+    assert load_plugin(path) == [("method", "registry-test")]
+    assert METHODS.get("registry-test").name == "registry-test"
+    assert METHODS.origin("registry-test").startswith(str(path))
+
+
+def test_a_plugin_may_not_take_a_builtin_name(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="'halo' is taken"):
+        load_plugin(plugin_file(tmp_path, METHOD.format(name="halo")))
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        ("import robench\n\n1 / 0\n", "ZeroDivisionError", 3),
+        ("def broken(:\n", "SyntaxError", 1),
+        ("import no_such_package\n", "no_such_package", 1),
+    ],
+)
+def test_a_plugin_that_raises_on_import_names_the_line(tmp_path, text, words, line) -> None:
+    path = plugin_file(tmp_path, text)
+    with pytest.raises(PluginError, match=words) as caught:
+        load_plugin(path)
+    assert caught.value.where == f"{path}:{line}"
+
+
+def test_a_file_without_plugins_and_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="defines no method"):
+        load_plugin(plugin_file(tmp_path, "x = 1\n"))
+    with pytest.raises(PluginError, match="there is no plug-in file"):
+        load_plugin(tmp_path / "nowhere.py")

@@ -277,8 +277,7 @@ def _summary_from_source(target: str) -> str:
         return ""
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     for node in tree.body:
-        is_definition = isinstance(node, ast.ClassDef | ast.FunctionDef)
-        if is_definition and node.name == attribute:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
             return _first_line(ast.get_docstring(node))
     return _first_line(ast.get_docstring(tree))
 

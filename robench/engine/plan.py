@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from robench.errors import ParameterError, nearest_names
+from robench.errors import ParameterError
+from robench.models.params import parse_params
 from robench.registry import Registry, all_registries
 from robench.spec import (
     Cell,
@@ -126,47 +127,18 @@ def resolve_plugin(
     """
     plugin = registry.get(choice.name, where=where)
     schema: type[BaseModel] | None = getattr(plugin, "Params", None)
+    version: int = getattr(plugin, "version", 1)
     if schema is None:
         if choice.params:
             raise ParameterError(
-                f"{registry.kind} {choice.name!r} takes no parameters", where=where
+                f"the {registry.kind} {choice.name!r} takes no parameters", where=where
             )
-        return PluginRef(name=choice.name, version=getattr(plugin, "version", 1))
-    try:
-        params = schema(**choice.params)
-    except ValidationError as error:
-        raise parameter_error(f"{registry.kind} {choice.name!r}", schema, error, where) from None
+        return PluginRef(name=choice.name, version=version)
+    params = parse_params(f"{registry.kind} {choice.name!r}", schema, choice.params, where)
     resolved: dict[str, JsonValue] = params.model_dump(mode="json")
     defaults = _defaults(schema)
-    return PluginRef(
-        name=choice.name,
-        version=getattr(plugin, "version", 1),
-        params=resolved,
-        changed=tuple(key for key in resolved if resolved[key] != defaults.get(key)),
-    )
-
-
-def parameter_error(
-    owner: str, schema: type[BaseModel], error: ValidationError, where: str | None
-) -> ParameterError:
-    """The first complaint about a plug-in's parameters, as a message to act on."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    known = sorted(schema.model_fields)
-    if first["type"] == "extra_forbidden":
-        near = nearest_names(name, known)
-        return ParameterError(
-            f"{owner} has no parameter {name!r}",
-            where=where,
-            allowed=known or "none at all",
-            hint=f"did you mean {' or '.join(map(repr, near))}?" if near else None,
-        )
-    allowed = first.get("ctx", {}).get("expected")
-    return ParameterError(
-        f"{owner}: the parameter {name!r} cannot be {first['input']!r}: {first['msg']}",
-        where=where,
-        allowed=str(allowed) if allowed else None,
-    )
+    changed = tuple(key for key in resolved if resolved[key] != defaults.get(key))
+    return PluginRef(name=choice.name, version=version, params=resolved, changed=changed)
 
 
 def _defaults(schema: type[BaseModel]) -> dict[str, JsonValue]:
@@ -280,17 +252,26 @@ def _resolve_options(stage: str, options: dict[str, JsonValue], data: Data) -> d
 
         options["version"] = suite_version(str(options["suite"]))
     if stage == "degrade":
-        from robench.degradations.base import applicable_kinds
-
-        registry = all_registries()["degradations"]
-        channels = data.test.images.shape[1]
-        asked = options["kinds"]
-        kinds = applicable_kinds(channels) if not isinstance(asked, list) else asked
-        options["kinds"] = {
-            str(kind): {
-                "version": registry.get(str(kind)).version,
-                "levels": [json_number(level) for level in registry.get(str(kind)).levels],
-            }
-            for kind in kinds
-        }
+        options["kinds"] = _resolve_kinds(options["kinds"], data)
     return options
+
+
+def _resolve_kinds(asked: JsonValue, data: Data) -> dict[str, JsonValue]:
+    """Version and levels of each kind; ``all`` are robench's own that these images can bear."""
+    from robench.degradations import DEGRADATIONS
+
+    registry = all_registries()["degradations"]
+    channels, height, width = data.test.images.shape[1:]
+    own = [
+        kind
+        for kind in DEGRADATIONS
+        if channels in registry.get(kind).channels
+        and registry.get(kind).smallest <= min(height, width)
+    ]
+    return {
+        kind: {
+            "version": registry.get(kind).version,
+            "levels": [json_number(level) for level in registry.get(kind).levels],
+        }
+        for kind in (map(str, asked) if isinstance(asked, list) else own)
+    }

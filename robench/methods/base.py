@@ -100,10 +100,7 @@ class TrainState:
         They get the learning rate, momentum and weight decay of the weights. Whatever was added to
         the network must be gone from it after `finish`.
         """
-        settings = {
-            key: value for key, value in self.optimiser.param_groups[0].items() if key != "params"
-        }
-        self.optimiser.add_param_group({**settings, "params": list(parameters)})
+        self.optimiser.add_param_group({"params": list(parameters)})
 
 
 class Method:
@@ -128,7 +125,7 @@ class Method:
     def __init__(self, params: BaseModel | None = None) -> None:
         self.params: Any = self.Params() if params is None else params
 
-    def supports(self, model: nn.Module, data: Data, /) -> bool | str:
+    def supports(self, model: nn.Module, data: Data, /) -> Literal[True] | str:
         """`True`, or the reason why the method has nothing to do on this network or data.
 
         Args:

@@ -3,7 +3,7 @@
 A model is one class in one file:
 
     class Wide(Network):
-        \"\"\"One wide hidden layer.\"\"\"          # first line: what `robench list models` shows
+        \"\"\"One wide hidden layer.\"\"\"  # what `robench list models` shows
 
         name = "wide"
 

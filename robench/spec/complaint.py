@@ -36,7 +36,7 @@ def suite_error(
     key = ".".join(str(step) for step in _place_in_file(loc, source, flat=flat)) or "the suite"
 
     if first["type"] == "extra_forbidden":
-        return _unknown_key(str(loc[-1]), _model_at(loc[:-1], model), where, hint)
+        return _unknown_key(str(loc[-1]), _known_keys(loc[:-1], model), where, hint)
     if first["type"] == "missing":
         return SuiteError(f"the key {key!r} is missing", where=where, hint=hint)
     return SuiteError(
@@ -58,13 +58,17 @@ def _place_in_file(
     return steps
 
 
-def _unknown_key(
-    key: str, model: type[BaseModel] | None, where: str, more: str | None
-) -> SuiteError:
-    known = sorted(model.model_fields) if model is not None else []
+def _unknown_key(key: str, known: list[str], where: str, more: str | None) -> SuiteError:
     near = nearest_names(key, known)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else more
     return SuiteError(f"there is no key {key!r} here", where=where, allowed=known, hint=hint)
+
+
+def _known_keys(loc: tuple[str | int, ...], top: type[BaseModel]) -> list[str]:
+    """The keys that may stand at a place; those of a grid may stand at the top as well."""
+    places = [loc] if loc else [(), ("grids", 0)]
+    models = [model for place in places if (model := _model_at(place, top)) is not None]
+    return sorted({key for model in models for key in model.model_fields})
 
 
 def _reason(problem: Any) -> str:

@@ -129,8 +129,9 @@ class Grid(Frozen):
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_of_seeds(cls, value: object) -> object:
-        is_count = isinstance(value, int) and not isinstance(value, bool)
-        return tuple(range(value)) if is_count else value
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return tuple(range(value))
+        return value
 
     @field_validator("distortions", mode="before")
     @classmethod

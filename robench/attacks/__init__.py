@@ -1,0 +1,45 @@
+"""Attacks: how far must an image be pushed until the network's answer changes?
+
+    report = robench.minimal_l2(model, images, labels)      # every attack of a suite, verified
+    report.distance, report.adversarial, report.winner, report.flags
+
+An attack is one class in one file, see `robench.attacks.base.Attack`; frozen, versioned suites of
+attacks are in `robench.attacks.suites`. Nothing here imports torch until it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robench.registry import Registry
+
+if TYPE_CHECKING:
+    from robench.attacks.base import Attack
+    from robench.attacks.minimal import minimal_l2
+
+__all__ = ["ATTACKS", "Attack", "minimal_l2"]
+
+ATTACKS: Registry[type[Attack]] = Registry(
+    "attack",
+    group="robench.attacks",
+    builtins={
+        "ddn": "robench.attacks.ddn:DDN",
+        "deepfool": "robench.attacks.deepfool:DeepFool",
+        "nearest-other-class": "robench.attacks.nearest:NearestOtherClass",
+    },
+    accept="robench.attacks.base:check_plugin",
+)
+"""Every attack by name."""
+
+
+def __getattr__(name: str) -> object:
+    # What needs torch is imported when it is first used (PEP 562).
+    if name == "Attack":
+        from robench.attacks.base import Attack
+
+        return Attack
+    if name == "minimal_l2":
+        from robench.attacks.minimal import minimal_l2
+
+        return minimal_l2
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

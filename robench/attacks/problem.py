@@ -1,0 +1,248 @@
+"""What an attack is asked to do, checked once at the front door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from robench.errors import InputError
+
+__all__ = ["BOX_TOLERANCE", "LogProbabilities", "Problem", "examine", "outputs_in_batches"]
+
+BOX_TOLERANCE = 1e-6
+"""How far a pixel may lie outside [0, 1]: the rounding of a normalisation undone in float32."""
+STABLE_WITHIN = 1e-4
+"""Largest relative change of the logits between two passes of a deterministic model."""
+PASSES, PROBED = 5, 64
+"""How often, and on how many images, the model is asked the same to see if it is deterministic."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Some images, the model to fool, and the rules.
+
+    Attributes:
+        model: in evaluation mode, from [0, 1] to logits; log-probabilities if it gave probabilities.
+        images: float32 [N, C, H, W] or [N, F], in [0, 1].
+        labels: int64 [N], the answers that have to change.
+        logits: what the model answers to the images, [N, classes].
+        references: images to start from that the model may put in another class, [M, ...].
+        reference_classes: int64 [M], what the model takes them for.
+        box: whether adversarials must lie in [0, 1].
+        seed: of everything random.
+        is_probabilistic: whether the model gave probabilities, so that their logarithm is attacked.
+        instability: largest relative change of the logits between passes over the same images.
+    """
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    logits: Tensor
+    references: Tensor
+    reference_classes: Tensor
+    box: bool
+    seed: int
+    is_probabilistic: bool
+    instability: float
+
+    @property
+    def correct(self) -> Tensor:
+        """Which images the model puts in their class, bool [N]; only these are attacked."""
+        return self.logits.argmax(dim=1) == self.labels
+
+    def select(self, rows: Tensor) -> Problem:
+        """The same problem for some of the images."""
+        return replace(
+            self, images=self.images[rows], labels=self.labels[rows], logits=self.logits[rows]
+        )
+
+    def split(self, batch_size: int) -> Iterator[Problem]:
+        """The same problem for `batch_size` images at a time, in order."""
+        every = torch.arange(len(self.images), device=self.images.device)
+        return (self.select(rows) for rows in every.split(batch_size))
+
+
+class LogProbabilities(nn.Module):
+    """The logarithm of a model that ends in a softmax: same answers, usable gradients."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-probabilities; an underflown probability counts as the smallest normal number."""
+        probabilities: Tensor = self.model(images)
+        return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+
+
+def examine(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor | None,
+    *,
+    references: Tensor | None = None,
+    box: bool = True,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> Problem:
+    """Check everything that an attack relies on.
+
+    Args:
+        model: in evaluation mode, deterministic, from [0, 1] to logits of at least two classes.
+        images: float32 [N, C, H, W] or [N, F], in [0, 1].
+        labels: integers [N]; `None` takes what the model answers, so that every image is attacked
+            until the *estimated* class changes, as in the paper on DeepFool.
+        references: more images, to start from; `None` takes `images`.
+        box: whether adversarials must lie in [0, 1].
+        seed: of everything random.
+        batch_size: images in one pass of the model.
+
+    Raises:
+        InputError: names what is wrong, how often, and where first.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}", allowed="whole numbers from 1")
+    _check_model(model)
+    _check_images(images, "images")
+    device = next(model.parameters(), images).device
+    # A copy: an attack may not touch the caller's images, and rounding is cut off at the box.
+    images_in_box = images.detach().to(device).clamp(0, 1)
+    logits = outputs_in_batches(model, images_in_box, batch_size)
+    _check_logits(logits, len(images))
+    instability = _instability(model, images_in_box[:PROBED])
+    is_probabilistic = _are_probabilities(logits)
+    if is_probabilistic:
+        model, logits = LogProbabilities(model), logits.clamp_min(torch.finfo().tiny).log()
+
+    answers = logits.argmax(dim=1)
+    if references is None:
+        starts, classes = images_in_box, answers
+    else:
+        _check_images(references, "references")
+        _check_same_shape(references, images)
+        starts = references.detach().to(device).clamp(0, 1)
+        classes = outputs_in_batches(model, starts, batch_size).argmax(dim=1)
+    return Problem(
+        model=model,
+        images=images_in_box,
+        labels=answers if labels is None else _checked_labels(labels, logits).to(device),
+        logits=logits,
+        references=starts,
+        reference_classes=classes,
+        box=box,
+        seed=seed,
+        is_probabilistic=is_probabilistic,
+        instability=instability,
+    )
+
+
+def outputs_in_batches(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+    """What the model answers, without gradients."""
+    with torch.no_grad():
+        parts = [model(part) for part in images.split(batch_size)]
+    if not all(isinstance(part, Tensor) and part.dim() == 2 for part in parts):
+        shapes = {tuple(p.shape) if isinstance(p, Tensor) else type(p).__name__ for p in parts}
+        raise InputError(
+            f"the model returns {shapes.pop()}, not logits",
+            allowed="one tensor of shape [N, classes]",
+        )
+    return torch.cat(parts)
+
+
+def _check_model(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):
+        raise InputError(f"the model is a {type(model).__name__}", allowed="torch.nn.Module")
+    training = [name or "the model itself" for name, m in model.named_modules() if m.training]
+    if training:
+        raise InputError(
+            f"{len(training)} modules are in training mode, for instance {training[0]}",
+            hint="call model.eval() first",
+        )
+
+
+def _check_images(images: Tensor, what: str) -> None:
+    if not isinstance(images, Tensor):
+        raise InputError(f"{what} is a {type(images).__name__}", allowed="torch.Tensor")
+    if images.dtype != torch.float32:
+        raise InputError(
+            f"{what} has the type {images.dtype}",
+            allowed="torch.float32 in [0, 1]",
+            hint="robench.data.base.to_float turns stored images into these",
+        )
+    if images.dim() not in (2, 4) or images.numel() == 0:
+        raise InputError(
+            f"{what} has the shape {tuple(images.shape)}",
+            allowed="[N, C, H, W] or [N, features], none of them zero",
+        )
+    outside = (images < -BOX_TOLERANCE) | (images > 1 + BOX_TOLERANCE) | ~images.isfinite()
+    if outside.any():
+        rows = outside.flatten(1).any(dim=1).nonzero().flatten()
+        value = images[outside][0].item()
+        raise InputError(
+            f"{len(rows)} of {len(images)} {what} leave [0, 1], first {what}[{rows[0]}] by the "
+            f"value {value:g}",
+            allowed="finite values in [0, 1]",
+            hint="normalisation belongs inside the model",
+        )
+
+
+def _check_same_shape(references: Tensor, images: Tensor) -> None:
+    if references.shape[1:] != images.shape[1:]:
+        raise InputError(
+            f"references have the shape {tuple(references.shape[1:])} each, "
+            f"images {tuple(images.shape[1:])}",
+            allowed="the same shape",
+        )
+
+
+def _check_logits(logits: Tensor, count: int) -> None:
+    if len(logits) != count or logits.shape[1] < 2:
+        raise InputError(
+            f"the model returns the shape {tuple(logits.shape)} for {count} images",
+            allowed="[N, classes] with at least two classes",
+        )
+    broken = (~logits.isfinite()).any(dim=1).nonzero().flatten()
+    if len(broken):
+        raise InputError(
+            f"the model answers {len(broken)} of {count} clean images with NaN or infinity, "
+            f"first images[{broken[0]}]",
+            hint="look for NaN in its weights; training may have diverged",
+        )
+
+
+def _checked_labels(labels: Tensor, logits: Tensor) -> Tensor:
+    if not isinstance(labels, Tensor) or labels.shape != logits.shape[:1]:
+        shape = tuple(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
+        raise InputError(f"labels are {shape}", allowed=f"an integer tensor [{len(logits)}]")
+    if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
+        raise InputError(f"labels have the type {labels.dtype}", allowed="integers")
+    classes = logits.shape[1]
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise InputError(
+            f"{len(wrong)} labels are not classes of the model, for instance {wrong[0].item()}",
+            allowed=f"0 … {classes - 1}",
+        )
+    return labels.to(torch.int64)
+
+
+def _instability(model: nn.Module, images: Tensor) -> float:
+    passes = torch.stack([outputs_in_batches(model, images, PROBED) for _ in range(PASSES)])
+    size = passes.abs().amax().clamp_min(torch.finfo().tiny)
+    instability = ((passes - passes[0]).abs().amax() / size).item()
+    if not instability <= STABLE_WITHIN:
+        raise InputError(
+            f"the model is stochastic: its logits change by {instability:.2g} of their size "
+            "between two passes over the same images",
+            allowed=f"at most {STABLE_WITHIN:g}",
+            hint="switch dropout and noise off, or fix their seed inside the model",
+        )
+    return instability
+
+
+def _are_probabilities(logits: Tensor) -> bool:
+    in_range = bool((logits.amin() > -1e-5) & (logits.amax() < 1 + 1e-5))
+    return in_range and bool(((logits.sum(dim=1) - 1).abs() < 1e-4).all())

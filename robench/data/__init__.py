@@ -1,0 +1,49 @@
+"""Data sets: embedded, downloadable and the user's own, all with fixed splits and a content hash.
+
+A data set is one class in one file, see `robench.data.base.Dataset`. Data is loaded by name:
+
+    data = robench.data.load("mnist", {"subset": 5000}, root="~/data")
+
+Nothing here imports torch until it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robench.registry import Registry
+
+if TYPE_CHECKING:
+    from robench.data.base import Data, Dataset, Split, to_float
+    from robench.data.loading import load
+
+__all__ = ["DATASETS", "Data", "Dataset", "Split", "load", "to_float"]
+
+DATASETS: Registry[type[Dataset]] = Registry(
+    "data set",
+    group="robench.datasets",
+    builtins={
+        "breast-cancer": "robench.data.breast_cancer:BreastCancer",
+        "cifar10": "robench.data.cifar10:Cifar10",
+        "cifar100": "robench.data.cifar100:Cifar100",
+        "digits": "robench.data.digits:Digits",
+        "fashion-mnist": "robench.data.fashion_mnist:FashionMnist",
+        "image-folder": "robench.data.image_folder:ImageFolder",
+        "mnist": "robench.data.mnist:Mnist",
+    },
+    accept="robench.data.base:check_plugin",
+)
+"""Every data set by name."""
+
+
+def __getattr__(name: str) -> object:
+    # What needs torch is imported when it is first used (PEP 562).
+    if name == "load":
+        from robench.data.loading import load
+
+        return load
+    if name in {"Data", "Dataset", "Split", "to_float"}:
+        from robench.data import base
+
+        return getattr(base, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

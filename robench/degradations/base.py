@@ -1,0 +1,216 @@
+"""What a degradation is: a function on images, and what is known about it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from robench.degradations import DEGRADATIONS_REGISTRY
+from robench.degradations.checks import as_number, check_images, check_index, check_seed
+from robench.degradations.random import Noise
+from robench.errors import InputError
+from robench.spec.identity import seed_for
+
+__all__ = ["Degradation", "applicable_kinds", "check_plugin", "to_grey"]
+
+# Images are worked on in groups of about this many pixels, which bounds the memory whatever the
+# batch, and on a CPU keeps the passes over a group in its cache.
+_GROUP_PIXELS_CPU = 1 << 18
+_GROUP_PIXELS_ELSEWHERE = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class Degradation:
+    """A way to make images harder to recognise, at graded levels.
+
+    Made by decorating its function, so that a plug-in is one function::
+
+        @partial(Degradation, name="contrast", unit="fraction of the contrast that is left",
+                 levels=(1.0, 0.5, 0.1), neutral=1.0, bounds=(0.0, 1.0))
+        def contrast(planes: Tensor, level: float) -> Tensor:
+            return (1 - level) / 2 + level * planes
+
+    The function must not change its argument. It takes a keyword ``noise`` (a `Noise`) when it
+    draws random numbers, and a keyword ``variant`` when it declares variants.
+
+    Args:
+        function: ``function(pixels, level)`` → tensor of the same shape and type, in [0, 1].
+            `pixels` is [N, H, W] when `reads` is ``"grey"``, else [N, C, H, W].
+        name: the kind, as in suites.
+        unit: what a level measures.
+        levels: the published levels, from the mildest to the strongest.
+        neutral: the level of the undegraded condition of the paper.
+        bounds: least and greatest level that is taken; `None` where only `levels` make sense. A
+            published level outside the bounds is taken as well.
+        reads: ``"grey"`` when the function sees the grey plane alone, which then goes to every
+            channel of the output, as in all experiments of the paper but those on colour.
+        variants: name → what it does; the first is the default.
+        channels: the channel counts that are taken.
+        smallest: the least height and width that are taken, in pixels.
+        version: raised whenever the pixels that come out change.
+    """
+
+    function: Callable[..., Tensor]
+    name: str
+    unit: str
+    levels: tuple[float, ...]
+    neutral: float
+    bounds: tuple[float, float] | None = None
+    reads: Literal["grey", "colour"] = "grey"
+    variants: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[int, ...] = (1, 3)
+    smallest: int = 1
+    version: int = 1
+    stochastic: bool = field(init=False)
+    """Whether the function draws random numbers."""
+
+    def __post_init__(self) -> None:
+        # The registry finds a plug-in, its first line and its place by those of the function.
+        vars(self).update(
+            stochastic="noise" in inspect.signature(self.function).parameters,
+            __doc__=self.function.__doc__,
+            __module__=self.function.__module__,
+            __wrapped__=self.function,
+        )
+
+    def __call__(
+        self,
+        images: Tensor,
+        level: float,
+        *,
+        seed: int = 0,
+        index: Tensor | Sequence[int] | None = None,
+        variant: str | None = None,
+    ) -> Tensor:
+        """Degrade a batch of images.
+
+        Args:
+            images: float32 or float64 [N, C, H, W] in [0, 1], on any device.
+            level: a published level, or any within `bounds`.
+            seed: of the noise; deterministic kinds do without.
+            index: whole numbers >= 0, one for each image: its number in the data set, by default
+                0 … N-1. The noise of an image depends on the seed, the kind, the level and its
+                index alone.
+            variant: one of `variants`; by default the first.
+
+        Returns:
+            New images of the same shape, type and device, in [0, 1].
+
+        Raises:
+            InputError: an argument that is not as above.
+        """
+        where = f"degradation {self.name!r}"
+        check_images(images, channels=self.channels, smallest=self.smallest, where=where)
+        level = self.check_level(level)
+        key = seed_for(check_seed(seed, where=where), self.name, level) if self.stochastic else 0
+        index = check_index(index, images, where=where)
+        options = {"variant": self.check_variant(variant)} if self.variants else {}
+        out = torch.empty_like(images)
+        pixels = _GROUP_PIXELS_CPU if images.device.type == "cpu" else _GROUP_PIXELS_ELSEWHERE
+        group = max(1, pixels // images[0, 0].numel())
+        for start in range(0, len(images), group):
+            part = slice(start, start + group)
+            noise = {"noise": Noise(key, index[part])} if self.stochastic else {}
+            out[part] = self._degrade(images[part], level, **options, **noise)
+        return out
+
+    def _degrade(self, images: Tensor, level: float, **options: object) -> Tensor:
+        if self.reads == "colour":
+            return self.function(images, level, **options)
+        return self.function(to_grey(images), level, **options).unsqueeze(1)
+
+    def check_level(self, level: float) -> float:
+        """The level as a float.
+
+        Raises:
+            InputError: it is neither published nor within the bounds.
+        """
+        number = as_number(level)
+        if not self._takes(number):
+            published = ", ".join(f"{known:g}" for known in self.levels)
+            allowed = published
+            if self.bounds is not None:
+                low, high = self.bounds
+                allowed = f"any from {low:g} to {high:g}; published: {published}"
+            raise InputError(
+                f"{level!r} is not a level of {self.name!r} ({self.unit})",
+                allowed=allowed,
+                hint="choose one of these",
+            )
+        return number + 0.0  # -0.0 is 0.0: the noise must not tell them apart
+
+    def check_variant(self, variant: str | None) -> str | None:
+        """The variant's name, the default one for `None`; `None` where there are no variants.
+
+        Raises:
+            InputError: there is no such variant.
+        """
+        if variant is None:
+            return next(iter(self.variants), None)
+        if variant not in self.variants:
+            raise InputError(
+                f"{variant!r} is not a variant of {self.name!r}",
+                allowed=[f"{name!r} ({text})" for name, text in self.variants.items()] or "none",
+                hint="leave variant out for the default",
+            )
+        return variant
+
+    def convention(self, variant: str | None = None) -> str:
+        """What a level means, in words for a record: the unit, and how the variant reads it.
+
+        Raises:
+            InputError: there is no such variant.
+        """
+        chosen = self.check_variant(variant)
+        return self.unit if chosen is None else f"{self.unit}; {chosen}: {self.variants[chosen]}"
+
+    def _takes(self, level: float) -> bool:
+        if level in self.levels:
+            return True
+        return self.bounds is not None and self.bounds[0] <= level <= self.bounds[1]
+
+
+def to_grey(images: Tensor) -> Tensor:
+    """The grey plane Y = 0.2125 R + 0.7154 G + 0.0721 B, of the encoded values as they are.
+
+    The weights are those of Geirhos et al. 2018 (arXiv 1808.08750), by way of scikit-image.
+
+    Args:
+        images: [N, C, H, W] with one channel, which is its own grey plane, or three.
+
+    Returns:
+        [N, H, W]; white stays exactly white.
+    """
+    if images.shape[1] == 1:
+        return images[:, 0]
+    red, green, blue = images.unbind(1)
+    # Products and sums rounded one by one, so that every device gives the same bits; in this
+    # order the rounded weights sum to exactly 1.
+    return (red * 0.2125).add_(blue * 0.0721).add_(green * 0.7154)
+
+
+def applicable_kinds(channels: int) -> tuple[str, ...]:
+    """Names of all degradations, plug-ins included, that take images of so many channels."""
+    registry = DEGRADATIONS_REGISTRY
+    return tuple(kind for kind in registry.names() if channels in registry.get(kind).channels)
+
+
+def check_plugin(value: object) -> str | None:
+    """Why `value` is not a degradation that can be registered; `None` when it is one."""
+    if not isinstance(value, Degradation):
+        return "it is not a robench.degradations.base.Degradation"
+    if not value.levels:
+        return "it declares no levels"
+    try:
+        value.check_level(value.neutral)
+    except InputError as error:
+        return f"its neutral level is not one that it takes: {error.what}"
+    takes_variant = "variant" in inspect.signature(value.function).parameters
+    if takes_variant != bool(value.variants):
+        return "its function must take a keyword `variant` if, and only if, it declares variants"
+    return None

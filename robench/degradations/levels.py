@@ -1,0 +1,48 @@
+"""The table of built-in degradations: where each is defined, and its published levels.
+
+It needs no torch, so that listing kinds and checking a suite is quick. A new degradation is one
+function in one file and one line here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+__all__ = ["PUBLISHED", "Published"]
+
+
+class Published(NamedTuple):
+    """One line of the table."""
+
+    target: str
+    """``"package.module:attribute"`` of the `Degradation`."""
+    levels: tuple[float, ...]
+    """Levels of the paper, from the mildest to the strongest; rotation by its angle."""
+
+
+PUBLISHED: Mapping[str, Published] = MappingProxyType(
+    {
+        "greyscale": Published("robench.degradations.colour:greyscale", (0.0, 1.0)),
+        "contrast": Published(
+            "robench.degradations.colour:contrast", (1.0, 0.5, 0.3, 0.15, 0.1, 0.05, 0.03, 0.01)
+        ),
+        "uniform-noise": Published(
+            "robench.degradations.noise:uniform_noise", (0.0, 0.03, 0.05, 0.1, 0.2, 0.35, 0.6, 0.9)
+        ),
+        "salt-and-pepper": Published(
+            "robench.degradations.noise:salt_and_pepper",
+            (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95),
+        ),
+        "low-pass": Published(
+            "robench.degradations.filters:low_pass", (0.0, 1.0, 3.0, 5.0, 7.0, 10.0, 15.0, 40.0)
+        ),
+        "high-pass": Published(
+            "robench.degradations.filters:high_pass",
+            (math.inf, 3.0, 1.5, 1.0, 0.7, 0.55, 0.45, 0.4),
+        ),
+        "rotation": Published("robench.degradations.rotation:rotation", (0.0, 90.0, 180.0, 270.0)),
+    }
+)

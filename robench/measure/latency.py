@@ -1,0 +1,264 @@
+"""How long calls take, measured so that a noisy machine shows instead of lying.
+
+The calls are interleaved as A B B A, so that a drift of the machine meets all of them alike, and
+are compared block by block: a neighbour who takes the processor for a while slows both halves of a
+ratio. The median and its interval are distribution-free. What is still too noisy says so.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from robench.errors import InputError
+
+__all__ = [
+    "Latency",
+    "LatencySample",
+    "SpeedUp",
+    "Stopwatch",
+    "median_interval",
+    "one_thread",
+    "sample_latency",
+]
+
+Call: TypeAlias = Callable[[], object]
+
+LEAST_REPEATS = 30
+NOISY_ABOVE = 0.10
+"""A sample is noisy where the interquartile range exceeds this share of the median."""
+_ROUNDS = 5
+_TIMING_S = 2e-3
+_WARM_UP_CALLS = 5
+_WARM_UP_ROUNDS = 20
+_STEADY_WITHIN = 0.05
+_FIRST_PAUSE_S = 0.1
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of one call.
+
+    Attributes:
+        median_ms: median over the repeats.
+        first_quartile_ms: a quarter of the repeats were quicker.
+        third_quartile_ms: a quarter of the repeats were slower.
+        repeats: how many timings.
+        calls_per_repeat: how many calls one timing averages over, so that it takes 2 ms or more.
+    """
+
+    median_ms: float
+    first_quartile_ms: float
+    third_quartile_ms: float
+    repeats: int
+    calls_per_repeat: int
+
+    @property
+    def iqr_ms(self) -> float:
+        """Interquartile range."""
+        return self.third_quartile_ms - self.first_quartile_ms
+
+    @property
+    def relative_iqr(self) -> float:
+        """Interquartile range as a share of the median."""
+        return self.iqr_ms / self.median_ms
+
+
+@dataclass(frozen=True)
+class SpeedUp:
+    """How many times quicker one call is than another: the ratio of their times.
+
+    Attributes:
+        value: median of the ratios of the blocks.
+        low: lower bound of the 95 % interval of that median.
+        high: upper bound.
+        blocks: how many A B B A blocks.
+    """
+
+    value: float
+    low: float
+    high: float
+    blocks: int
+
+
+@dataclass(frozen=True, eq=False)
+class LatencySample:
+    """Interleaved timings of several calls.
+
+    Attributes:
+        seconds: name of the call → float64[blocks, 2], seconds a call.
+        calls: name of the call → how many calls one timing averages over.
+    """
+
+    seconds: Mapping[str, NDArray[np.float64]]
+    calls: Mapping[str, int]
+
+    @property
+    def noise(self) -> float:
+        """The largest interquartile range of a call, as a share of its median."""
+        return max(self.latency(name).relative_iqr for name in self.seconds)
+
+    @property
+    def status(self) -> Literal["ok", "noisy"]:
+        """``"noisy"`` where the figures should not be published."""
+        return "noisy" if self.noise > NOISY_ABOVE else "ok"
+
+    def latency(self, name: str) -> Latency:
+        """Median and quartiles of one call."""
+        timings_ms = 1e3 * self.seconds[name].ravel()
+        first, median, third = (float(q) for q in np.quantile(timings_ms, (0.25, 0.5, 0.75)))
+        return Latency(median, first, third, timings_ms.size, self.calls[name])
+
+    def speed_up(self, slow: str, quick: str) -> SpeedUp:
+        """How many times quicker `quick` is than `slow`."""
+        ratios = self.seconds[slow].sum(1) / self.seconds[quick].sum(1)
+        low, high = median_interval(ratios)
+        return SpeedUp(float(np.median(ratios)), low, high, ratios.size)
+
+
+@dataclass(frozen=True)
+class Stopwatch:
+    """How time is taken.
+
+    Attributes:
+        clock: seconds, never running backwards.
+        synchronise: waits until what was started on the device is done.
+        pause: waits so many seconds, for a busy machine to calm down.
+    """
+
+    clock: Callable[[], float] = time.perf_counter
+    synchronise: Callable[[], None] = lambda: None
+    pause: Callable[[float], None] = time.sleep
+
+    def time(self, call: Call, calls: int) -> float:
+        """Mean seconds of `calls` calls in a row."""
+        self.synchronise()
+        start = self.clock()
+        for _ in range(calls):
+            call()
+        self.synchronise()
+        return (self.clock() - start) / calls
+
+
+def sample_latency(
+    calls: Mapping[str, Call],
+    *,
+    repeats: int = LEAST_REPEATS,
+    limit_s: float = 30.0,
+    stopwatch: Stopwatch | None = None,
+) -> LatencySample:
+    """Time several calls against each other, with one torch thread.
+
+    Warms up until the times are steady; then times the calls in A B B A blocks. Where a round is
+    noisy, waits a little and takes another, up to five; the calmest round is returned.
+
+    Args:
+        calls: name → a function without arguments.
+        repeats: timings of each call, at least 30.
+        limit_s: after so many seconds no further round is begun.
+        stopwatch: how time is taken; by default the processor's time on the wall.
+
+    Raises:
+        InputError: too few repeats, or nothing to time.
+    """
+    if repeats < LEAST_REPEATS or not calls:
+        raise InputError(
+            f"{repeats} repeats of {len(calls)} calls cannot be timed",
+            allowed=f"{LEAST_REPEATS} repeats or more, of one call or more",
+        )
+    watch = stopwatch or Stopwatch()
+    begun = watch.clock()
+    with one_thread(), _no_garbage_collection():
+        counts = _warm_up(calls, watch)
+        calmest = _round(calls, counts, repeats, watch)
+        for number in range(1, _ROUNDS):
+            if calmest.status == "ok" or watch.clock() - begun > limit_s:
+                break
+            watch.pause(_FIRST_PAUSE_S * number)
+            calmest = min(calmest, _round(calls, counts, repeats, watch), key=lambda one: one.noise)
+    return calmest
+
+
+def median_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a median by order statistics; holds for any continuous distribution.
+
+    The number of values below the true median is binomial with p = 1/2, so that the k-th smallest
+    and the k-th largest value bracket it with at least the given confidence (the sign test turned
+    round; Thompson 1936). Fewer than six values cannot give 95 %: they give their range.
+
+    Args:
+        values: independent draws.
+        confidence: in (0, 1).
+    """
+    ordered = np.sort(values)
+    count = ordered.size
+    tail, rank = 0.0, 0
+    while rank < count // 2:
+        tail += math.comb(count, rank) / 2**count
+        if 2 * tail > 1 - confidence:
+            break
+        rank += 1
+    rank = max(rank, 1)
+    return float(ordered[rank - 1]), float(ordered[count - rank])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside, as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _warm_up(calls: Mapping[str, Call], watch: Stopwatch) -> dict[str, int]:
+    """Run the calls until two rounds in a row take alike; how many calls fill one timing."""
+
+    def quick_look() -> dict[str, float]:
+        return {
+            name: float(np.median([watch.time(call, 1) for _ in range(_WARM_UP_CALLS)]))
+            for name, call in calls.items()
+        }
+
+    seconds = quick_look()
+    for _ in range(_WARM_UP_ROUNDS):
+        before, seconds = seconds, quick_look()
+        if all(abs(seconds[name] / before[name] - 1) < _STEADY_WITHIN for name in calls):
+            break
+    return {name: max(1, math.ceil(_TIMING_S / taken)) for name, taken in seconds.items()}
+
+
+def _round(
+    calls: Mapping[str, Call], counts: Mapping[str, int], repeats: int, watch: Stopwatch
+) -> LatencySample:
+    blocks = math.ceil(repeats / 2)
+    seconds = {name: np.empty((blocks, 2)) for name in calls}
+    there = list(calls)
+    back = there[::-1]
+    for block in range(blocks):
+        for half, names in enumerate((there, back)):
+            for name in names:
+                seconds[name][block, half] = watch.time(calls[name], counts[name])
+    return LatencySample(seconds, dict(counts))

@@ -1,0 +1,71 @@
+"""What this machine is, so that latencies are only ever compared where they may be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["fingerprint"]
+
+_GIB = 2**30
+# What may change between two runs on one and the same machine without touching their latencies.
+_NOT_IN_KEY = {"kernel"}
+
+
+def fingerprint() -> dict[str, Any]:
+    """Facts about this machine, as JSON takes them.
+
+    Returns:
+        ``cpu``, ``cores`` (physical), ``cores_logical``, ``cores_usable`` by this process,
+        ``memory_gib``, ``system``, ``architecture``, ``kernel``, ``python``, ``torch``,
+        ``threads`` of torch, ``gpus``, and ``key``: 12 hexadecimal digits that are equal where
+        everything but the kernel's version is.
+    """
+    import torch
+
+    facts = {**_facts(), "cores_usable": _usable_cores(), "threads": torch.get_num_threads()}
+    keyed = {name: value for name, value in facts.items() if name not in _NOT_IN_KEY}
+    digest = hashlib.sha256(json.dumps(keyed, sort_keys=True).encode()).hexdigest()
+    return {**facts, "key": digest[:12]}
+
+
+@lru_cache(maxsize=1)
+def _facts() -> dict[str, Any]:
+    """What cannot change while the process lives."""
+    import psutil
+    import torch
+
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return {
+        "cpu": _model_in(Path("/proc/cpuinfo")) or platform.processor() or platform.machine(),
+        "cores": psutil.cpu_count(logical=False),
+        "cores_logical": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / _GIB),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "gpus": [torch.cuda.get_device_name(index) for index in gpus],
+    }
+
+
+def _usable_cores() -> int | None:
+    """Cores that this process may run on; macOS has no such limit."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count()
+
+
+def _model_in(cpuinfo: Path) -> str | None:
+    """The first model name that Linux tells; other systems have no such file, ARM no such line."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, None)

@@ -1,0 +1,120 @@
+"""How sparse a network is, by each of the measures that the papers use.
+
+The *level* (zeros over weights, of all prunable weights) is the one that is plotted. Beside it:
+per layer, convolutions alone, and groups in the matrix view of Wen et al. 2016 (arXiv:1608.03665),
+where a row is a filter or neuron and a column a shape fibre or an input feature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from robench.models.base import prunable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["LayerSparsity", "SparsityReport", "sparsity_report"]
+
+
+@dataclass(frozen=True)
+class LayerSparsity:
+    """Zeros of one prunable weight, seen as a matrix: rows by columns.
+
+    Attributes:
+        name: qualified name of the parameter.
+        weights: how many there are.
+        zeros: how many of them are exactly zero.
+        rows: filters or neurons.
+        zero_rows: those without any weight left.
+        columns: positions in the kernel of a row (channel, height, width), or input features.
+        zero_columns: those that no row uses.
+        inputs: input channels or features.
+        zero_inputs: those that no row uses.
+        is_convolution: whether the weight belongs to a convolution.
+    """
+
+    name: str
+    weights: int
+    zeros: int
+    rows: int
+    zero_rows: int
+    columns: int
+    zero_columns: int
+    inputs: int
+    zero_inputs: int
+    is_convolution: bool
+
+    @property
+    def level(self) -> float:
+        """Zeros over weights, in [0, 1]."""
+        return self.zeros / self.weights
+
+
+@dataclass(frozen=True)
+class SparsityReport:
+    """Zeros of a network.
+
+    Attributes:
+        level: zeros over weights, over all prunable weights; the canonical measure.
+        level_convolutions: the same over convolutions alone; ``None`` where there is none.
+        parameters: all of them, biases and BatchNorm included.
+        parameters_nonzero: those that are not zero.
+        dead_inputs: inputs of the first prunable layer (pixels of an MLP, features of a table,
+            channels of a convolution) that nothing reads.
+        layers: one entry a prunable weight, in module order.
+    """
+
+    level: float
+    level_convolutions: float | None
+    parameters: int
+    parameters_nonzero: int
+    dead_inputs: int
+    layers: tuple[LayerSparsity, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as JSON takes it."""
+        return asdict(self)
+
+
+def sparsity_report(model: nn.Module) -> SparsityReport:
+    """Count the exact zeros of a network by every measure.
+
+    Args:
+        model: any network; its prunable weights are those of
+            :func:`robench.models.base.prunable`. With none, the level is 0.
+    """
+    layers = tuple(_layer(name, weight.detach()) for name, weight in prunable(model).items())
+    convolutions = tuple(layer for layer in layers if layer.is_convolution)
+    return SparsityReport(
+        level=_level(layers),
+        level_convolutions=_level(convolutions) if convolutions else None,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters_nonzero=sum(int(value.count_nonzero()) for value in model.parameters()),
+        dead_inputs=layers[0].zero_inputs if layers else 0,
+        layers=layers,
+    )
+
+
+def _level(layers: tuple[LayerSparsity, ...]) -> float:
+    weights = sum(layer.weights for layer in layers)
+    return sum(layer.zeros for layer in layers) / weights if weights else 0.0
+
+
+def _layer(name: str, weight: Tensor) -> LayerSparsity:
+    alive = weight != 0
+    by_column = alive.flatten(1)
+    by_input = alive.transpose(0, 1).flatten(1)
+    return LayerSparsity(
+        name=name,
+        weights=weight.numel(),
+        zeros=int((~alive).sum()),
+        rows=len(weight),
+        zero_rows=int((~by_column.any(1)).sum()),
+        columns=by_column.shape[1],
+        zero_columns=int((~by_column.any(0)).sum()),
+        inputs=len(by_input),
+        zero_inputs=int((~by_input.any(1)).sum()),
+        is_convolution=weight.ndim > 2,
+    )

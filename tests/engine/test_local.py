@@ -1,0 +1,130 @@
+"""The engine against plug-ins that die, raise, hang and lie; with real worker processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import robench
+from robench.engine.progress import Silent
+from robench.store import Store
+
+FAULTY = Path(__file__).parent.parent / "plugins" / "faulty.py"
+
+
+def by_method(results: robench.Results) -> dict[str, robench.spec.Record]:
+    return {r.cell.method.name: r for r in results.records if r.cell.role == "result"}
+
+
+def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
+    suite = tiny(
+        methods="[dies, raises, diverges, sleeps, declines, misses, halo]",
+        cell_limit_s="6",
+        evaluate="[degrade]",
+    )
+    results = robench.run(
+        suite, results=tmp_path / "r", jobs=2, plugins=[FAULTY], progress=Silent()
+    )
+    trained = {
+        r.cell.method.name: r
+        for r in results.records
+        if r.cell.role == "result" and r.cell.stage == "train"
+    }
+    statuses = {name: record.status for name, record in trained.items()}
+    assert statuses == {
+        "dies": "failed",
+        "raises": "failed",
+        "diverges": "failed",
+        "sleeps": "over-budget",
+        "declines": "not-applicable",
+        "misses": "failed",
+        "halo": "ok",
+        "dense": "ok",
+        "random": "ok",
+        "magnitude": "ok",
+    }
+    reasons = {name: record.reason or "" for name, record in trained.items()}
+    assert "SIGKILL" in reasons["dies"]
+    assert "a mistake of mine" in reasons["raises"]
+    assert "faulty.py" in reasons["raises"]
+    assert "6 s" in reasons["sleeps"]
+    assert "it never wants to" in reasons["declines"]
+    assert "level" in reasons["misses"]
+    assert "loss" in reasons["diverges"]
+    # What hangs off a network that is not there is a row too, with the reason.
+    degraded = {r.cell.method.name: r for r in results.records if r.cell.stage == "degrade"}
+    assert {name: record.status for name, record in degraded.items()} == statuses
+    assert "is missing" in (degraded["dies"].reason or "")
+
+
+RUN = """\
+import sys
+from robench.cli import main
+sys.argv = ["robench", "run", {suite!r}, "--results", {results!r}, "--jobs", "2"]
+if __name__ == "__main__":
+    main()
+"""
+
+
+def start_run(suite: Path, results: Path, folder: Path) -> subprocess.Popen[str]:
+    script = folder / "start.py"
+    script.write_text(RUN.format(suite=str(suite), results=str(results)))
+    return subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for_records(store: Store, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(store.records()) < count:
+        assert time.monotonic() < deadline, "no records appeared"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
+def test_a_run_that_is_stopped_goes_on_where_it_was(tiny, tmp_path: Path, kill) -> None:
+    suite = tiny(seeds="8", levels="[0.5, 0.8]", recipe="{dense_steps: 100, sparse_steps: 100}")
+    store = Store(tmp_path / "r")
+    process = start_run(suite, store.root, tmp_path)
+    wait_for_records(store, 6)
+    if kill == signal.SIGINT:
+        process.send_signal(kill)
+        _, messages = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "interrupted" in messages
+        assert "Traceback" not in messages
+    else:
+        os.killpg(process.pid, kill)  # the workers too, as when the machine goes down
+        process.communicate(timeout=30)
+    before = {record.id: record for record in store.records() if record.status == "ok"}
+    assert len(before) >= 6
+    assert store.damaged == []
+
+    results = robench.run(suite, results=store.root, jobs=0, progress=Silent())
+    assert not results.failed
+    assert len(results.records) > len(before), "the run was over before it was stopped"
+    after = {record.id: record for record in results.records}
+    assert all(after[cell_id] == record for cell_id, record in before.items())
+    assert results.run.done == len(after) - len(before)
+
+
+def test_workers_and_this_process_give_the_same_records(tiny, tmp_path: Path) -> None:
+    suite = tiny(methods="[halo, ssl]", evaluate="{degrade: {samples: 20}}")
+    alone = robench.run(suite, results=tmp_path / "a", jobs=0, progress=Silent())
+    together = robench.run(suite, results=tmp_path / "b", jobs=2, progress=Silent())
+    untimed = [
+        [(r.id, r.status, [m for m in r.metrics if m.name != "train_s"]) for r in results.records]
+        for results in (alone, together)
+    ]
+    assert untimed[0] == untimed[1]

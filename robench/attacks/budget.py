@@ -117,18 +117,144 @@ class Oracle:
         self._remember(points, rows, logits.detach())
         return logits.detach(), gradient
 
-    def jacobian(
-        self, points: Tensor, rows: Tensor, directions: Callable[[Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Gradients of K combinations of the logits: one forward and K backward passes each.
+    def jacobian(self, points: Tensor, rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of K sums of the logits: one forward and K backward passes for each point.
 
         Args:
             points: float32 [m, ...].
             rows: int64 [m], the row in `images` that each point belongs to.
-            directions: logits [m, classes] → weights of the combinations, [K, m, classes].
+            weights: of the logits in each sum, [K, m, classes].
 
         Returns:
             Logits [m, classes], and gradients [K, m, ...] with zeros for what is not finite.
         """
-        points, granted = self._admit(points, rows, backwards=self.classes - 1)
-        raise NotImplementedError
+        points, granted = self._admit(points, rows, backwards=len(weights))
+        with torch.enable_grad():
+            leaf = points.detach().requires_grad_()
+            logits = self._answer(leaf, rows, granted)
+        self._remember(points, rows, logits.detach())
+        return logits.detach(), self._vector_jacobian_products(logits, leaf, weights)
+
+    def noise(self, rows: Tensor) -> Tensor:
+        """Random directions of unit length, [m, ...], new ones at every call.
+
+        Drawn from the seed and from the image itself, so that neither the order nor the number of
+        images in a batch changes what an image gets.
+        """
+        draws = [
+            torch.randn(self.images.shape[1:], generator=self._generator(row))
+            for row in rows.tolist()
+        ]
+        noise = torch.stack(draws).to(self.images.device)
+        return noise / per_row(lengths(noise), noise)
+
+    def is_adversarial(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Whether logits are finite and name another class than the images of `rows`, bool [m]."""
+        return logits.isfinite().all(dim=1) & (logits.argmax(dim=1) != self.labels[rows])
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _admit(
+        self, points: Tensor, rows: Tensor, *, backwards: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Clip the points, charge for them, and say which are answered (`None`: all of them)."""
+        if rows.dim() != 1 or points.shape != (len(rows), *self.images.shape[1:]):
+            raise InputError(
+                f"points of shape {tuple(points.shape)} for rows of shape {tuple(rows.shape)}",
+                allowed=f"[m, {', '.join(map(str, self.images.shape[1:]))}] and [m]",
+            )
+        granted = None
+        charged = rows
+        if self._limit is not None:
+            granted = self._affordable(rows, 1 + backwards)
+            charged = rows[granted]
+        once = torch.ones_like(charged)
+        self.forwards.index_add_(0, charged, once)
+        self.backwards.index_add_(0, charged, once * backwards)
+        return self.clip(points), granted
+
+    def _affordable(self, rows: Tensor, cost: int) -> Tensor:
+        left = self._limit - self.forwards - self.backwards if self._limit is not None else rows
+        if not (left > 0).any():
+            raise BudgetExhaustedError
+        # A row that stands k times in one question is charged k times, the first ones first.
+        ordered, order = rows.sort(stable=True)
+        place = torch.arange(len(rows), device=rows.device)
+        occurrence = torch.empty_like(rows)
+        occurrence[order] = place - torch.searchsorted(ordered, ordered)
+        return (occurrence + 1) * cost <= left[rows]
+
+    def _answer(self, points: Tensor, rows: Tensor, granted: Tensor | None) -> Tensor:
+        if granted is None:
+            logits: Tensor = self._model(points)
+            return logits
+        refusal = torch.nn.functional.one_hot(self.labels[rows], self.classes).to(points.dtype)
+        (places,) = granted.nonzero(as_tuple=True)
+        if not len(places):
+            return refusal
+        return refusal.index_put((places,), self._model(points[places]))
+
+    def _remember(self, points: Tensor, rows: Tensor, logits: Tensor) -> None:
+        distance = lengths(points - self.images[rows])
+        found = self.is_adversarial(logits, rows) & distance.isfinite()
+        distance = torch.where(found, distance, torch.inf)
+        shortest = self.best_distance.scatter_reduce(0, rows, distance, "amin")
+        improved = (distance < self.best_distance[rows]) & (distance == shortest[rows])
+        self.best[rows[improved]] = points[improved].detach()
+        self.best_distance = shortest
+
+    def _vector_jacobian_products(self, logits: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
+        if leaf.numel() <= _BATCHED_ELEMENTS and self._batches_jacobians:
+            try:
+                (products,) = _differentiate(logits, leaf, weights, is_grads_batched=True)
+            except RuntimeError:
+                # A derivative that cannot be vectorised, for instance one that branches on data.
+                self._batches_jacobians = False
+            else:
+                return products
+        parts = [_differentiate(logits, leaf, part, retain_graph=True)[0] for part in weights]
+        return torch.stack(parts)
+
+    def _generator(self, row: int) -> torch.Generator:
+        if row not in self._generators:
+            pixels = self.images[row].cpu().numpy().tobytes()
+            key = hashlib.blake2b(pixels, digest_size=7, salt=self._seed.to_bytes(8, "little"))
+            seed = int.from_bytes(key.digest(), "little")
+            self._generators[row] = torch.Generator().manual_seed(seed)
+        return self._generators[row]
+
+
+def lengths(points: Tensor) -> Tensor:
+    """Euclidean length of each row, [m]."""
+    return torch.linalg.vector_norm(points.flatten(1), dim=1)
+
+
+def per_row(values: Tensor, points: Tensor) -> Tensor:
+    """One value a row, [m], shaped so that it multiplies `points` [m, ...]."""
+    return values.view(-1, *[1] * (points.dim() - 1))
+
+
+def _differentiate(
+    outputs: Tensor,
+    leaf: Tensor,
+    weights: Tensor | None = None,
+    *,
+    retain_graph: bool | None = None,
+    is_grads_batched: bool = False,
+) -> tuple[Tensor]:
+    """Gradients of `outputs`; zeros for what is not finite, or where no path leads to the leaf."""
+    count = (len(weights),) if is_grads_batched and weights is not None else ()
+    if not outputs.requires_grad:
+        return (leaf.new_zeros(*count, *leaf.shape),)
+    (gradient,) = torch.autograd.grad(
+        outputs,
+        leaf,
+        weights,
+        retain_graph=retain_graph,
+        allow_unused=True,
+        materialize_grads=not is_grads_batched,
+        is_grads_batched=is_grads_batched,
+    )
+    if gradient is None:
+        return (leaf.new_zeros(*count, *leaf.shape),)
+    return (gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0),)

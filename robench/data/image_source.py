@@ -146,6 +146,7 @@ class _TarSource(_ArchiveSource):
                         allowed="files and folders; no links, no devices",
                     )
                 yield member, name
+            _check_end(tar)
 
 
 class _ZipSource(_ArchiveSource):
@@ -170,6 +171,21 @@ class _ZipSource(_ArchiveSource):
                     yield name, content
 
 
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Tarfile takes a damaged or missing header for the end: see that the end is really there.
+
+    Reading on to the end also makes the decompressor compare its checksum.
+    """
+    rest = tar.fileobj
+    if rest is None:
+        raise tarfile.ReadError("it was closed while it was read")
+    rest.seek(tar.offset)
+    if rest.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it is cut off or damaged in the middle")
+    while rest.read(1 << 20):
+        pass
+
+
 def _is_hidden(name: PurePosixPath) -> bool:
     """What desktops leave behind in folders and archives."""
     return any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
@@ -179,8 +195,6 @@ def _is_hidden(name: PurePosixPath) -> bool:
 def _damage_named(path: Path, member: str = "") -> Iterator[None]:
     try:
         yield
-    except DataError:
-        raise
     except _DAMAGE as error:
         inside = f"{member} in " if member else ""
         raise DataError(

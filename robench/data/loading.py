@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
+from robench.errors import PluginError
 from robench.models.params import parse_params
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def load(
         UnknownNameError: there is no such data set.
         ParameterError: a parameter that the data set does not take.
         DataError: the data is missing or damaged; names the file and what to do.
+        PluginError: the data set breaks its interface.
     """
     from robench.data import DATASETS
 
@@ -66,4 +68,13 @@ def data_root(root: str | Path | None = None) -> Path:
 
 @lru_cache(maxsize=_KEPT)
 def _loaded(dataset: type[Dataset], params: Any, root: Path) -> Data:
-    return dataset(params).load(root)
+    from robench.data.base import Data
+
+    data: object = dataset(params).load(root)
+    if not isinstance(data, Data):
+        raise PluginError(
+            f"the data set {dataset.name!r} gave {type(data).__name__}, not Data",
+            where=f"{dataset.__module__}.{dataset.__qualname__}.load",
+            hint="robench.data.assembly.assemble makes Data out of arrays",
+        )
+    return data

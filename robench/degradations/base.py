@@ -109,7 +109,8 @@ class Degradation:
         level = self.check_level(level)
         key = seed_for(check_seed(seed, where=where), self.name, level) if self.stochastic else 0
         index = check_index(index, images, where=where)
-        options = {"variant": self.check_variant(variant)} if self.variants else {}
+        variant = self.check_variant(variant)
+        options = {"variant": variant} if self.variants else {}
         out = torch.empty_like(images)
         pixels = _GROUP_PIXELS_CPU if images.device.type == "cpu" else _GROUP_PIXELS_ELSEWHERE
         group = max(1, pixels // images[0, 0].numel())

@@ -93,7 +93,7 @@ def gaussian_filter(planes: Tensor, sigma: float) -> Tensor:
         sigma: standard deviation in pixels, >= 0.
 
     Returns:
-        A new tensor [N, H, W], exact to rounding; on CUDA, unless the caller has allowed TF32.
+        A new tensor [N, H, W], exact to rounding (on CUDA unless the caller has allowed TF32).
     """
     if sigma == 0.0:
         return planes.clone()

@@ -7,14 +7,14 @@ is gone too, so that whatever compaction can take out has been counted.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
-from robench.errors import NotApplicableError
+from robench.errors import NotApplicableError, TrainingError
 from robench.methods.groups import Grouping, GroupKind, blocks
 from robench.methods.masks import Masks, zeros_at
 
@@ -46,17 +46,30 @@ class Part:
     columns: Grouping
     fan: int
 
-    def alive(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """True at the weights, [G, outputs / G, inputs / G, kernel], in no group that is gone."""
-        groups, _, inputs, kernel = self.blocks.shape
-        positions = kernel if self.columns.kind == "shape" else 1
-        kept_rows = ~rows.view(groups, -1, 1, 1)
-        kept = kept_rows & ~columns.view(groups, 1, inputs, positions)
-        return kept.expand(self.blocks.shape)
+    @property
+    def nonzero(self) -> Tensor:
+        """True at the weights that are not zero, [G, outputs / G, inputs / G, kernel]."""
+        return self._blocks != 0
+
+    def by_column(self, values: Tensor) -> Tensor:
+        """Values of `nonzero`'s shape as [G, rows / G, columns / G, weights in both]."""
+        return values.flatten(2)[..., None] if self.columns.kind == "shape" else values
 
     @property
-    def blocks(self) -> Tensor:
-        """The weight as [G, outputs / G, inputs / G, kernel]."""
+    def magnitudes(self) -> Tensor:
+        """The largest magnitude in each row and column, [G, rows / G, columns / G]."""
+        return self.by_column(self._blocks.abs()).amax(3)
+
+    def along_rows(self, values: Tensor) -> Tensor:
+        """One value a row as [G, rows / G, 1]."""
+        return values.view(self.rows.conv_groups, -1, 1)
+
+    def along_columns(self, values: Tensor) -> Tensor:
+        """One value a column as [G, 1, columns / G]."""
+        return values.view(self.rows.conv_groups, 1, -1)
+
+    @property
+    def _blocks(self) -> Tensor:
         return blocks(self.rows.weight.detach(), self.rows.conv_groups)
 
 
@@ -76,7 +89,9 @@ class Removal:
 
 
 class ChainGroups:
-    """The groups of a chain, and what goes with each.
+    """The groups of a chain with the weights that it has now, and what goes with each.
+
+    Make a new one when the weights have moved.
 
     Args:
         layers: the chain, in forward order.
@@ -96,24 +111,22 @@ class ChainGroups:
             inputs = Grouping.of(layer.module, columns)
             if units and inputs.count % units:
                 raise NotApplicableError(
-                    f"the {inputs.count} inputs of {layer.name!r} do not come from the {units} "
-                    "units of the layer before it one by one",
+                    f"the {inputs.count} inputs of {layer.name!r} do not come one by one from the "
+                    f"{units} units of the layer before it",
                     where=layer.name,
                 )
             rows = Grouping.of(layer.module, "row")
             fan = inputs.count // units if units else 0
-            is_prunable = f"{layer.name}.weight" in prunable
-            self.parts.append(Part(layer, is_prunable, rows, inputs, fan))
+            self.parts.append(Part(layer, f"{layer.name}.weight" in prunable, rows, inputs, fan))
             units = layer.units
 
     @property
     def removable(self) -> list[Grouping]:
-        """Rows of all prunable layers but the output, and columns of all prunable layers."""
+        """Columns of all prunable layers, and rows of all but the output."""
         groupings = []
         for part in self.parts:
             if part.prunable:
-                groupings += [] if part.layer.is_output else [part.rows]
-                groupings.append(part.columns)
+                groupings += [part.columns] if part.layer.is_output else [part.rows, part.columns]
         return groupings
 
     def remove(self, level: float) -> Removal:
@@ -124,10 +137,11 @@ class ChainGroups:
 
         Raises:
             NotApplicableError: the level cannot be reached without cutting the chain.
+            TrainingError: zeros cut the chain already.
         """
         self.check_reachable(level)
         wanted = zeros_at(level, self._total)
-        order = self._ranking()
+        order = self._ranking
         # The more groups go, the more weights are zero: bisect on the longest run that fits.
         fits, too_many = 0, len(order) + 1
         while too_many - fits > 1:
@@ -143,8 +157,9 @@ class ChainGroups:
 
         Raises:
             NotApplicableError: it does not; says which level is the highest.
+            TrainingError: zeros cut the chain already.
         """
-        most = self._without(self._ranking()).zeros
+        most = self._without(self._ranking).zeros
         if zeros_at(level, self._total) > most + self._total // 1000:
             raise NotApplicableError(
                 f"the level {level:g} would remove the last group of a layer",
@@ -155,17 +170,102 @@ class ChainGroups:
     def masks(self, removal: Removal) -> Masks:
         """The masks of a removal; weights that were zero before are masked too."""
         masks = Masks()
-        spared = dict(self._spared_weights())
-        for index, part in enumerate(self.parts):
-            alive = part.alive(removal.rows[index], removal.columns[index]) & (part.blocks != 0)
-            alive.view(-1)[spared[index]] = True
+        for part, rows, columns in zip(self.parts, removal.rows, removal.columns, strict=True):
             if part.prunable:
-                masks[f"{part.layer.name}.weight"] = alive.view_as(part.rows.weight)
+                kept = part.along_rows(~rows) & part.along_columns(~columns)
+                alive = part.by_column(part.nonzero) & kept[..., None]
+                masks[f"{part.layer.name}.weight"] = alive.view(part.rows.weight.shape)
         return masks
 
-    @property
+    @cached_property
     def _total(self) -> int:
         return sum(part.rows.weight.numel() for part in self.parts if part.prunable)
+
+    @cached_property
+    def _counts(self) -> list[Tensor]:
+        """How many weights are not zero in each row and column, [G, rows / G, columns / G]."""
+        return [part.by_column(part.nonzero).sum(3, dtype=torch.float32) for part in self.parts]
+
+    @cached_property
+    def _ranking(self) -> Tensor:
+        """Places of the groups that may go, the weakest first.
+
+        A place counts through the rows, then the columns, of one layer after another.
+        """
+        scores = []
+        for part in self.parts:
+            for grouping in (part.rows, part.columns):
+                score = grouping.norms().detach().double() / math.sqrt(grouping.size)
+                stays = not part.prunable or (grouping is part.rows and part.layer.is_output)
+                scores.append(torch.full_like(score, torch.nan) if stays else score)
+        flat = torch.cat(scores)
+        flat[self._path] = torch.nan  # the last group of a layer stays
+        order = flat.argsort(stable=True)
+        return order[~flat[order].isnan()]
+
+    @cached_property
+    def _path(self) -> Tensor:
+        """Places of one row and one column a layer: the path whose weakest weight is strongest."""
+        reach = torch.empty(0)
+        came_from = []
+        for part in self.parts:
+            strength = part.magnitudes
+            if part.fan:
+                strength = strength.minimum(part.along_columns(reach.repeat_interleave(part.fan)))
+            strongest = strength.max(2)
+            first_column = torch.arange(len(strength), device=strength.device) * strength.shape[2]
+            came_from.append((strongest.indices + first_column[:, None]).flatten())
+            reach = strongest.values.flatten()
+        if not bool(reach.max()):
+            raise TrainingError(
+                "no path of weights other than zero leads through the network",
+                hint="weaken the penalty, so that the network is not cut before the level is met",
+            )
+        places = []
+        row = int(reach.argmax())
+        for index in reversed(range(len(self.parts))):
+            column_of_row = int(came_from[index][row])
+            places += [self._starts[2 * index] + row, self._starts[2 * index + 1] + column_of_row]
+            row = column_of_row // max(self.parts[index].fan, 1)
+        return torch.tensor(places, device=reach.device)
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [g.count for part in self.parts for g in (part.rows, part.columns)]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [sum(self._sizes[:index]) for index in range(len(self._sizes))]
+
+    def _without(self, places: Tensor) -> Removal:
+        """What goes when these groups go."""
+        gone = torch.zeros(sum(self._sizes), dtype=torch.bool, device=places.device)
+        gone[places] = True
+        pieces = gone.split(self._sizes)
+        rows, columns = list(pieces[::2]), list(pieces[1::2])
+        before = -1
+        while (now := int(gone.sum())) > before:
+            before = now
+            self._strand(rows, columns)
+        alive = 0
+        for part, counts, row, column in zip(self.parts, self._counts, rows, columns, strict=True):
+            if part.prunable:
+                in_row = counts @ part.along_columns((~column).float()).transpose(1, 2)
+                alive += int(in_row[part.along_rows(~row)].double().sum())
+        return Removal(rows, columns, self._total - alive)
+
+    def _strand(self, rows: list[Tensor], columns: list[Tensor]) -> None:
+        """Take, in place, what the groups that are gone leave without purpose, one layer on."""
+        for index, part in enumerate(self.parts):
+            if part.fan:
+                readers = columns[index].view(-1, part.fan)
+                readers |= rows[index - 1][:, None]
+                rows[index - 1] |= readers.all(1)
+            # In a grouped convolution a filter may lose all that it reads, and a channel all
+            # its readers, while the layer lives on.
+            own_rows, own_columns = part.along_rows(rows[index]), part.along_columns(columns[index])
+            own_rows |= own_columns.all(2, keepdim=True)
+            own_columns |= own_rows.all(1, keepdim=True)
 
     def _fill(self, chosen: Tensor, rest: Tensor, wanted: int) -> Removal:
         """Add what still fits of the other groups, the weakest first, until the level is met."""
@@ -178,19 +278,3 @@ class ChainGroups:
             if best.zeros < larger.zeros <= wanted:
                 chosen, best = more, larger
         return best
-
-    def _ranking(self) -> Tensor:
-        """Places of all groups that may go, among the groups of all layers, the weakest first."""
-        scores, spared = [], []
-        for index, weight in self._spared_weights():
-            part = self.parts[index]
-            row, column = self._groups_of(part, weight)
-            for grouping, group in ((part.rows, row), (part.columns, column)):
-                score = grouping.norms().detach().double() / math.sqrt(grouping.size)
-                stays = torch.zeros_like(score, dtype=torch.bool)
-                stays[group] = True
-                is_output_row = grouping is part.rows and part.layer.is_output
-                spared.append(stays if part.prunable and not is_output_row else ~stays | stays)
-                scores.append(score)
-        order = torch.cat(scores).argsort(stable=True)
-        return order[~torch.cat(spared)[order]]

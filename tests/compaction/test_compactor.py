@@ -17,6 +17,7 @@ from torch.nn.utils import parametrizations, prune
 import robench.compaction.compactor as compactor
 from robench.compaction import CompactionReport, compact, report_of
 from robench.errors import CompactionError, InputError, NotApplicableError
+from robench.models import MODELS, build
 
 ACTIVATIONS: list[Callable[[], nn.Module]] = [
     nn.ReLU,
@@ -78,7 +79,7 @@ def _evaluate(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
     return logits.detach(), gradient
 
 
-# -- equality on random structured zeros ------------------------------------------------------------
+# -- equality on random structured zeros ----------------------------------------------------------
 
 
 @few
@@ -187,7 +188,17 @@ def test_real_images_with_flat_regions_tie_in_max_pooling() -> None:
     assert report.differences.gradients_float64 < 1e-9
 
 
-# -- cases worked out by hand -----------------------------------------------------------------------
+@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_built_in_models(name: str, share: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    model = build(name, input_shape=(1, 16, 16), classes=4, mean=(0.4,), std=(0.3,), seed=1)
+    model = kill(model.eval(), generator, share)
+    report = check(model, torch.rand(4, 1, 16, 16, generator=generator))
+    assert report.units_removed > 0
+
+
+# -- cases worked out by hand ---------------------------------------------------------------------
 
 
 def two_convolutions(constant: float, second: nn.Conv2d) -> nn.Sequential:
@@ -308,7 +319,7 @@ def test_precision_class_and_example_stay() -> None:
     assert torch.equal(example, before)
 
 
-# -- what is kept whole, and said so ----------------------------------------------------------------
+# -- what is kept whole, and said so --------------------------------------------------------------
 
 
 class Halved(nn.Linear):
@@ -360,7 +371,7 @@ def test_layers_that_cannot_shrink_stay_and_say_why(
     assert words in entry.note
 
 
-# -- refusals ---------------------------------------------------------------------------------------
+# -- refusals -------------------------------------------------------------------------------------
 
 
 def small() -> nn.Sequential:
@@ -432,7 +443,7 @@ def test_refusals_say_what_where_and_what_next(
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
-# -- the proof can fail -----------------------------------------------------------------------------
+# -- the proof can fail ---------------------------------------------------------------------------
 
 
 class StraightThrough(nn.Module):

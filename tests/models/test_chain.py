@@ -93,7 +93,7 @@ class Residual(nn.Module):
 
 
 class TwoInputs(Residual):
-    def forward(self, rows: Tensor, others: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, rows: Tensor, others: Tensor) -> Tensor:
         return self.fc2(self.fc1(rows) + others)
 
 
@@ -108,7 +108,7 @@ class Branching(Residual):
 
 
 class ManyOutputs(Residual):
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.fc1(rows)
         return self.fc2(hidden), hidden
 

@@ -1,0 +1,69 @@
+"""Calling a method's hooks, so that a fault in one is told in terms of the method's own file."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from robench.errors import NotApplicableError, TrainingError
+from robench.methods.base import Method
+
+if TYPE_CHECKING:
+    from robench.methods.base import TrainState
+
+__all__ = ["call_hook", "overrides", "penalty_of"]
+
+
+def overrides(method: Method, hook: str) -> bool:
+    """Whether the method fills that hook."""
+    return getattr(type(method), hook) is not getattr(Method, hook)
+
+
+def call_hook(method: Method, hook: str, state: TrainState) -> object:
+    """What ``method.hook(state)`` returns.
+
+    Raises:
+        NotApplicableError: the hook raised it: a row, not a failure.
+        TrainingError: the hook raised something else; names method, hook, step, and the line in the
+            method's file.
+    """
+    try:
+        return getattr(method, hook)(state)
+    except (NotApplicableError, TrainingError, MemoryError):
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"method {method.name!r} raised {type(error).__name__} in {hook}() at step "
+            f"{state.step}: {error}",
+            where=_line_in_plugin(method, error),
+            hint="mend the method; `robench check` runs it on a small network",
+        ) from error
+
+
+def penalty_of(method: Method, state: TrainState) -> Tensor | None:
+    """What the method adds to the loss.
+
+    Raises:
+        TrainingError: it raised, or returned something other than a scalar with a gradient.
+    """
+    term = call_hook(method, "penalty", state)
+    if term is None:
+        return None
+    if not isinstance(term, Tensor) or term.dim() != 0:
+        form = f"a tensor of shape {tuple(term.shape)}" if isinstance(term, Tensor) else term
+        raise TrainingError(
+            f"method {method.name!r} returned {form!s} from penalty() at step {state.step}",
+            allowed="a scalar tensor, or None",
+        )
+    return term
+
+
+def _line_in_plugin(method: Method, error: Exception) -> str | None:
+    """File and line of the deepest frame in a file that the method's classes come from."""
+    own = [kind for kind in type(method).__mro__ if issubclass(kind, Method) and kind is not Method]
+    files = {inspect.getsourcefile(kind) for kind in own}
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None

@@ -1,0 +1,184 @@
+"""The command line as a user meets it: words, exit statuses, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from robench.cli import main
+
+
+@pytest.fixture
+def robench(monkeypatch, capsys):
+    """Runs a command in this process: gives exit status, standard output and standard error."""
+
+    def command(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["robench", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(caught.value.code or 0), out, err
+
+    return command
+
+
+SUITE = """\
+name: tiny
+version: 1
+description: for tests
+data: digits
+models: [{name: mlp, widths: [16]}]
+methods: [dense]
+levels: [0.5]
+seeds: 1
+recipe: {dense_steps: 5, sparse_steps: 5}
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SUITE)
+    return path
+
+
+def test_without_a_word_it_shows_the_verbs(robench) -> None:
+    _, out, err = robench()
+    for verb in ("run", "list", "show", "board", "doctor", "new"):
+        assert verb in out + err
+
+
+@pytest.mark.parametrize(
+    ("what", "some"),
+    [
+        ("methods", ["halo", "ssl", "magnitude"]),
+        ("models", ["lenet-5", "convnet"]),
+        ("datasets", ["digits", "image-folder"]),
+        ("attacks", ["deepfool", "ddn"]),
+        ("degradations", ["low-pass"]),
+        ("suites", ["quick", "smoke", "mnist"]),
+    ],
+)
+def test_list_shows_names_with_a_line_each(robench, what, some) -> None:
+    status, out, _ = robench("list", what)
+    assert status == 0
+    for name in some:
+        (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
+        assert len(line.split()) > 3, f"{name} has no summary"
+
+
+def test_list_of_something_else(robench) -> None:
+    status, _, err = robench("list", "method")
+    assert status == 2
+    assert "did you mean 'methods'" in err
+
+
+def test_run_show_and_board(robench, suite: Path, tmp_path: Path) -> None:
+    results = tmp_path / "r"
+    status, out, err = robench("run", suite, "--results", results, "--jobs", "0")
+    assert status == 0, err
+    assert "magnitude" in out
+    assert "4 cells to do" in err
+    cell = next((results / "cells").glob("*/*.json")).stem
+
+    status, out, _ = robench("show", cell[:8], "--results", results)
+    assert status == 0
+    assert cell in out
+    status, out, _ = robench("show", cell, "--results", results, "--json")
+    assert json.loads(out)["id"] == cell
+
+    status, out, _ = robench("board", results, "--out", tmp_path / "board")
+    assert status == 0
+    page = tmp_path / "board" / "index.html"
+    assert str(page) in out
+    assert page.is_file()
+
+
+def test_mistakes_exit_with_two_and_one_message(robench, suite: Path, tmp_path: Path) -> None:
+    suite.write_text(SUITE.replace("levels: [0.5]", "levels: [1.5]"))
+    status, _, err = robench("run", suite, "--results", tmp_path / "r")
+    assert status == 2
+    assert f"{suite}:7" in err
+
+    suite.write_text(SUITE.replace("[dense]", "[hallo]"))
+    status, _, err = robench("run", suite, "--results", tmp_path / "r")
+    assert status == 2
+    assert "did you mean 'halo'" in err
+
+    suite.write_text(SUITE.replace("[dense]", "[{name: halo, xy: 3}]"))
+    status, _, err = robench("run", suite, "--results", tmp_path / "r")
+    assert status == 2
+    assert "no parameter 'xy'" in err
+    assert f"{suite}:6" in err
+
+
+def test_missing_data_say_where_they_were_looked_for(robench, suite: Path, tmp_path: Path) -> None:
+    suite.write_text(SUITE.replace("digits", "{name: image-folder, path: nowhere}"))
+    status, _, err = robench("run", suite, "--data", tmp_path, "--results", tmp_path / "r")
+    assert status == 2
+    assert "nowhere" in err
+    assert str(tmp_path) in err
+
+
+def test_an_unknown_engine(robench, suite: Path, tmp_path: Path) -> None:
+    status, _, err = robench("run", suite, "--engine", "rya", "--results", tmp_path / "r")
+    assert status == 2
+    assert "did you mean 'ray'" in err
+
+
+def test_show_and_board_of_nothing(robench, tmp_path: Path) -> None:
+    status, _, err = robench("show", "abc", "--results", tmp_path)
+    assert status == 2
+    assert "there is no cell 'abc'" in err
+    status, _, err = robench("board", tmp_path)
+    assert status == 2
+    assert "no records" in err
+
+
+def test_a_broken_plugin_names_its_line(robench, suite: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("\n\nraise ValueError('oh')\n")
+    status, _, err = robench("run", suite, "--plugin", plugin, "--results", tmp_path / "r")
+    assert status == 2
+    assert f"{plugin}:3" in err
+
+
+def test_doctor_reports_the_machine(robench, tmp_path: Path) -> None:
+    status, out, _ = robench("doctor", "--data", tmp_path / "nowhere")
+    assert status == 0
+    assert "torchvision" in out
+    assert "missing" in out
+
+
+@pytest.mark.parametrize("name", ["My Method", "9lives", "a--b", ""])
+def test_new_refuses_bad_names(robench, name: str, tmp_path: Path) -> None:
+    status, _, err = robench("new", "method", name, "--to", tmp_path)
+    assert status == 2
+    assert "lower-case" in err
+
+
+def test_new_never_overwrites(robench, tmp_path: Path) -> None:
+    assert robench("new", "method", "my-method", "--to", tmp_path)[0] == 0
+    status, _, err = robench("new", "method", "my-method", "--to", tmp_path)
+    assert status == 2
+    assert "exists already" in err
+
+
+def test_a_new_method_and_its_test_run_at_once(robench, tmp_path: Path) -> None:
+    status, out, _ = robench("new", "method", "my-method", "--to", tmp_path)
+    assert status == 0
+    assert "--plugin" in out
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_method.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout

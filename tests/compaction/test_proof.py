@@ -1,0 +1,94 @@
+"""The comparison itself: what it lets pass and what it does not."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.compaction.links import link_layers
+from robench.compaction.plan import LayerPlan, plan_compaction
+from robench.compaction.proof import prove_equal
+from robench.errors import CompactionError
+from robench.models.chain import chain
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double().eval()
+
+
+def plans(model: nn.Module, example: Tensor) -> list[LayerPlan]:
+    layers = chain(model)
+    return plan_compaction(model, layers, link_layers(layers), example)
+
+
+def test_a_network_equals_itself() -> None:
+    model, example = network(), torch.rand(5, 4).double()
+    found = prove_equal(model, copy.deepcopy(model), plans(model, example), example)
+    assert found.logits_float64 == found.gradients_float64 == 0
+    assert found.logits_float32 == found.gradients_float32 == 0
+
+
+@pytest.mark.parametrize(("size", "passes"), [(1e-12, True), (1e-6, False)])
+@pytest.mark.parametrize("name", ["0", "2"])
+def test_tolerance_and_name(name: str, size: float, passes: bool) -> None:
+    model, example = network(), torch.rand(5, 4).double()
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.get_submodule(name).get_parameter("weight")[0, 0] += size
+    if passes:
+        found = prove_equal(model, other, plans(model, example), example)
+        assert 0 < found.logits_float64 < 1e-11
+    else:
+        with pytest.raises(CompactionError, match=f"at '{name}'"):
+            prove_equal(model, other, plans(model, example), example)
+
+
+class Inside(nn.Module):
+    """Shifts its inputs within a thousandth of 0.25 alone, where random inputs hardly fall."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows + 1e-3 * ((rows - 0.25).abs() < 1e-6)
+
+
+def test_the_given_inputs_are_looked_at() -> None:
+    model = nn.Sequential(nn.Identity(), nn.Linear(4, 3)).double().eval()
+    other = nn.Sequential(Inside(), copy.deepcopy(model[1]))
+    example = torch.full((2, 4), 0.25).double()
+    with pytest.raises(CompactionError):
+        prove_equal(model, other, plans(model, example), example)
+
+
+def test_random_inputs_are_looked_at_too() -> None:
+    """A difference that the given inputs, all between 0 and 0.5, do not touch."""
+
+    class Upper(nn.Module):
+        def forward(self, rows: Tensor) -> Tensor:
+            return rows + (rows[:, :1] > 0.6) * (rows[:, 1:2] < 0.4)
+
+    model = nn.Sequential(nn.Identity(), nn.Linear(4, 3)).double().eval()
+    other = nn.Sequential(Upper(), copy.deepcopy(model[1]))
+    example = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.5, 1.0, 1.0, 1.0]]).double()
+    with pytest.raises(CompactionError):
+        prove_equal(model, other, plans(model, example), example)
+
+
+def test_a_network_that_draws_random_numbers_is_refused() -> None:
+    class Noisy(nn.Module):
+        def forward(self, rows: Tensor) -> Tensor:
+            return rows + torch.randn_like(rows)
+
+    model = nn.Sequential(Noisy(), nn.Linear(4, 3)).double().eval()
+    example = torch.rand(3, 4).double()
+    with pytest.raises(CompactionError, match="deterministic"):
+        prove_equal(model, copy.deepcopy(model), plans(model, example), example)
+
+
+def test_global_random_state_is_not_touched() -> None:
+    model, example = network(), torch.rand(5, 4).double()
+    state = torch.random.get_rng_state()
+    prove_equal(model, copy.deepcopy(model), plans(model, example), example)
+    assert torch.equal(state, torch.random.get_rng_state())

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robench.attacks.problem import Problem
+from robench.attacks.problem import Problem, is_wrong
 from robench.errors import InputError
 
 __all__ = ["BudgetExhaustedError", "Oracle", "lengths", "per_row"]
@@ -39,6 +39,7 @@ class Oracle:
     Attributes:
         images: float32 [n, ...]; all of them in their class before the attack.
         labels: int64 [n].
+        logits: what the model answers to the images, [n, classes]; known before any question.
         references: images to start from, [M, ...], and `reference_classes`, int64 [M].
         box: whether adversarials must lie in [0, 1].
         forwards: passes of the model for each image, int64 [n].
@@ -64,7 +65,8 @@ class Oracle:
         self.labels = problem.labels.clone()
         self.references = problem.references
         self.reference_classes = problem.reference_classes
-        self.classes = problem.logits.shape[1]
+        self.logits = problem.logits.clone()
+        self.classes = self.logits.shape[1]
         self.box = problem.box
         self.forwards = torch.zeros_like(self.labels)
         self.backwards = torch.zeros_like(self.labels)
@@ -113,7 +115,7 @@ class Oracle:
         with torch.enable_grad():
             leaf = points.detach().requires_grad_()
             logits = self._answer(leaf, rows, granted)
-            (gradient,) = _differentiate(objective(logits).sum(), leaf)
+            gradient = _differentiate(objective(logits).sum(), leaf)
         self._remember(points, rows, logits.detach())
         return logits.detach(), gradient
 
@@ -150,7 +152,7 @@ class Oracle:
 
     def is_adversarial(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Whether logits are finite and name another class than the images of `rows`, bool [m]."""
-        return logits.isfinite().all(dim=1) & (logits.argmax(dim=1) != self.labels[rows])
+        return is_wrong(logits, self.labels[rows])
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -166,23 +168,13 @@ class Oracle:
         granted = None
         charged = rows
         if self._limit is not None:
-            granted = self._affordable(rows, 1 + backwards)
+            left = self._limit - self.forwards - self.backwards
+            granted = _affordable(rows, 1 + backwards, left)
             charged = rows[granted]
         once = torch.ones_like(charged)
         self.forwards.index_add_(0, charged, once)
         self.backwards.index_add_(0, charged, once * backwards)
         return self.clip(points), granted
-
-    def _affordable(self, rows: Tensor, cost: int) -> Tensor:
-        left = self._limit - self.forwards - self.backwards if self._limit is not None else rows
-        if not (left > 0).any():
-            raise BudgetExhaustedError
-        # A row that stands k times in one question is charged k times, the first ones first.
-        ordered, order = rows.sort(stable=True)
-        place = torch.arange(len(rows), device=rows.device)
-        occurrence = torch.empty_like(rows)
-        occurrence[order] = place - torch.searchsorted(ordered, ordered)
-        return (occurrence + 1) * cost <= left[rows]
 
     def _answer(self, points: Tensor, rows: Tensor, granted: Tensor | None) -> Tensor:
         if granted is None:
@@ -206,14 +198,11 @@ class Oracle:
     def _vector_jacobian_products(self, logits: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
         if leaf.numel() <= _BATCHED_ELEMENTS and self._batches_jacobians:
             try:
-                (products,) = _differentiate(logits, leaf, weights, is_grads_batched=True)
+                return _differentiate(logits, leaf, weights, batched=True)
             except RuntimeError:
                 # A derivative that cannot be vectorised, for instance one that branches on data.
                 self._batches_jacobians = False
-            else:
-                return products
-        parts = [_differentiate(logits, leaf, part, retain_graph=True)[0] for part in weights]
-        return torch.stack(parts)
+        return torch.stack([_differentiate(logits, leaf, part) for part in weights])
 
     def _generator(self, row: int) -> torch.Generator:
         if row not in self._generators:
@@ -226,7 +215,8 @@ class Oracle:
 
 def lengths(points: Tensor) -> Tensor:
     """Euclidean length of each row, [m]."""
-    return torch.linalg.vector_norm(points.flatten(1), dim=1)
+    values: Tensor = torch.linalg.vector_norm(points.flatten(1), dim=1)
+    return values
 
 
 def per_row(values: Tensor, points: Tensor) -> Tensor:
@@ -234,27 +224,32 @@ def per_row(values: Tensor, points: Tensor) -> Tensor:
     return values.view(-1, *[1] * (points.dim() - 1))
 
 
+def _affordable(rows: Tensor, cost: int, left: Tensor) -> Tensor:
+    """Which questions can be paid for; a row that repeats pays each time, the first ones first."""
+    if not (left > 0).any():
+        raise BudgetExhaustedError
+    ordered, order = rows.sort(stable=True)
+    place = torch.arange(len(rows), device=rows.device)
+    occurrence = torch.empty_like(rows)
+    occurrence[order] = place - torch.searchsorted(ordered, ordered)
+    return (occurrence + 1) * cost <= left[rows]
+
+
 def _differentiate(
-    outputs: Tensor,
-    leaf: Tensor,
-    weights: Tensor | None = None,
-    *,
-    retain_graph: bool | None = None,
-    is_grads_batched: bool = False,
-) -> tuple[Tensor]:
+    outputs: Tensor, leaf: Tensor, weights: Tensor | None = None, *, batched: bool = False
+) -> Tensor:
     """Gradients of `outputs`; zeros for what is not finite, or where no path leads to the leaf."""
-    count = (len(weights),) if is_grads_batched and weights is not None else ()
-    if not outputs.requires_grad:
-        return (leaf.new_zeros(*count, *leaf.shape),)
-    (gradient,) = torch.autograd.grad(
-        outputs,
-        leaf,
-        weights,
-        retain_graph=retain_graph,
-        allow_unused=True,
-        materialize_grads=not is_grads_batched,
-        is_grads_batched=is_grads_batched,
-    )
+    gradient = None
+    if outputs.requires_grad:
+        (gradient,) = torch.autograd.grad(
+            outputs,
+            leaf,
+            weights,
+            retain_graph=weights is not None,
+            allow_unused=True,
+            is_grads_batched=batched,
+        )
     if gradient is None:
-        return (leaf.new_zeros(*count, *leaf.shape),)
-    return (gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0),)
+        count = (len(weights),) if batched and weights is not None else ()
+        return leaf.new_zeros(*count, *leaf.shape)
+    return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 
 from robench.errors import InputError
 
-__all__ = ["BOX_TOLERANCE", "LogProbabilities", "Problem", "examine", "outputs_in_batches"]
+__all__ = [
+    "BOX_TOLERANCE",
+    "LogProbabilities",
+    "Problem",
+    "examine",
+    "is_wrong",
+    "outputs_in_batches",
+]
 
 BOX_TOLERANCE = 1e-6
 """How far a pixel may lie outside [0, 1]: the rounding of a normalisation undone in float32."""
@@ -25,7 +32,7 @@ class Problem:
     """Some images, the model to fool, and the rules.
 
     Attributes:
-        model: in evaluation mode, from [0, 1] to logits; log-probabilities if it gave probabilities.
+        model: in evaluation mode, from [0, 1] to logits, or to the logarithm of its probabilities.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
         labels: int64 [N], the answers that have to change.
         logits: what the model answers to the images, [N, classes].
@@ -62,7 +69,7 @@ class Problem:
     def split(self, batch_size: int) -> Iterator[Problem]:
         """The same problem for `batch_size` images at a time, in order."""
         every = torch.arange(len(self.images), device=self.images.device)
-        return (self.select(rows) for rows in every.split(batch_size))
+        return (self.select(rows) for rows in torch.split(every, batch_size))
 
 
 class LogProbabilities(nn.Module):
@@ -105,14 +112,16 @@ def examine(
     """
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}", allowed="whole numbers from 1")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed}", allowed="whole numbers from 0 to 2**63 - 1")
     _check_model(model)
     _check_images(images, "images")
     device = next(model.parameters(), images).device
     # A copy: an attack may not touch the caller's images, and rounding is cut off at the box.
     images_in_box = images.detach().to(device).clamp(0, 1)
+    instability = _instability(model, images_in_box[:PROBED].clone())
     logits = outputs_in_batches(model, images_in_box, batch_size)
     _check_logits(logits, len(images))
-    instability = _instability(model, images_in_box[:PROBED])
     is_probabilistic = _are_probabilities(logits)
     if is_probabilistic:
         model, logits = LogProbabilities(model), logits.clamp_min(torch.finfo().tiny).log()
@@ -142,7 +151,7 @@ def examine(
 def outputs_in_batches(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
     """What the model answers, without gradients."""
     with torch.no_grad():
-        parts = [model(part) for part in images.split(batch_size)]
+        parts = [model(part) for part in torch.split(images, batch_size)]
     if not all(isinstance(part, Tensor) and part.dim() == 2 for part in parts):
         shapes = {tuple(p.shape) if isinstance(p, Tensor) else type(p).__name__ for p in parts}
         raise InputError(
@@ -150,6 +159,11 @@ def outputs_in_batches(model: nn.Module, images: Tensor, batch_size: int) -> Ten
             allowed="one tensor of shape [N, classes]",
         )
     return torch.cat(parts)
+
+
+def is_wrong(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether an answer is finite and names another class than the label, bool [n]."""
+    return logits.isfinite().all(dim=1) & (logits.argmax(dim=1) != labels)
 
 
 def _check_model(model: nn.Module) -> None:
@@ -230,10 +244,15 @@ def _checked_labels(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 def _instability(model: nn.Module, images: Tensor) -> float:
+    untouched = images.clone()
     passes = torch.stack([outputs_in_batches(model, images, PROBED) for _ in range(PASSES)])
+    if not torch.equal(images, untouched):
+        raise InputError(
+            "the model changes its input in place", hint="work on a copy in its forward()"
+        )
     size = passes.abs().amax().clamp_min(torch.finfo().tiny)
-    instability = ((passes - passes[0]).abs().amax() / size).item()
-    if not instability <= STABLE_WITHIN:
+    instability = ((passes - passes[0]).abs().amax() / size).nan_to_num().item()
+    if instability > STABLE_WITHIN:
         raise InputError(
             f"the model is stochastic: its logits change by {instability:.2g} of their size "
             "between two passes over the same images",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import nn
 
 from robench.compaction.report import CompactionReport, report_of
 from robench.errors import StoreError
+from robench.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +28,11 @@ _Sized = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def save(compacted: nn.Module, path: str | Path) -> None:
-    """Write a compacted network; a file that is there is replaced in one step.
+    """Write a compacted network to one file, which is there whole or not at all.
 
     Args:
         compacted: what :func:`robench.compaction.compact` or :func:`load` returned.
-        path: the file, by custom ``*.safetensors``.
+        path: the file, by custom ``*.safetensors``; one that is there is replaced.
 
     Raises:
         InputError: the network carries no compaction report.
@@ -45,13 +46,9 @@ def save(compacted: nn.Module, path: str | Path) -> None:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in compacted.state_dict().items()
     }
-    target = Path(path)
-    unfinished = target.with_name(f".{target.name}.unfinished")
     try:
-        save_file(tensors, unfinished, metadata=metadata)
-        unfinished.replace(target)
-    except (OSError, SafetensorError) as error:
-        unfinished.unlink(missing_ok=True)
+        write_atomically(Path(path), serialise(tensors, metadata))
+    except OSError as error:
         raise StoreError(
             f"{str(path)!r} cannot be written: {error}", hint="check the folder and its permissions"
         ) from error

@@ -68,7 +68,7 @@ class CifarDataset(Dataset):
     def _read(self, reader: Any, root: Path, *, train: bool) -> Any:
         try:
             with warnings.catch_warnings():
-                # The pickles were written by a NumPy older than what newer ones expect of them.
+                # NumPy 2.4.0 to 2.4.4 complain about pickles as old as these.
                 warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
                 try:
                     return reader(root, train=train)

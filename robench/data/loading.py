@@ -6,7 +6,7 @@ import os
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import platformdirs
 
@@ -52,7 +52,7 @@ def load(
     dataset = DATASETS.get(name)
     checked = parse_params(f"data set {name!r}", dataset.Params, params)
     with _lock:  # two threads that ask for the same data load it once
-        return _loaded(dataset, checked, data_root(root))
+        return _loaded(dataset, checked.model_dump_json(), data_root(root))
 
 
 def data_root(root: str | Path | None = None) -> Path:
@@ -67,9 +67,11 @@ def data_root(root: str | Path | None = None) -> Path:
 
 
 @lru_cache(maxsize=_KEPT)
-def _loaded(dataset: type[Dataset], params: Any, root: Path) -> Data:
+def _loaded(dataset: type[Dataset], params_json: str, root: Path) -> Data:
+    # The parameters come as text because a plug-in's need not be hashable.
     from robench.data.base import Data
 
+    params = dataset.Params.model_validate_json(params_json)
     data: object = dataset(params).load(root)
     if not isinstance(data, Data):
         raise PluginError(

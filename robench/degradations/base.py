@@ -20,7 +20,7 @@ __all__ = ["Degradation", "applicable_kinds", "check_plugin", "to_grey"]
 
 # Images are worked on in groups of about this many pixels, which bounds the memory whatever the
 # batch, and on a CPU keeps the passes over a group in its cache.
-_GROUP_PIXELS_CPU = 1 << 18
+_GROUP_PIXELS_CPU = 1 << 19
 _GROUP_PIXELS_ELSEWHERE = 1 << 24
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from robench.errors import NotApplicableError, RobenchError, StoreError
 from robench.registry import load_plugin
-from robench.spec import Cell, Record, Status
+from robench.spec import Cell, Record, Status, as_json, canonical_json
 from robench.store import Store
 
 if TYPE_CHECKING:
@@ -68,37 +69,39 @@ def run_cell(cell: Cell, setting: Setting) -> Record:
     store = Store(setting.results)
     started = datetime.now(UTC)
     clock = time.perf_counter()
-    status: Status = "ok"
-    outcome: Outcome | None = None
-    reason: str | None = None
-    tail: str | None = None
-    try:
-        outcome = _run_stage(cell, setting, store)
-        status, reason = outcome.status, outcome.reason
-    except NotApplicableError as error:
-        status, reason = "not-applicable", str(error)
-    except RobenchError as error:
-        status, reason = "failed", str(error)
-        tail = _traceback_tail() if error.__cause__ is not None else None
-    except MemoryError:
-        status, reason = "failed", "the cell ran out of memory"
-    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is its row, not our end
-        status, reason, tail = "failed", f"{type(error).__name__}: {error}", _traceback_tail()
-    if outcome is not None and outcome.checkpoint is not None:
+    outcome = _attempt(cell, setting, store)
+    if outcome.checkpoint is not None:
         outcome.checkpoint.save(store.checkpoint_path(cell.id))
     record = Record(
         id=cell.id,
         cell=cell,
-        status=status,
-        reason=reason,
-        traceback=tail,
-        metrics=outcome.metrics if outcome is not None else (),
-        details=dict(outcome.details) if outcome is not None else {},
-        arrays=tuple(sorted(outcome.arrays)) if outcome is not None else (),
+        status=outcome.status,
+        reason=outcome.reason,
+        traceback=outcome.traceback,
+        metrics=outcome.metrics,
+        details={key: as_json(item) for key, item in outcome.details.items()},
+        arrays=tuple(sorted(outcome.arrays)),
         provenance=_provenance(started, time.perf_counter() - clock),
     )
-    store.write(record, outcome.arrays if outcome is not None else None)
+    store.write(record, outcome.arrays)
     return record
+
+
+def _attempt(cell: Cell, setting: Setting, store: Store) -> Outcome:
+    """The outcome of the cell's stage; whatever it raises becomes one too."""
+    from robench.stages.base import Outcome
+
+    try:
+        return _run_stage(cell, setting, store)
+    except NotApplicableError as error:
+        return Outcome(status="not-applicable", reason=str(error))
+    except RobenchError as error:
+        # The message says it all, unless somebody else's error lies beneath.
+        tail = _traceback_tail() if error.__cause__ is not None else None
+        return Outcome(status="failed", reason=str(error), traceback=tail)
+    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is its row, not our end
+        reason = f"{type(error).__name__}: {error}"
+        return Outcome(status="failed", reason=reason, traceback=_traceback_tail())
 
 
 def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
@@ -107,7 +110,7 @@ def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
     from robench.stages import STAGES
     from robench.stages.base import Context
 
-    data = _data(cell.data.name, _frozen(cell.data.params), setting.data_root)
+    data = _data(cell.data.name, canonical_json(cell.data.params), setting.data_root)
     if data.sha256 != cell.data_sha256:
         raise StoreError(
             f"the data set {cell.data.label} changed while the suite was running",
@@ -134,17 +137,9 @@ def _parent_reader(cell: Cell, store: Store) -> Callable[[], Checkpoint] | None:
     return read
 
 
-def _frozen(params: dict[str, JsonValue]) -> str:
-    from robench.spec import canonical_json
-
-    return canonical_json(params)
-
-
 @lru_cache(maxsize=4)
 def _data(name: str, params: str, root: Path | None) -> Data:
     """A worker keeps the few data sets that its cells use."""
-    import json
-
     from robench.data import load
 
     return load(name, json.loads(params), root=root)

@@ -27,7 +27,6 @@ __all__ = [
     "SpeedUp",
     "Stopwatch",
     "median_interval",
-    "one_thread",
     "sample_latency",
 ]
 
@@ -177,7 +176,7 @@ def sample_latency(
         )
     watch = stopwatch or Stopwatch()
     begun = watch.clock()
-    with one_thread(), _no_garbage_collection():
+    with _one_thread(), _no_garbage_collection():
         counts = _warm_up(calls, watch)
         calmest = _round(calls, counts, repeats, watch)
         for number in range(1, _ROUNDS):
@@ -212,7 +211,7 @@ def median_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tu
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """One torch thread inside, as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

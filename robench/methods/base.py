@@ -125,12 +125,11 @@ class Method:
     def __init__(self, params: BaseModel | None = None) -> None:
         self.params: Any = self.Params() if params is None else params
 
-    def supports(self, model: nn.Module, data: Data, /) -> Literal[True] | str:
+    def supports(self, _model: nn.Module, _data: Data, /) -> Literal[True] | str:
         """`True`, or the reason why the method has nothing to do on this network or data.
 
-        Args:
-            model: the network before training.
-            data: the data set, with empty validation and test splits.
+        The network is as it was before training; the data set's validation and test splits are
+        empty.
         """
         return True
 

@@ -17,7 +17,7 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Grouping", "GroupKind", "blocks"]
+__all__ = ["GroupKind", "Grouping", "blocks"]
 
 GroupKind = Literal["row", "channel", "shape"]
 
@@ -96,4 +96,5 @@ class Grouping:
     def _norms(self, weight: Tensor) -> Tensor:
         """With the dimensions inside a group kept, to be broadcast over `blocks`."""
         view = blocks(weight, self.conv_groups)
-        return torch.linalg.vector_norm(view, dim=_WITHIN[self.kind], keepdim=True)
+        norms: Tensor = torch.linalg.vector_norm(view, dim=_WITHIN[self.kind], keepdim=True)
+        return norms

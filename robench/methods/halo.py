@@ -55,7 +55,7 @@ class Halo(Method):
         super().__init__(params)
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
 
-    def supports(self, model: nn.Module, data: Data) -> Literal[True] | str:
+    def supports(self, model: nn.Module, _data: Data) -> Literal[True] | str:
         """With ``scope: conv`` only networks that have a convolution."""
         if not self._penalised(model):
             return "there is no convolution to penalise; take `scope: all`"
@@ -68,7 +68,7 @@ class Halo(Method):
             self._pairs.append((parameter, nn.Parameter(start)))
         state.add_parameters(coefficient for _, coefficient in self._pairs)
 
-    def after_backward(self, state: TrainState) -> None:
+    def after_backward(self, _state: TrainState) -> None:
         """Add the gradients of the penalty, in closed form."""
         for weight, coefficient in self._pairs:
             by_weight, by_coefficient = penalty_gradients(
@@ -77,7 +77,7 @@ class Halo(Method):
             weight.grad = by_weight if weight.grad is None else weight.grad.add_(by_weight)
             coefficient.grad = by_coefficient
 
-    def after_step(self, state: TrainState) -> None:
+    def after_step(self, _state: TrainState) -> None:
         """Keep the coefficients positive; the penalty is the same for either sign."""
         with torch.no_grad():
             for _, coefficient in self._pairs:

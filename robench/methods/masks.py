@@ -45,6 +45,11 @@ class Masks(dict[str, Tensor]):
         super().__init__(masks or {})
         self._factors: dict[str, tuple[Tensor, int, Tensor]] = {}
 
+    @classmethod
+    def of(cls, masks: Mapping[str, Tensor]) -> Masks:
+        """`masks` itself where it is of this class already."""
+        return masks if isinstance(masks, cls) else cls(masks)
+
     def apply(self, weights: Mapping[str, Tensor]) -> None:
         """Multiply each masked weight by its mask, in place.
 
@@ -87,7 +92,9 @@ class Masks(dict[str, Tensor]):
         return kept[2]
 
 
-def magnitude_masks(weights: Mapping[str, Tensor], level: float, *, scope: Scope = "global") -> Masks:
+def magnitude_masks(
+    weights: Mapping[str, Tensor], level: float, *, scope: Scope = "global"
+) -> Masks:
     """Masks that zero the weights of smallest magnitude.
 
     Args:
@@ -218,7 +225,7 @@ def _lowest_but_one_each(scores: Sequence[Tensor], count: int) -> list[Tensor]:
     places = candidates.nonzero().squeeze(1)
     removed = torch.zeros_like(candidates)
     removed[places[_lowest(everything[places], count)]] = True
-    return list(removed.split([len(score) for score in scores]))
+    return list(torch.split(removed, [len(score) for score in scores]))
 
 
 def _lowest(scores: Tensor, count: int) -> Tensor:

@@ -241,7 +241,7 @@ class ChainGroups:
         """What goes when these groups go."""
         gone = torch.zeros(sum(self._sizes), dtype=torch.bool, device=places.device)
         gone[places] = True
-        pieces = gone.split(self._sizes)
+        pieces = torch.split(gone, self._sizes)
         rows, columns = list(pieces[::2]), list(pieces[1::2])
         before = -1
         while (now := int(gone.sum())) > before:

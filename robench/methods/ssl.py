@@ -67,7 +67,7 @@ class StructuredSparsity(Method):
         self._silent: list[tuple[Tensor, Tensor]] = []
         self._is_shrinking = True
 
-    def supports(self, model: nn.Module, data: Data) -> Literal[True] | str:
+    def supports(self, model: nn.Module, _data: Data) -> Literal[True] | str:
         """Chains of layers only: elsewhere a filter cannot be removed alone."""
         try:
             chain(model)
@@ -86,7 +86,7 @@ class StructuredSparsity(Method):
             scale = math.sqrt(grouping.size / mean_size) if self.params.scale == "sqrt" else 1.0
             self._groupings.append((grouping, self.params.lambda_g * scale))
 
-    def after_backward(self, state: TrainState) -> None:
+    def after_backward(self, _state: TrainState) -> None:
         """Add the subgradient of the penalty, zero for groups that are zero."""
         if self._is_shrinking and self.params.update == "subgrad":
             for grouping, strength in self._groupings:

@@ -8,7 +8,7 @@
 """
 
 from robench.spec.cell import Cell, PluginRef
-from robench.spec.identity import canonical_json, digest, json_number, seed_for
+from robench.spec.identity import as_json, canonical_json, digest, json_number, seed_for
 from robench.spec.record import Metric, Record, Status
 from robench.spec.suite import (
     AttackOptions,
@@ -38,6 +38,7 @@ __all__ = [
     "SpeedOptions",
     "Status",
     "Suite",
+    "as_json",
     "canonical_json",
     "digest",
     "json_number",

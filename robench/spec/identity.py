@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 
-__all__ = ["canonical_json", "digest", "json_number", "seed_for"]
+from pydantic import JsonValue
+
+__all__ = ["as_json", "canonical_json", "digest", "json_number", "seed_for"]
 
 
 def canonical_json(value: object) -> str:
@@ -41,3 +44,20 @@ def json_number(value: float) -> float | str:
     `float` turns it back.
     """
     return value if math.isfinite(value) else str(value)
+
+
+def as_json(value: object) -> JsonValue:
+    """Plain data as JSON can carry it: tuples become lists, numbers that are not finite text.
+
+    Raises:
+        TypeError: something that is no plain data.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return json_number(value)
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    raise TypeError(f"{type(value).__name__} is no plain data")

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
-    from pydantic import JsonValue
 
     from robench.data.base import Data
     from robench.training.checkpoint import Checkpoint
@@ -39,12 +38,15 @@ class Context:
 class Outcome:
     """What came out of a stage: numbers, per-sample arrays, and perhaps a checkpoint."""
 
-    metrics: tuple[Metric, ...]
-    details: Mapping[str, JsonValue] = field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
+    """Plain data: whatever a person may want to know beyond the metrics."""
     arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     status: Status = "ok"
     reason: str | None = None
+    """Why the status is not ``ok``."""
+    traceback: str | None = None
 
 
 Stage: TypeAlias = Callable[[Cell, Context], Outcome]

@@ -61,8 +61,8 @@ def over_seeds(
     edges = {"value": mean, "low": mean - half, "high": mean + half}
     unscaled = {name: np.exp(edge) if geometric else edge for name, edge in edges.items()}
     cut = {name: np.clip(unscaled[name], *bounds) for name in ("low", "high")}
-    estimates = found[["seeds"]].assign(**{**unscaled, **cut}, without=without)
-    return estimates[["value", "low", "high", "seeds", "without"]].reset_index()
+    columns = {**unscaled, **cut, "seeds": found["seeds"], "without": without}
+    return pd.DataFrame(columns, index=found.index).reset_index()
 
 
 def _scaled(values: NDArray[np.float64], geometric: bool) -> NDArray[np.float64]:

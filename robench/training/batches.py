@@ -69,7 +69,8 @@ class Batches:
 
     def probe(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """A pass over all training batches in another order, distorted as in that step."""
-        for chosen in self._permutation("probe", step).split(self.size)[: self.in_epoch]:
+        order = self._permutation("probe", step)
+        for chosen in torch.split(order, self.size)[: self.in_epoch]:
             yield self._gather(chosen, step)
 
     def _permutation(self, purpose: str, number: int) -> Tensor:

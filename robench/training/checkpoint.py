@@ -182,5 +182,5 @@ def _content_hash(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> s
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(canonical_json([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -76,7 +76,7 @@ class TrainingDistortion:
         choices = self._choices(index, step)
         seed = seed_for(self.seed, "noise", step)
         shown = images.clone()
-        for number in choices.unique().tolist():
+        for number in torch.unique(choices).tolist():
             if number >= 0:
                 places = (choices == number).nonzero().squeeze(1)
                 shown[places] = self._degrade(

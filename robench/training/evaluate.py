@@ -38,8 +38,7 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
     model.eval()
     try:
         with torch.no_grad():
-            return torch.cat(
-                [model(to_float(chunk.to(device))) for chunk in images.split(batch_size)]
-            )
+            chunks = torch.split(images, batch_size)
+            return torch.cat([model(to_float(chunk.to(device))) for chunk in chunks])
     finally:
         model.train(was_training)

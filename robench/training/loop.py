@@ -23,12 +23,12 @@ from robench.training.batches import Batches
 from robench.training.distortion import TrainingDistortion
 from robench.training.hooks import call_hook, overrides, penalty_of
 from robench.training.schedules import schedule
-from robench.training.watch import Watch, check_finite
+from robench.training.watch import Watch, check_loss, check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from robench.data.base import Data
     from robench.methods.base import Method
@@ -109,8 +109,8 @@ def train(
     device = torch.device(device)
     model.to(device).train()
     _check_applicable(method, model, data)
-    noise = recipe.distortion and TrainingDistortion(recipe.distortion, seeds["distortion"], degrade)
-    batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise or None)
+    noise = _distortion(recipe, seeds, degrade)
+    batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise)
     state = TrainState(
         model=model,
         prunable=prunable(model),
@@ -125,17 +125,17 @@ def train(
     shapes = _shapes(model)
     with _seeded(seed_for(seeds["order"], "global"), device):
         losses = _run(method, state, batches, progress)
-        _call(method, "finish", state)
-    if _shapes(model) != shapes:
-        raise _changed_network(method, shapes, _shapes(model))
-    zeros, total = _check_level(method, state)
+    _check_unchanged(method, shapes, _shapes(model))
+    weights = prunable(model)
+    state.masks.cut(weights)
+    achieved = _check_level(method, level, weights)
     model.eval()
     return TrainResult(
-        masks=Masks({name: weight.detach() != 0 for name, weight in prunable(model).items()}),
-        level=zeros / total,
-        steps=state.step,
-        samples=state.step * batches.size,
-        epochs=state.epoch,
+        masks=Masks({name: weight.detach() != 0 for name, weight in weights.items()}),
+        level=achieved,
+        steps=steps,
+        samples=steps * batches.size,
+        epochs=steps // batches.in_epoch,
         losses=losses,
         loss_final=losses[-1],
         train_s=time.perf_counter() - clock,
@@ -145,25 +145,130 @@ def train(
 def _run(
     method: Method, state: TrainState, batches: Batches, progress: Progress | None
 ) -> list[float]:
-    """All steps and their hooks but the last; returns the losses to keep."""
-    watch = Watch(state, progress)
-    _call(method, "prepare", state)
-    while state.step < state.budget:
+    """All hooks and steps, from `prepare` to `finish`; returns the losses that are kept."""
+    watch = Watch(state.budget, progress)
+    _change(method, "prepare", state)
+    state.masks.apply(state.prunable)
+    for step in range(state.budget):
         for group in state.optimiser.param_groups:
-            group["lr"] = state.schedule(state.step)
-        images, labels = batches.at(state.step)
+            group["lr"] = state.schedule(step)
+        images, labels = batches.at(step)
         loss = F.cross_entropy(state.model(images), labels)
-        with watch.over(loss):
-            term = penalty_of(method, state)
-            state.optimiser.zero_grad()
-            (loss if term is None else loss + term).backward()
-            call_hook(method, "after_backward", state)
-            state.optimiser.step()
-            state.masks.apply(state.prunable)
-            state.step += 1
-            _call(method, "after_step", state)
+        watch.see(state, loss)
+        try:
+            _step(method, state, loss)
+            state.step = step + 1
+            _change(method, "after_step", state)
             if state.step % batches.in_epoch == 0:
-                state.epoch += 1
-                _call(method, "after_epoch", state)
-    check_finite(state)
+                state.epoch = state.step // batches.in_epoch
+                _change(method, "after_epoch", state)
+        except TrainingError:
+            check_loss(state, loss)  # a hook that chokes on a loss that diverged is not to blame
+            raise
+    check_weights(state)
+    _change(method, "finish", state)
     return watch.losses
+
+
+def _step(method: Method, state: TrainState, loss: Tensor) -> None:
+    """From a loss to weights that have moved, masks in force."""
+    penalty = penalty_of(method, state)
+    state.optimiser.zero_grad()
+    torch.autograd.backward(loss if penalty is None else loss + penalty)
+    call_hook(method, "after_backward", state)
+    state.optimiser.step()
+    state.masks.apply(state.prunable)
+
+
+def _change(method: Method, hook: str, state: TrainState) -> None:
+    """Call a hook that may change weights or masks, and put the masks in force again."""
+    if overrides(method, hook):
+        call_hook(method, hook, state)
+        state.masks = Masks.of(state.masks)
+        state.masks.apply(state.prunable)
+
+
+def _check_arguments(recipe: Recipe, level: float, steps: int, seeds: Mapping[str, int]) -> None:
+    if not 0 <= level < 1:
+        raise InputError(f"the level {level!r} is out of range", allowed="[0, 1)")
+    if steps < 1:
+        raise InputError(f"a run of {steps!r} steps trains nothing", allowed="1 or more")
+    needed = {"order", "method"} | ({"distortion"} if recipe.distortion else set())
+    if missing := sorted(needed - seeds.keys()):
+        raise InputError(f"the seed of {missing[0]!r} is missing", allowed=sorted(needed))
+
+
+def _check_applicable(method: Method, model: nn.Module, data: Data) -> None:
+    """Ask the method, which is shown the training split alone."""
+    shown = replace(data, validation=data.validation.first(0), test=data.test.first(0))
+    answer = method.supports(model, shown)
+    if answer is not True:
+        raise NotApplicableError(f"method {method.name!r} does not apply here: {answer}")
+
+
+def _distortion(
+    recipe: Recipe, seeds: Mapping[str, int], degrade: Degrade | None
+) -> TrainingDistortion | None:
+    if recipe.distortion is None:
+        return None
+    return TrainingDistortion(recipe.distortion, seeds["distortion"], degrade)
+
+
+def _optimiser(model: nn.Module, recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam(
+            model.parameters(),
+            lr=learning_rate,
+            betas=(recipe.momentum, 0.999),
+            weight_decay=recipe.weight_decay,
+        )
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators for a while, and give them back as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _check_unchanged(
+    method: Method, before: Mapping[str, tuple[int, ...]], after: Mapping[str, tuple[int, ...]]
+) -> None:
+    """A method may change values, not tensors."""
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            was, is_now = (str(shapes.get(name, "not there")) for shapes in (before, after))
+            raise TrainingError(
+                f"method {method.name!r} changed the network: {name!r} was {was} and is {is_now}",
+                hint="take whatever prepare() added away again in finish()",
+            )
+
+
+def _check_level(method: Method, level: float, weights: Mapping[str, Tensor]) -> float:
+    """The level that was reached, counted from the weights."""
+    total = sum(weight.numel() for weight in weights.values())
+    zeros, wanted = count_zeros(weights), zeros_at(level, total)
+    allowed = tolerance(weights, method.structure)
+    if abs(zeros - wanted) > allowed:
+        raise TrainingError(
+            f"method {method.name!r} left {zeros} of {total} prunable weights zero, where the "
+            f"level {level:g} asks for {wanted}",
+            allowed=f"{wanted} ± {allowed}",
+            hint="reach the level in finish(), for instance with magnitude_masks()",
+        )
+    return zeros / total

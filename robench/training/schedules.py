@@ -40,5 +40,5 @@ def learning_rate(recipe: Recipe, step: int, *, peak: float, steps: int) -> floa
         return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
     if recipe.schedule == "step":
         passed = sum(step >= milestone * steps for milestone in recipe.milestones)
-        return peak / 10**passed
+        return peak / 10.0**passed
     return peak

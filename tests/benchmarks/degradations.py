@@ -87,7 +87,7 @@ def interleaved_ms(first: Callable[[], object], second: Callable[[], object]) ->
 
 
 def compare(size: int, kind: str, level: float) -> tuple[float, float]:
-    """Milliseconds per image, ours and theirs, on the same pixels at the same standard deviation."""
+    """Milliseconds per image, ours and theirs, on the same pixels at the same level."""
     count = BATCHES[size]
     images = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
     arrays = list(images.permute(0, 2, 3, 1).double().contiguous().numpy())

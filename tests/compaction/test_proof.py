@@ -92,3 +92,28 @@ def test_global_random_state_is_not_touched() -> None:
     state = torch.random.get_rng_state()
     prove_equal(model, copy.deepcopy(model), plans(model, example), example)
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+class Scaled(nn.Module):
+    """Scales what passes, or only its gradient, by 1.01, in one precision alone."""
+
+    def __init__(self, precision: torch.dtype, *, gradient_alone: bool) -> None:
+        super().__init__()
+        self.precision, self.gradient_alone = precision, gradient_alone
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if rows.dtype != self.precision:
+            return rows
+        scaled = 1.01 * rows
+        return scaled + (rows - scaled).detach() if self.gradient_alone else scaled
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("what", ["logits", "gradients"])
+def test_logits_and_gradients_count_in_each_precision(precision: str, what: str) -> None:
+    model, example = network(), torch.rand(5, 4).double()
+    fault = Scaled(getattr(torch, precision), gradient_alone=what == "gradients")
+    other = copy.deepcopy(model)
+    other[1] = nn.Sequential(nn.Tanh(), fault)
+    with pytest.raises(CompactionError, match=f"{what} differ by .* in {precision}"):
+        prove_equal(model, other, plans(model, example), example)

@@ -86,9 +86,10 @@ def test_only_compacted_networks_are_saved(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there(compacted: nn.Module, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written(compacted: nn.Module, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file, no folder")
     with pytest.raises(StoreError, match="cannot be written"):
-        save(compacted, tmp_path / "none" / "file")
+        save(compacted, tmp_path / "taken" / "file")
 
 
 def _missing(path: Path) -> None:
@@ -120,17 +121,18 @@ def test_files_that_hold_nothing_of_ours(
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "words"),
     [
-        nn.Sequential(nn.Linear(4, 2)),
-        template()[:5],
-        nn.Sequential(nn.Conv2d(1, 6, 5), *template()[1:]),
+        (nn.Sequential(nn.Linear(4, 2)), "its layers are"),
+        (template()[:5], "its layers are"),
+        (nn.Sequential(nn.Linear(4, 2), *template()[1:]), "'0' is no Linear"),
+        (nn.Sequential(nn.Conv2d(1, 6, 5), *template()[1:]), "size mismatch for 0.weight"),
     ],
-    ids=["another", "shorter", "larger kernel"],
 )
 def test_templates_of_another_architecture(
-    other: nn.Module, compacted: nn.Module, tmp_path: Path
+    other: nn.Module, words: str, compacted: nn.Module, tmp_path: Path
 ) -> None:
     save(compacted, tmp_path / "file")
-    with pytest.raises(StoreError, match="of this architecture"):
+    with pytest.raises(StoreError, match="of this architecture") as caught:
         load(tmp_path / "file", other)
+    assert words in str(caught.value)

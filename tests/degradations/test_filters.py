@@ -65,6 +65,15 @@ def test_gaussian_filter_mixes_the_border_in_each_pass() -> None:
     assert corner == pytest.approx(BORDER + (1 - BORDER) * inside**2, abs=1e-15)
 
 
+@pytest.mark.parametrize("size", [(9, 9), (33, 17), (225, 223)], ids=str)
+def test_the_last_bit_does_not_depend_on_the_place_in_the_batch(size: tuple[int, int]) -> None:
+    # Rows of such sizes begin at other alignments in every image of a batch.
+    planes = random_images(*size, count=9)[:, 0].float()
+    for sigma in (0.43, 3.0, 40.0):
+        alone = torch.cat([gaussian_filter(plane, sigma) for plane in planes.split(1)])
+        assert torch.equal(gaussian_filter(planes, sigma), alone)
+
+
 def test_gaussian_filter_passes_gradients() -> None:
     planes = random_images(9, 10)[:, 0].requires_grad_()
     assert torch.autograd.gradcheck(lambda x: gaussian_filter(x, 1.3), planes)

@@ -85,10 +85,12 @@ def start_run(suite: Path, results: Path, folder: Path) -> subprocess.Popen[str]
     )
 
 
-def wait_for_records(store: Store, count: int) -> None:
+def wait_for_records(process: subprocess.Popen[str], store: Store, count: int) -> None:
     deadline = time.monotonic() + 60
     while len(store.records()) < count:
-        assert time.monotonic() < deadline, "no records appeared"
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"no records appeared: {process.communicate()}")
         time.sleep(0.05)
 
 
@@ -97,7 +99,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tiny, tmp_path: Path, kill) 
     suite = tiny(seeds="8", levels="[0.5, 0.8]", recipe="{dense_steps: 100, sparse_steps: 100}")
     store = Store(tmp_path / "r")
     process = start_run(suite, store.root, tmp_path)
-    wait_for_records(store, 6)
+    wait_for_records(process, store, 6)
     if kill == signal.SIGINT:
         process.send_signal(kill)
         _, messages = process.communicate(timeout=30)

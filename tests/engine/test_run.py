@@ -11,7 +11,7 @@ from robench.engine.progress import Silent
 from robench.errors import StoreError, UsageError
 from robench.store import Store
 
-FAULTY = Path(__file__).parent.parent / "plugins" / "faulty.py"
+STUMBLING = Path(__file__).parent.parent / "plugins" / "stumbling.py"
 
 
 def run(suite: Path, folder: Path, **options) -> robench.Results:
@@ -48,11 +48,11 @@ def test_the_dense_start_is_trained_once(tiny, folder: Path) -> None:
 
 
 def test_failures_stay_until_asked_for(tiny, folder: Path) -> None:
-    suite = tiny(methods="[raises]")
-    first = run(suite, folder, plugins=[FAULTY])
+    suite = tiny(methods="[dense]")
+    first = run(suite, folder, plugins=[STUMBLING])
     (failure,) = first.failed
-    assert run(suite, folder, plugins=[FAULTY]).run.done == 0
-    again = run(suite, folder, plugins=[FAULTY], retry_failed=True)
+    assert run(suite, folder, plugins=[STUMBLING]).run.done == 0
+    again = run(suite, folder, plugins=[STUMBLING], retry_failed=True)
     assert again.run.done == 1
     assert again.failed[0].id == failure.id
 

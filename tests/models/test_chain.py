@@ -82,6 +82,19 @@ def test_asking_for_the_batch_size_is_no_branch() -> None:
     assert [layer.name for layer in chain(Flattening())] == ["conv", "fc"]
 
 
+def test_what_is_computed_for_nothing_is_no_branch() -> None:
+    class Wasteful(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            self.fc2(rows)
+            return self.fc1(rows)
+
+    assert [layer.name for layer in chain(Wasteful())] == ["fc1"]
+
+
 class Residual(nn.Module):
     def __init__(self) -> None:
         super().__init__()

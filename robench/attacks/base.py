@@ -1,0 +1,261 @@
+"""The front door of all attacks: it checks what goes in, and believes nothing that comes out.
+
+An attack is one class in one file:
+
+    class Straight(Attack):
+        \"\"\"Walk against the gradient of the own class.\"\"\"    # what `robench list` shows
+
+        name = "straight"
+
+        def run(self, oracle: Oracle) -> Tensor:
+            points = oracle.images
+            for _ in range(100):
+                _, gradient = oracle.gradient(points, oracle.rows, lambda logits: ...)
+                points = oracle.clip(points - 0.01 * gradient)
+            return points
+
+That is all. The front door hands it only images that the model puts in their class, remembers the
+closest adversarial of every question, clips, runs the model again on what came out, judges success
+itself and measures distances itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from robench.attacks.budget import BudgetExhaustedError, Oracle, lengths, per_row
+from robench.attacks.problem import Problem, examine, is_wrong, outputs_in_batches
+from robench.errors import AttackError
+from robench.models.params import check_params_schema, parse_params
+from robench.spec.base import Frozen
+
+__all__ = ["Attack", "AttackResult", "check_plugin", "distances", "judge"]
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """What one attack found, as judged by the front door.
+
+    Attributes:
+        adversarial: float32 [N, ...]; the image itself where nothing was found or needed.
+        distance: Euclidean, float64 [N]; 0 for misclassified images, infinite where nothing was
+            found.
+        forwards: passes of the model that each image cost, int64 [N]; 0 if misclassified.
+        backwards: passes of its derivative, int64 [N].
+        seconds: wall-clock time.
+        error: what the attack raised, or `None`. What it had found by then counts.
+    """
+
+    adversarial: Tensor
+    distance: Tensor
+    forwards: Tensor
+    backwards: Tensor
+    seconds: float
+    error: str | None = None
+
+    @property
+    def success(self) -> Tensor:
+        """Whether the answer is wrong, with or without the attack, bool [N]."""
+        return self.distance.isfinite()
+
+    @property
+    def passes(self) -> Tensor:
+        """Forward and backward passes that each image cost, int64 [N]."""
+        return self.forwards + self.backwards
+
+    @classmethod
+    def join(cls, parts: Sequence[AttackResult]) -> AttackResult:
+        """Results for parts of the images, in order, as one."""
+        return cls(
+            adversarial=torch.cat([part.adversarial for part in parts]),
+            distance=torch.cat([part.distance for part in parts]),
+            forwards=torch.cat([part.forwards for part in parts]),
+            backwards=torch.cat([part.backwards for part in parts]),
+            seconds=sum(part.seconds for part in parts),
+            error=next((part.error for part in parts if part.error), None),
+        )
+
+    def to(self, device: torch.device) -> AttackResult:
+        """The same with its tensors on another device."""
+        return AttackResult(
+            adversarial=self.adversarial.to(device),
+            distance=self.distance.to(device),
+            forwards=self.forwards.to(device),
+            backwards=self.backwards.to(device),
+            seconds=self.seconds,
+            error=self.error,
+        )
+
+
+class Attack(ABC):
+    """A search for the closest adversarial in Euclidean distance.
+
+    Subclasses set `name`, may set `version` and `Params`, and fill `run`.
+
+    Args:
+        **params: the parameters that differ from the defaults of `Params`.
+
+    Raises:
+        ParameterError: an unknown parameter, or a value out of its range.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raise it with every change that changes a distance."""
+    Params: ClassVar[type[BaseModel]] = Frozen
+
+    def __init__(self, **params: object) -> None:
+        self.params: Any = parse_params(f"attack {self.name!r}", self.Params, params)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{key}={value!r}" for key, value in self.params)
+        return f"{self.name}({given})"
+
+    @abstractmethod
+    def run(self, oracle: Oracle, /) -> Tensor:
+        """Search, and return the points that were found, [n, ...] for `oracle.images` [n, ...].
+
+        A point need not be adversarial, nor the closest one that was seen: the oracle remembers
+        those. Results for one image may not depend on the others in the batch.
+        """
+
+    @final
+    @torch.inference_mode(False)
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor | None = None,
+        *,
+        box: bool = True,
+        limit: int | None = None,
+        seed: int = 0,
+        references: Tensor | None = None,
+        batch_size: int = 256,
+    ) -> AttackResult:
+        """Attack some images.
+
+        Args:
+            model: in evaluation mode, deterministic, from [0, 1] to logits of at least two classes.
+            images: float32 [N, C, H, W] or [N, F], in [0, 1].
+            labels: integers [N]; `None` takes what the model answers, so that every image is
+                attacked until the *estimated* class changes.
+            box: whether adversarials must lie in [0, 1].
+            limit: forward and backward passes that one image may cost; `None` for no limit.
+            seed: of everything random; it is combined with each image's pixels.
+            references: images of other classes to start from, [M, ...]; `None` takes `images`.
+            batch_size: images attacked at a time. It bounds the memory, and changes no result by
+                more than rounding.
+
+        Returns:
+            Verified results, on the device of `images`.
+
+        Raises:
+            InputError: names what is wrong with the model, the images or the labels.
+            AttackError: the attack raised.
+        """
+        problem = examine(
+            model,
+            images,
+            labels,
+            references=references,
+            box=box,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        parts = [self.attack(part, limit=limit) for part in problem.split(batch_size)]
+        result = AttackResult.join(parts)
+        if result.error is not None:
+            raise AttackError(f"the attack {self.name!r} raised {result.error}", where=repr(self))
+        return result.to(images.device)
+
+    @final
+    def attack(self, problem: Problem, *, limit: int | None = None) -> AttackResult:
+        """Attack the images of a problem at once; what the attack raises is recorded, not raised.
+
+        Args:
+            problem: what `examine` returned, or a part of it.
+            limit: forward and backward passes that one image may cost; `None` for no limit.
+        """
+        started = time.perf_counter()
+        forwards, backwards = torch.zeros_like(problem.labels), torch.zeros_like(problem.labels)
+        adversarial = problem.images.clone()
+        distance = torch.zeros(len(adversarial), dtype=torch.float64, device=adversarial.device)
+        error = None
+        rows = problem.correct.nonzero().flatten()
+        if len(rows):
+            part = problem.select(rows)
+            oracle = Oracle(part, limit=limit)
+            found, error = self._search(oracle)
+            adversarial[rows], distance[rows] = judge(part, [*found, oracle.best])
+            forwards[rows], backwards[rows] = oracle.forwards, oracle.backwards
+        seconds = time.perf_counter() - started
+        return AttackResult(adversarial, distance, forwards, backwards, seconds, error)
+
+    def _search(self, oracle: Oracle) -> tuple[list[Tensor], str | None]:
+        """The points that `run` returned, if any, and what it raised."""
+        try:
+            points = self.run(oracle)
+            if not isinstance(points, Tensor) or points.shape != oracle.images.shape:
+                shape = getattr(points, "shape", type(points).__name__)
+                raise AttackError(f"it returned {shape} for images {tuple(oracle.images.shape)}")
+        except BudgetExhaustedError:
+            return [], None
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
+            return [], f"{type(error).__name__}: {error}"
+        return [oracle.clip(points.detach().to(oracle.images))], None
+
+
+def judge(problem: Problem, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The closest of some points for each image that the model really puts in another class.
+
+    Args:
+        problem: the images, [n, ...].
+        candidates: points of the same shape.
+
+    Returns:
+        The points, float32 [n, ...], and their distances, float64 [n]; where none of them is
+        adversarial, the image itself and infinity.
+    """
+    best = problem.images.clone()
+    shortest = torch.full((len(best),), torch.inf, dtype=torch.float64, device=best.device)
+    for points in candidates:
+        logits = outputs_in_batches(problem.model, points, len(points))
+        wrong = is_wrong(logits, problem.labels)
+        distance = distances(problem.images, points)
+        # A comparison with NaN is false, so that a point which is not finite never wins.
+        closer = wrong & (distance < shortest)
+        best = torch.where(per_row(closer, best), points, best)
+        shortest = torch.where(closer, distance, shortest)
+    return best, shortest
+
+
+def distances(images: Tensor, points: Tensor) -> Tensor:
+    """Euclidean distance of each point from its image in double precision, float64 [n]."""
+    difference = points.to(torch.float64) - images.to(torch.float64)
+    return lengths(difference)
+
+
+def check_plugin(value: object) -> str | None:
+    """Why `value` is not an attack, or `None` if it is one."""
+    if not isinstance(value, type) or not issubclass(value, Attack):
+        return "it is not a subclass of robench.Attack"
+    if inspect.isabstract(value):
+        return "it does not fill `run(self, oracle)`"
+    for door in ("__call__", "attack"):
+        if getattr(value, door) is not getattr(Attack, door):
+            return f"it replaces `{door}`: only robench judges what an attack found"
+    try:
+        inspect.signature(value.run).bind(None, None)
+    except TypeError:
+        return "its `run` does not take (self, oracle)"
+    return check_params_schema(value)

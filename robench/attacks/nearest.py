@@ -1,0 +1,57 @@
+"""Nearest images of other classes: a cheap floor that needs no gradient."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from robench.attacks.base import Attack
+from robench.attacks.budget import Oracle
+from robench.attacks.ray import bisect_ray
+from robench.spec.base import Frozen
+
+__all__ = ["NearestOtherClass"]
+
+
+class NearestOtherClass(Attack):
+    """Bisect towards the nearest images that the model puts in another class.
+
+    Starting from other images is how decision-based attacks begin (Brendel, Rauber, Bethge 2018,
+    arXiv 1712.04248). A network is not robust because its gradients are useless: where this attack
+    comes close to the others, they failed. The classes of the starting images are asked for once,
+    and billed to no image.
+    """
+
+    name = "nearest-other-class"
+
+    class Params(Frozen):
+        """How many starts, and how finely."""
+
+        candidates: Annotated[int, Field(ge=1)] = 10
+        """Nearest images of another class that are tried."""
+        steps: Annotated[int, Field(ge=1)] = 15
+        """Halvings for each of them."""
+
+    params: Params
+
+    def run(self, oracle: Oracle) -> Tensor:
+        """All candidates of an image at once; nothing is found where there is no candidate."""
+        flat = oracle.references.flatten(1)
+        distance = torch.cdist(
+            # Differences, not products: a batch of another size may not reorder the candidates.
+            oracle.images.flatten(1),
+            flat,
+            compute_mode="donot_use_mm_for_euclid_dist",
+        )
+        same = oracle.reference_classes[None, :] == oracle.labels[:, None]
+        count = min(self.params.candidates, len(flat))
+        nearest = distance.masked_fill(same, torch.inf).topk(count, dim=1, largest=False)
+        rows, places = nearest.values.isfinite().nonzero(as_tuple=True)
+        if len(rows):
+            starts = oracle.references[nearest.indices[rows, places]]
+            oracle.query(starts, rows)
+            bisect_ray(oracle, starts, rows, steps=self.params.steps)
+        return oracle.best

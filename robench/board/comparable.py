@@ -1,0 +1,67 @@
+"""Which cells may stand beside each other: one panel for each network under one protocol.
+
+A folder of results can hold several suites, several devices, and what an earlier wording of a
+suite left behind. Numbers are only ever averaged or compared within one panel, and of each cell
+only the newest form counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from robench.stats.frame import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robench.spec import Record
+
+__all__ = ["ROW", "panelled", "without_superseded"]
+
+ROW = ["panel", "training", "method", "level"]
+"""What makes a row of the leaderboard."""
+
+
+def panelled(records: Sequence[Record]) -> pd.DataFrame:
+    """The long table of records with the columns ``panel`` and ``started``.
+
+    A panel is a data set and a model, and whatever else is needed to tell two panels apart:
+    suite, device, recipe.
+    """
+    frame = table(records)
+    started = {record.id: str(record.provenance.get("started", "")) for record in records}
+    frame["started"] = frame["id"].map(started)
+    aspects = {
+        "suite": frame["suite"] + " " + frame["suite_version"].astype(str),
+        "device": frame["device"],
+        "recipe": "recipe " + frame["recipe"],
+    }
+    network = frame["data"] + " · " + frame["model"]
+    frame["panel"] = network
+    for aspect in aspects.values():
+        differs = aspect.groupby(network).transform("nunique") > 1
+        frame["panel"] = frame["panel"].where(~differs, frame["panel"] + " · " + aspect)
+    return frame
+
+
+def without_superseded(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drop what a newer cell of the same place in the grid replaces.
+
+    Of several trained networks for one place (after a plug-in was given a new version, say) the
+    newest stays, with its evaluations; of several protocols of one evaluation (another number of
+    images, say) the one with the most cells stays.
+    """
+    cells = frame.drop_duplicates("id").sort_values(["started", "id"])
+    is_train = cells["stage"] == "train"
+    place = [*ROW, "seed", "role"]
+    trains = cells[is_train].drop_duplicates(place, keep="last")
+    replaced = set(cells.loc[is_train, "id"]) - set(trains["id"])
+    others = cells[~is_train & ~cells["parent"].isin(replaced)]
+    protocol = ["panel", "training", "stage"]
+    sizes = others.groupby([*protocol, "options"], sort=True).size().rename("size").reset_index()
+    chosen = sizes.sort_values("size", kind="stable").drop_duplicates(protocol, keep="last")
+    others = others.merge(chosen[[*protocol, "options"]]).drop_duplicates(
+        [*place, "stage"], keep="last"
+    )
+    return frame[frame["id"].isin({*trains["id"], *others["id"]})]

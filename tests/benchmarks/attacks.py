@@ -1,0 +1,126 @@
+"""Attacks against foolbox: the same medians, how many seconds; and the suite per 1000 images.
+
+One thread, 1000 correctly classified images: an MLP on scikit-learn's digits and, where the
+environment variable ROBENCH_DATA names the data, LeNet-300-100 on MNIST after two epochs. Times are
+the best of several runs, ours and theirs in turn; one warm-up run of each is not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import foolbox
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+import robench
+from robench.attacks.base import Attack
+from robench.attacks.ddn import DDN
+from robench.attacks.deepfool import DeepFool
+from robench.attacks.metrics import median_distance
+
+T = TypeVar("T")
+
+COUNT = 1000
+REPEATS = 3
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for name, model, images, labels in problems():
+        with torch.no_grad():
+            correct = (model(images).argmax(dim=1) == labels).nonzero().flatten()[:COUNT]
+        images, labels = images[correct], labels[correct]
+        print(f"{name}, n = {len(images)}")
+        compare(DeepFool(), foolbox.attacks.L2DeepFoolAttack(steps=50), model, images, labels)
+        compare(DDN(), foolbox.attacks.DDNAttack(steps=100), model, images, labels)
+        time_suite(model, images, labels)
+
+
+def problems() -> Iterator[tuple[str, nn.Module, Tensor, Tensor]]:
+    """Name, trained model, images and labels."""
+    yield digits()
+    if os.environ.get("ROBENCH_DATA"):
+        yield mnist()
+
+
+def digits() -> tuple[str, nn.Module, Tensor, Tensor]:
+    data = load_digits()
+    images = torch.tensor(data.data / 16, dtype=torch.float32)
+    labels = torch.tensor(data.target)
+    torch.manual_seed(0)
+    order = torch.randperm(len(images))
+    model = nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
+    )
+    train(model, images[order[:700]], labels[order[:700]], epochs=40)
+    return "digits, MLP 64-128-128-10", model, images[order[700:]], labels[order[700:]]
+
+
+def mnist() -> tuple[str, nn.Module, Tensor, Tensor]:
+    data = robench.data.load("mnist")
+    model = robench.models.build(
+        "lenet-300-100", input_shape=(1, 28, 28), classes=10, mean=data.mean, std=data.std, seed=0
+    )
+    train(model, robench.data.to_float(data.train.images), data.train.labels, epochs=2)
+    images = robench.data.to_float(data.test.images[: 2 * COUNT])
+    return "MNIST, LeNet-300-100", model, images, data.test.labels[: 2 * COUNT]
+
+
+def train(model: nn.Module, images: Tensor, labels: Tensor, *, epochs: int) -> None:
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(images)).split(64):
+            optimiser.zero_grad()
+            F.cross_entropy(model(images[batch]), labels[batch]).backward()
+            optimiser.step()
+    model.eval()
+
+
+def compare(
+    attack: Attack, peer: foolbox.Attack, model: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    bounded = foolbox.PyTorchModel(model, bounds=(0, 1))
+
+    def run_peer() -> Tensor:
+        points, _, success = peer(bounded, images, labels, epsilons=None)
+        return torch.where(success, (points - images).flatten(1).norm(dim=1), torch.inf)
+
+    def run_ours() -> Tensor:
+        return attack(model, images, labels).distance
+
+    theirs, ours = timed(run_peer), timed(run_ours)
+    runs = [(timed(run_peer)[1], timed(run_ours)[1]) for _ in range(REPEATS)]
+    peer_s, own_s = (min(column) for column in zip(*runs, strict=True))
+    medians = median(ours[0]), median(theirs[0])
+    result = attack(model, images, labels)
+    print(
+        f"  {attack.name:9s} median {medians[0]:.4f} (foolbox {medians[1]:.4f}), "
+        f"{own_s:.3f} s (foolbox {peer_s:.3f} s): {peer_s / own_s:.1f} times as fast, "
+        f"{result.forwards.double().mean():.1f} + {result.backwards.double().mean():.1f} passes"
+    )
+
+
+def time_suite(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    report, seconds = timed(lambda: robench.minimal_l2(model, images, labels))
+    members = ", ".join(f"{key} {part.seconds:.2f} s" for key, part in report.attacks.items())
+    print(
+        f"  {report.suite} median {median(report.distance):.4f}, "
+        f"{seconds * 1000 / len(images):.2f} s per 1000 images ({members}), "
+        f"{report.passes.double().mean():.0f} passes, flags: {', '.join(report.raised) or 'none'}"
+    )
+
+
+def median(distance: Tensor) -> float:
+    return median_distance(distance, distance > 0)
+
+
+def timed(function: Callable[[], T]) -> tuple[T, float]:
+    started = time.perf_counter()
+    value = function()
+    return value, time.perf_counter() - started

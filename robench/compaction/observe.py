@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["observe_inputs", "observe_outputs", "run"]
+__all__ = ["observe", "run"]
 
 
 def run(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -40,38 +40,20 @@ def run(model: nn.Module, inputs: Tensor) -> Tensor:
     return logits
 
 
-def observe_inputs(model: nn.Module, names: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:
-    """What each named module reads while the network runs on `inputs`.
+def observe(
+    model: nn.Module, names: Iterable[str], inputs: Tensor
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """What each named module reads and writes while the network runs on `inputs`.
 
     Raises:
         InputError: as :func:`run`.
     """
-    seen: dict[str, Tensor] = {}
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
 
     def watch(name: str) -> None:
-        def note(_: nn.Module, read: tuple[Tensor, ...]) -> None:
-            seen[name] = read[0].detach().clone()
-
-        hooks.callback(model.get_submodule(name).register_forward_pre_hook(note).remove)
-
-    with ExitStack() as hooks, torch.no_grad():
-        for name in names:
-            watch(name)
-        run(model, inputs)
-    return seen
-
-
-def observe_outputs(model: nn.Module, names: Iterable[str], inputs: Tensor) -> dict[str, Tensor]:
-    """What each named module writes while the network runs on `inputs`, in order of the calls.
-
-    Raises:
-        InputError: as :func:`run`.
-    """
-    seen: dict[str, Tensor] = {}
-
-    def watch(name: str) -> None:
-        def note(_: nn.Module, __: tuple[Tensor, ...], written: Tensor) -> None:
-            seen[name] = written.detach().clone()
+        def note(_: nn.Module, read: tuple[Tensor, ...], written: Tensor) -> None:
+            # Copies: the step after may work in place.
+            seen[name] = (read[0].detach().clone(), written.detach().clone())
 
         hooks.callback(model.get_submodule(name).register_forward_hook(note).remove)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robench.compaction.observe import observe_inputs
+from robench.compaction.observe import observe
 from robench.errors import CompactionError
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def plan_compaction(
         InputError: the network does not take `inputs`.
         CompactionError: a layer reads something else than a batch of maps or of feature rows.
     """
-    read = observe_inputs(model, [layer.name for layer in layers], inputs[:1])
+    seen = observe(model, [layer.name for layer in layers], inputs[:1])
+    read = {name: inputs for name, (inputs, _) in seen.items()}
     found = _find_constants(layers[0], links, read)
     kept = _find_kept(layers[-1], links, found)
     weights = _weights(layers[0])

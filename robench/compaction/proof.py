@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from robench.compaction.observe import observe_outputs, run
+from robench.compaction.observe import observe, run
 from robench.compaction.report import Differences
 from robench.errors import CompactionError
 
@@ -150,10 +150,10 @@ def _typical_gap(expected: Tensor, got: Tensor) -> float:
 def _first_difference(pair: _Pair, plans: list[LayerPlan], inputs: Tensor) -> str:
     """Name of the first layer whose remaining outputs differ, else of the last layer."""
     names = [plan.layer.name for plan in plans]
-    expected, got = (observe_outputs(model, names, inputs) for model in pair)
+    expected, got = (observe(model, names, inputs) for model in pair)
     for plan in plans:
-        before = expected[plan.layer.name][:, plan.kept]
-        gap = _largest(before - got[plan.layer.name])
+        before = expected[plan.layer.name][1][:, plan.kept]
+        gap = _largest(before - got[plan.layer.name][1])
         if not gap <= _TOLERANCE_FLOAT64 * max(_largest(before), _LEAST_LOGIT):
             return plan.layer.name
     return names[-1]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from robench.errors import ParameterError
+from robench.errors import InputError, ParameterError, SuiteError
 from robench.models.params import parse_params
 from robench.registry import Registry, all_registries
 from robench.spec import (
@@ -172,6 +172,10 @@ def _cells_of_grid(
             for place, choice in enumerate(getattr(grid, key))
         ]
 
+    for place, distortion in enumerate(grid.distortions):
+        if distortion is not None:
+            where = suite.locate(*at, "distortions", place)
+            _check_levels(distortion, rooms["degradations"], where)
     methods = _completed(resolved("methods", "methods"), guests, rooms["methods"])
     models = resolved("models", "models")
     for data in resolved("datasets", "data"):
@@ -180,6 +184,15 @@ def _cells_of_grid(
         for model, distortion, seed in itertools.product(models, grid.distortions, grid.seeds):
             network = _Network(suite, data, loaded, model, seed, device)
             yield from _cells_of_network(network, grid, distortion, methods, rooms["methods"])
+
+
+def _check_levels(distortion: Distortion, registry: Registry[Any], where: str | None) -> None:
+    """A level that its kind does not take is found before anything is trained."""
+    for level in distortion.levels:
+        try:
+            registry.get(distortion.kind).check_level(level)
+        except InputError as error:
+            raise SuiteError(error.what, where=where, allowed=error.allowed) from None
 
 
 def _completed(

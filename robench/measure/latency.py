@@ -164,7 +164,7 @@ def sample_latency(
         calls: name → a function without arguments.
         repeats: timings of each call, at least 30.
         limit_s: after so many seconds no further round is begun.
-        stopwatch: how time is taken; by default the processor's time on the wall.
+        stopwatch: how time is taken; the wall clock of this process by default.
 
     Raises:
         InputError: too few repeats, or nothing to time.

@@ -74,6 +74,8 @@ class AttackOptions(Frozen):
     suite: str = "l2-quick"
     samples: Annotated[int, Field(ge=1)] | None = None
     """The first so many images of the test split's fixed order; `None` means all."""
+    area_limit: Annotated[float, Field(gt=0)] = 3.0
+    """Distance up to which the area under the curve of robust accuracy is taken."""
 
 
 class DegradeOptions(Frozen):

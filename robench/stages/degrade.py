@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from robench.data.base import to_float
+from robench.degradations import DEGRADATIONS_REGISTRY
 from robench.degradations import degrade as degraded
 from robench.spec import Cell, Metric
 from robench.stages.base import Context, Outcome
@@ -35,7 +36,13 @@ def degrade(cell: Cell, context: Context) -> Outcome:
             conditions.append(f"{kind} {level}")
     return Outcome(
         metrics=tuple(metrics),
-        details={"conditions": conditions},
+        details={
+            "conditions": conditions,
+            # How a level is to be read at this image size, which its number does not say.
+            "conventions": {
+                kind: DEGRADATIONS_REGISTRY.get(kind).convention() for kind in cell.options["kinds"]
+            },
+        },
         arrays={
             "index": test.index.numpy(),
             "label": test.labels.numpy(),

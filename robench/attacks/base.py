@@ -140,7 +140,7 @@ class Attack(ABC):
         limit: int | None = None,
         seed: int = 0,
         references: Tensor | None = None,
-        batch_size: int = 256,
+        batch_size: int | None = None,
     ) -> AttackResult:
         """Attack some images.
 
@@ -153,8 +153,8 @@ class Attack(ABC):
             limit: forward and backward passes that one image may cost; `None` for no limit.
             seed: of everything random; it is combined with each image's pixels.
             references: images of other classes to start from, [M, ...]; `None` takes `images`.
-            batch_size: images attacked at a time. It bounds the memory, and changes no result by
-                more than rounding.
+            batch_size: images attacked at a time; `None` derives it from their size. It bounds the
+                memory, and changes no result by more than rounding.
 
         Returns:
             Verified results, on the device of `images`.
@@ -172,7 +172,7 @@ class Attack(ABC):
             seed=seed,
             batch_size=batch_size,
         )
-        parts = [self.attack(part, limit=limit) for part in problem.split(batch_size)]
+        parts = [self.attack(part, limit=limit) for part in problem.split()]
         result = AttackResult.join(parts)
         if result.error is not None:
             raise AttackError(f"the attack {self.name!r} raised {result.error}", where=repr(self))

@@ -33,7 +33,7 @@ def minimal_l2(
     *,
     references: Tensor | None = None,
     box: bool = True,
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> AttackReport:
     """How far each image must be pushed, in Euclidean distance, until the model errs.
 
@@ -50,8 +50,8 @@ def minimal_l2(
         references: images to start from that need not be attacked, [M, ...]; `None` takes `images`.
         box: whether adversarials must lie in [0, 1]. Without the box distances are shorter, and not
             to be compared with others.
-        batch_size: images attacked at a time. It bounds the memory, and changes no distance by more
-            than rounding.
+        batch_size: images attacked at a time; `None` derives it from their size. It bounds the
+            memory, and changes no distance by more than rounding.
 
     Raises:
         InputError: names what is wrong with the model, the images or the labels.
@@ -63,10 +63,7 @@ def minimal_l2(
         model, images, labels, references=references, box=box, seed=seed, batch_size=batch_size
     )
     verifier = Verifier(problem.model, problem.images)
-    parts = [
-        _attack_part(part, attacks, chosen.ray_steps, verifier)
-        for part in problem.split(batch_size)
-    ]
+    parts = [_attack_part(part, attacks, chosen.ray_steps, verifier) for part in problem.split()]
     return _report(problem, attacks, parts, chosen, verifier, images.device)
 
 

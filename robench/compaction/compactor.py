@@ -51,8 +51,8 @@ def compact(model: nn.Module, example: Tensor) -> nn.Module:
         same precision. Its ``.report`` is a :class:`robench.compaction.CompactionReport`.
 
     Raises:
-        InputError: the network is in training mode or of another precision, or the example does
-            not fit it.
+        InputError: the network is in training mode, of another precision or gives logits that are
+            not finite, or the example does not fit it.
         NotApplicableError: the network is not a chain; the message names the step.
         CompactionError: layers share a weight, a weight is computed on each call, or the smaller
             network is not equal; the message names the layer.
@@ -123,7 +123,12 @@ def _check_example(model: nn.Module, example: Tensor) -> Tensor:
     if not bool(example.isfinite().all()):
         raise InputError("the example holds values that are infinite or not a number")
     with torch.no_grad():
-        run(model, example.detach().to(next(model.parameters()).dtype))
+        logits = run(model, example.detach().to(next(model.parameters()).dtype))
+    if not bool(logits.isfinite().all()):
+        raise InputError(
+            f"{type(model).__name__} gives logits that are infinite or not a number",
+            hint="look at how the network was trained: it has probably diverged",
+        )
     return example.detach()
 
 

@@ -86,7 +86,7 @@ def plan_compaction(
         CompactionError: a layer reads something else than a batch of maps or of feature rows.
     """
     seen = observe(model, [layer.name for layer in layers], inputs[:1])
-    read = {name: inputs for name, (inputs, _) in seen.items()}
+    read = {name: from_before for name, (from_before, _) in seen.items()}
     found = _find_constants(layers[0], links, read)
     kept = _find_kept(layers[-1], links, found)
     weights = _weights(layers[0])

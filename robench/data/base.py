@@ -38,7 +38,7 @@ __all__ = ["Data", "Dataset", "Split", "check_plugin", "to_float"]
 Kind = Literal["image", "tabular"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """Part of a data set, in a fixed order in which every beginning is a fair sample.
 
@@ -82,7 +82,7 @@ class Split:
         return Split(self.images[:count], self.labels[:count], self.index[:count])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """A data set in memory.
 

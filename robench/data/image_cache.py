@@ -16,7 +16,7 @@ __all__ = ["Pictures", "cached"]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pictures:
     """A whole image folder, decoded.
 
@@ -54,7 +54,7 @@ def _read(file: Path) -> Pictures | None:
     """The pictures in a cache file; `None` if there are none or they are damaged."""
     try:
         # The format has a checksum for each array, which reading compares.
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             train, validation = map(int, arrays["counts"])
             pictures = Pictures(
                 images=arrays["images"],

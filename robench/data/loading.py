@@ -24,7 +24,7 @@ __all__ = ["DATA_ROOT_VARIABLE", "data_root", "load"]
 
 DATA_ROOT_VARIABLE = "ROBENCH_DATA"
 _KEPT = 4
-_lock = threading.Lock()
+_lock = threading.RLock()  # a data set may be made out of another one
 
 
 def load(

@@ -27,6 +27,7 @@ class Progress:
         self.left: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self._told: set[str] = set()
         self._jobs = 1
 
     @contextmanager
@@ -52,7 +53,16 @@ class Progress:
         wall_s = record.provenance.get("wall_s")
         if isinstance(wall_s, float):
             self._seconds[stage].append(wall_s)
+        if record.status in _SERIOUS:
+            self._tell_once(record)
         self.show(record)
+
+    def _tell_once(self, record: Record) -> None:
+        """Show a failure, but not each of a hundred with the same cause."""
+        cause = f"{record.cell.method.label}: {(record.reason or '').partition(' at step ')[0]}"
+        if cause not in self._told:
+            self._told.add(cause)
+            self.note(_failure(record))
 
     def remaining_s(self) -> float | None:
         """Seconds until the end, from how long the cells of each stage took so far."""
@@ -100,7 +110,7 @@ class Silent(Progress):
 
 
 class PlainProgress(Progress):
-    """A line every few seconds, and one for each failure."""
+    """A line every few seconds."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
@@ -114,8 +124,6 @@ class PlainProgress(Progress):
 
     def show(self, record: Record) -> None:
         """See `Progress.show`."""
-        if record.status in _SERIOUS:
-            self.note(_failure(record))
         if time.monotonic() >= self._next:
             self.note(f"{self.line()}; last: {record.cell.label}")
             self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
@@ -157,8 +165,6 @@ class RichProgress(Progress):
 
     def show(self, record: Record) -> None:
         """See `Progress.show`."""
-        if record.status in _SERIOUS:
-            self.note(_failure(record))
         if self._bar is not None:
             self._bar.update(self._task, advance=1, description=self.line())
 

@@ -28,7 +28,8 @@ class Halo(Method):
     Seto, Wells and Zhang 2021 (arXiv 2008.10183). Each penalised weight w has a coefficient λ of
     its own, trained beside it with the same learning rate, momentum and weight decay, and the loss
     becomes L + ξ Σ |w| / λ² + ψ Σ |λ|. Trained from scratch; at the end the smallest weights of the
-    network go, as many as the level asks for, without fine-tuning.
+    network go, as many as the level asks for, without fine-tuning. The defaults were chosen on the
+    validation split of MNIST, with LeNet-300-100 and budgets of 200 to 6,000 steps.
     """
 
     name = "halo"
@@ -37,14 +38,17 @@ class Halo(Method):
     class Params(Frozen):
         """The penalty, and what it is on."""
 
-        xi: Strength = 1e-5
+        xi: Strength = 5e-7
         """ξ, the weight of the penalty on the weights."""
-        psi: Strength = 3e-4
-        """ψ, the weight of the penalty on the coefficients, which lets them shrink."""
+        psi: Strength | None = None
+        """ψ, the weight of the penalty on the coefficients, which lets them shrink. `None` fits it
+        to the budget: a coefficient that nothing opposes is at zero after half of the way that the
+        schedule allows."""
         lambda_init: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
         """λ of every weight before the first step."""
-        lambda_floor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
-        """λ never goes below: the penalty's gradients grow without bound as it vanishes."""
+        lambda_floor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-2
+        """λ never goes below: the penalty's gradients grow without bound as it vanishes, and a
+        short run's large steps throw λ far off."""
         scope: Literal["conv", "all"] = "all"
         """``all``: weights and biases of convolutions and Linear layers; ``conv``: those of
         convolutions alone. Either way the level counts all prunable weights."""
@@ -54,6 +58,12 @@ class Halo(Method):
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
+        self._psi = 0.0
+
+    @property
+    def coefficients(self) -> list[Tensor]:
+        """λ of every penalised weight, one tensor a parameter, in the order of the layers."""
+        return [coefficient.detach() for _, coefficient in self._pairs]
 
     def supports(self, model: nn.Module, _data: Data) -> Literal[True] | str:
         """With ``scope: conv`` only networks that have a convolution."""
@@ -63,6 +73,7 @@ class Halo(Method):
 
     def prepare(self, state: TrainState) -> None:
         """Give each penalised weight its coefficient."""
+        self._psi = self._fitted_psi(state) if self.params.psi is None else self.params.psi
         for parameter in self._penalised(state.model):
             start = torch.full_like(parameter, self.params.lambda_init)
             self._pairs.append((parameter, nn.Parameter(start)))
@@ -72,7 +83,7 @@ class Halo(Method):
         """Add the gradients of the penalty, in closed form."""
         for weight, coefficient in self._pairs:
             by_weight, by_coefficient = penalty_gradients(
-                weight.detach(), coefficient.detach(), xi=self.params.xi, psi=self.params.psi
+                weight.detach(), coefficient.detach(), xi=self.params.xi, psi=self._psi
             )
             weight.grad = by_weight if weight.grad is None else weight.grad.add_(by_weight)
             coefficient.grad = by_coefficient
@@ -86,6 +97,11 @@ class Halo(Method):
     def finish(self, state: TrainState) -> None:
         """Zero the smallest weights of the network; nothing is trained after that."""
         state.masks = magnitude_masks(state.prunable, state.level)
+
+    def _fitted_psi(self, state: TrainState) -> float:
+        # Momentum lengthens every step by 1 / (1 - momentum).
+        way = sum(map(state.schedule, range(state.budget))) / (1 - state.momentum)
+        return float(2 * self.params.lambda_init / way)
 
     def _penalised(self, model: nn.Module) -> list[nn.Parameter]:
         kinds = (nn.Conv2d,) if self.params.scope == "conv" else (nn.Conv2d, nn.Linear)

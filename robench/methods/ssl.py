@@ -37,6 +37,8 @@ class StructuredSparsity(Method):
     budget. Then the weakest groups go, as many as the level asks for, with all that they strand:
     the biases and BatchNorm of a filter that is gone, and what reads it. The rest is fine-tuned
     without penalty. The first part ends early where the penalty alone has reached the level.
+    The defaults are those of the authors where they give one; λ_g is of the size that they use for
+    small networks.
     """
 
     name = "ssl"
@@ -46,7 +48,7 @@ class StructuredSparsity(Method):
     class Params(Frozen):
         """The penalty, how it is applied, and for how long."""
 
-        lambda_g: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+        lambda_g: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3e-3
         """Weight of the penalty, λ_g in the paper. There is no zero: without it nothing happens."""
         columns: Literal["channel", "shape"] = "channel"
         """Columns of a convolution: input channels, or single kernel positions in each."""

@@ -23,6 +23,8 @@ from robench.attacks.base import Attack
 from robench.attacks.ddn import DDN
 from robench.attacks.deepfool import DeepFool
 from robench.attacks.metrics import median_distance
+from robench.data import load, to_float
+from robench.models import build
 
 T = TypeVar("T")
 
@@ -33,9 +35,6 @@ REPEATS = 3
 def main() -> None:
     torch.set_num_threads(1)
     for name, model, images, labels in problems():
-        with torch.no_grad():
-            correct = (model(images).argmax(dim=1) == labels).nonzero().flatten()[:COUNT]
-        images, labels = images[correct], labels[correct]
         print(f"{name}, n = {len(images)}")
         compare(DeepFool(), foolbox.attacks.L2DeepFoolAttack(steps=50), model, images, labels)
         compare(DDN(), foolbox.attacks.DDNAttack(steps=100), model, images, labels)
@@ -59,17 +58,26 @@ def digits() -> tuple[str, nn.Module, Tensor, Tensor]:
         nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
     )
     train(model, images[order[:700]], labels[order[:700]], epochs=40)
-    return "digits, MLP 64-128-128-10", model, images[order[700:]], labels[order[700:]]
+    rest = order[700:]
+    return "digits, MLP 64-128-128-10", model, *classified(model, images[rest], labels[rest])
 
 
 def mnist() -> tuple[str, nn.Module, Tensor, Tensor]:
-    data = robench.data.load("mnist")
-    model = robench.models.build(
+    data = load("mnist")
+    model = build(
         "lenet-300-100", input_shape=(1, 28, 28), classes=10, mean=data.mean, std=data.std, seed=0
     )
-    train(model, robench.data.to_float(data.train.images), data.train.labels, epochs=2)
-    images = robench.data.to_float(data.test.images[: 2 * COUNT])
-    return "MNIST, LeNet-300-100", model, images, data.test.labels[: 2 * COUNT]
+    train(model, to_float(data.train.images), data.train.labels, epochs=2)
+    images = to_float(data.test.images[: 2 * COUNT])
+    labels = data.test.labels[: 2 * COUNT]
+    return "MNIST, LeNet-300-100", model, *classified(model, images, labels)
+
+
+def classified(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The first images that the model puts in their class, and their labels."""
+    with torch.no_grad():
+        correct = (model(images).argmax(dim=1) == labels).nonzero().flatten()[:COUNT]
+    return images[correct], labels[correct]
 
 
 def train(model: nn.Module, images: Tensor, labels: Tensor, *, epochs: int) -> None:

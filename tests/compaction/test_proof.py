@@ -47,6 +47,15 @@ def test_tolerance_and_name(name: str, size: float, passes: bool) -> None:
             prove_equal(model, other, plans(model, example), example)
 
 
+def test_not_a_number_equals_nothing() -> None:
+    model, example = network(), torch.rand(5, 4).double()
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other[0].weight[0, 0] = torch.nan
+    with pytest.raises(CompactionError, match="at '0': logits differ by nan"):
+        prove_equal(model, other, plans(model, example), example)
+
+
 class Inside(nn.Module):
     """Shifts its inputs within a thousandth of 0.25 alone, where random inputs hardly fall."""
 

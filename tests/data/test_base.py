@@ -11,7 +11,9 @@ from robench.data.base import Data, Dataset, Split, check_plugin, to_float
 from robench.errors import InputError
 
 
-def split(count: int = 4, shape: tuple[int, ...] = (1, 2, 2), labels: Tensor | None = None) -> Split:
+def split(
+    count: int = 4, shape: tuple[int, ...] = (1, 2, 2), labels: Tensor | None = None
+) -> Split:
     return Split(
         images=torch.zeros((count, *shape), dtype=torch.uint8),
         labels=torch.arange(count) % 2 if labels is None else labels,

@@ -11,8 +11,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from robench.data import load
 from robench.data.loading import _loaded
 
-DIGITS_SHA256 = ""
-BREAST_CANCER_SHA256 = ""
+DIGITS_SHA256 = "42c5ff3741c6b3812d6fab37f322de6ece72e23ad95dbca6e40e990a421f80a0"
+BREAST_CANCER_SHA256 = "0aa38907f03e812e6359aef8fbd0e159f0d34dcf8c698c08d337f4aaf7766f5b"
 
 
 def test_hashes_are_the_same_on_every_load_and_every_machine() -> None:

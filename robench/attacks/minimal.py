@@ -181,10 +181,19 @@ def _report(
         suite=str(suite),
         seed=problem.seed,
         box=problem.box,
-        notes=()
-        if verifier.in_double
-        else ("the model does not run in float64: adversarials were checked in float32 alone",),
+        notes=_notes(members, verifier),
     )
+
+
+def _notes(members: Mapping[str, MemberReport], verifier: Verifier) -> tuple[str, ...]:
+    raised = [
+        f"the attack {key!r} raised {member.error}; what it had found by then counts"
+        for key, member in members.items()
+        if member.error
+    ]
+    if not verifier.in_double:
+        raised.append("the model does not run in float64: points were checked in float32 alone")
+    return tuple(raised)
 
 
 def _member(trials: Sequence[_Trial], device: torch.device) -> MemberReport:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from robench.errors import UnknownNameError
+from robench.errors import InputError, UnknownNameError
 
 __all__ = ["SUITES", "AttackSuite", "Member", "attack_suite", "suite_version"]
 
@@ -50,6 +50,15 @@ class AttackSuite:
     version: int
     members: tuple[Member, ...]
     ray_steps: int = 12
+
+    def __post_init__(self) -> None:
+        keys = [member.key for member in self.members]
+        if not keys or len(set(keys)) < len(keys):
+            raise InputError(
+                f"the attack suite {self.name!r} has the members {keys}",
+                allowed="at least one, each with a name of its own",
+                hint="give the second of two like attacks a `label`",
+            )
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from robench.stats.seeds import over_seeds
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Estimate", "estimate_of", "estimates"]
 
@@ -67,19 +65,19 @@ def estimates(
     return found.reset_index()
 
 
-def estimate_of(row: Any) -> Estimate:
-    """The estimate in one row (a named tuple) of a frame of estimates."""
+def estimate_of(row: Mapping[Any, Any]) -> Estimate:
+    """The estimate in one row of a frame of estimates."""
     return Estimate(
-        value=_finite(row.value),
-        low=_finite(row.low),
-        high=_finite(row.high),
-        seeds=int(row.seeds),
-        n=int(row.n) if _finite(row.n) is not None else None,
-        interval=row.interval if row.interval != "none" else None,
-        without=int(row.without),
+        value=_finite(row["value"]),
+        low=_finite(row["low"]),
+        high=_finite(row["high"]),
+        seeds=int(row["seeds"]),
+        n=int(row["n"]) if _finite(row["n"]) is not None else None,
+        interval=row["interval"] if row["interval"] != "none" else None,
+        without=int(row["without"]),
     )
 
 
 def _finite(value: Any) -> float | None:
-    number = math.nan if value is None or str(value) == "<NA>" else float(value)
+    number = float(value) if pd.notna(value) else math.nan
     return number if math.isfinite(number) else None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from robench.board.comparable import ROW
 from robench.board.estimates import Estimate, estimate_of, estimates
 from robench.stats.intervals import paired_difference
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from robench.spec import Record
 
 __all__ = ["Flag", "Row", "RowKey", "flags_of", "measured", "rows_of"]
@@ -72,23 +72,29 @@ def measured(frame: pd.DataFrame, stage: str, metric: str) -> pd.DataFrame:
 def rows_of(frame: pd.DataFrame, records: Iterable[Record]) -> list[Row]:
     """All rows, whether anything was measured or not, in the order of their keys."""
     results = frame[frame["role"] == "result"]
-    places = results.drop_duplicates(ROW)[[*ROW, "suite", "suite_version", "data", "model"]]
+    places = results.drop_duplicates(ROW).sort_values(ROW).to_dict("records")
     columns = _columns(frame)
     flags = flags_of(records, frame)
     batch_sizes = _largest_batch(measured(frame, "speed", "speedup"))
-    rows = []
-    for place in places.sort_values(ROW).itertuples(index=False):
-        key: RowKey = (place.panel, place.training, place.method, place.level)
-        size = batch_sizes.get(place.panel)
-        row = Row(
-            *(place.panel, f"{place.suite} {place.suite_version}", place.data, place.model),
-            *key[1:],
-            **{name: column.get(key) for name, column in columns.items()},
-            batch_size=int(size) if size is not None else None,
-            flags=flags.get(key, ()),
+    return [
+        Row(
+            panel=place["panel"],
+            suite=f"{place['suite']} {place['suite_version']}",
+            data=place["data"],
+            model=place["model"],
+            training=place["training"],
+            method=place["method"],
+            level=place["level"],
+            batch_size=batch_sizes.get(place["panel"]),
+            flags=flags.get(_key(place), ()),
+            **{name: column.get(_key(place)) for name, column in columns.items()},
         )
-        rows.append(row)
-    return rows
+        for place in places
+    ]
+
+
+def _key(row: Mapping[Any, Any]) -> RowKey:
+    return (row["panel"], row["training"], row["method"], row["level"])
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, Mapping[RowKey, Estimate]]:
@@ -96,15 +102,14 @@ def _columns(frame: pd.DataFrame) -> dict[str, Mapping[RowKey, Estimate]]:
     accuracy = measured(frame, "train", "accuracy")
     speedup = measured(frame, "speed", "speedup")
     largest = speedup["panel"].map(_largest_batch(speedup))
-    of: Callable[..., dict[RowKey, Estimate]] = _by_key
     return {
-        "level_achieved": of(measured(frame, "train", "level_achieved"), bounds=FRACTION),
-        "accuracy": of(accuracy, bounds=FRACTION),
+        "level_achieved": _by_key(measured(frame, "train", "level_achieved"), bounds=FRACTION),
+        "accuracy": _by_key(accuracy, bounds=FRACTION),
         "against_dense": _against_dense(accuracy),
-        "median_l2": of(measured(frame, "attack", "median_l2"), bounds=(0.0, float("inf"))),
-        "degraded": of(_mean_over_degradations(frame), bounds=FRACTION),
-        "operation_ratio": of(measured(frame, "speed", "operation_ratio"), geometric=True),
-        "speedup": of(
+        "median_l2": _by_key(measured(frame, "attack", "median_l2"), bounds=(0.0, float("inf"))),
+        "degraded": _by_key(_mean_over_degradations(frame), bounds=FRACTION),
+        "operation_ratio": _by_key(measured(frame, "speed", "operation_ratio"), geometric=True),
+        "speedup": _by_key(
             speedup[speedup["batch_size"] == largest] if len(speedup) else speedup, geometric=True
         ),
     }
@@ -113,18 +118,15 @@ def _columns(frame: pd.DataFrame) -> dict[str, Mapping[RowKey, Estimate]]:
 def _by_key(frame: pd.DataFrame, **how: Any) -> dict[RowKey, Estimate]:
     if frame.empty:
         return {}
-    found = estimates(frame, ROW, **how)
-    return {
-        (row.panel, row.training, row.method, row.level): estimate_of(row)
-        for row in found.itertuples(index=False)
-    }
+    found = estimates(frame, ROW, **how).to_dict("records")
+    return {_key(row): estimate_of(row) for row in found}
 
 
-def _largest_batch(speedup: pd.DataFrame) -> dict[str, float]:
+def _largest_batch(speedup: pd.DataFrame) -> dict[str, int]:
     if speedup.empty:
         return {}
-    return {str(panel): float(size) for panel, size in
-            speedup.groupby("panel")["batch_size"].max().items()}
+    largest = speedup.groupby("panel")["batch_size"].max()
+    return {str(panel): int(size) for panel, size in largest.items()}
 
 
 def _mean_over_degradations(frame: pd.DataFrame) -> pd.DataFrame:
@@ -141,27 +143,23 @@ def _mean_over_degradations(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _against_dense(accuracy: pd.DataFrame) -> dict[RowKey, Estimate]:
     by_row: dict[RowKey, dict[int, float]] = {}
-    for row in accuracy.dropna(subset="value").itertuples(index=False):
-        key = (str(row.panel), str(row.training), str(row.method), float(row.level))
-        by_row.setdefault(key, {})[int(row.seed)] = float(row.value)
+    for row in accuracy.dropna(subset="value").to_dict("records"):
+        by_row.setdefault(_key(row), {})[int(row["seed"])] = row["value"]
     differences = {}
     for key, values in by_row.items():
         dense = by_row.get((key[0], key[1], "dense", 0.0), {})
         found = paired_difference(values, dense)
         if key[2] != "dense" and found.n:
-            source = "seeds" if found.low is not None else None
             differences[key] = Estimate(
-                found.value, found.low, found.high, found.n, interval=source
+                *(found.value, found.low, found.high, found.n),
+                interval="seeds" if found.low is not None else None,
             )
     return differences
 
 
-def flags_of(
-    records: Iterable[Record], frame: pd.DataFrame
-) -> dict[RowKey, tuple[Flag, ...]]:
+def flags_of(records: Iterable[Record], frame: pd.DataFrame) -> dict[RowKey, tuple[Flag, ...]]:
     """The flags that were raised, by the row that they belong to."""
-    rows = frame.drop_duplicates("id").set_index("id")[ROW]
-    keys = {str(name): tuple(row) for name, row in zip(rows.index, rows.to_numpy(), strict=True)}
+    keys = {row["id"]: _key(row) for row in frame.drop_duplicates("id").to_dict("records")}
     counts: dict[RowKey, dict[tuple[str, str], int]] = {}
     for record in records:
         if record.cell.stage != "attack" or record.id not in keys:

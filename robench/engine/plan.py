@@ -21,8 +21,8 @@ from robench.spec import (
     Grid,
     PluginChoice,
     PluginRef,
+    ResolvedKind,
     Suite,
-    json_number,
 )
 
 if TYPE_CHECKING:
@@ -281,10 +281,8 @@ def _resolve_kinds(asked: JsonValue, data: Data) -> dict[str, JsonValue]:
         if channels in registry.get(kind).channels
         and registry.get(kind).smallest <= min(height, width)
     ]
-    return {
-        kind: {
-            "version": registry.get(kind).version,
-            "levels": [json_number(level) for level in registry.get(kind).levels],
-        }
+    kinds = {
+        kind: ResolvedKind(version=registry.get(kind).version, levels=registry.get(kind).levels)
         for kind in (map(str, asked) if isinstance(asked, list) else own)
     }
+    return {kind: resolved.model_dump(mode="json") for kind, resolved in kinds.items()}

@@ -165,6 +165,7 @@ class RichProgress(Progress):
 
     def show(self, record: Record) -> None:
         """See `Progress.show`."""
+        del record  # the line sums it up
         if self._bar is not None:
             self._bar.update(self._task, advance=1, description=self.line())
 

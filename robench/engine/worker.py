@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from robench.errors import NotApplicableError, RobenchError, StoreError
 from robench.registry import load_plugin
-from robench.spec import Cell, Record, Status, as_json, canonical_json
+from robench.spec import Cell, Record, as_json, canonical_json
 from robench.store import Store
 
 if TYPE_CHECKING:

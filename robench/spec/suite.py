@@ -30,6 +30,8 @@ __all__ = [
     "Grid",
     "PluginChoice",
     "Recipe",
+    "ResolvedDegradeOptions",
+    "ResolvedKind",
     "SpeedOptions",
     "Suite",
     "find_suite",
@@ -88,6 +90,20 @@ class DegradeOptions(Frozen):
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) and value != "all" else value
+
+
+class ResolvedKind(Frozen):
+    """A degradation as a cell asks for it: its version, and the levels to show."""
+
+    version: int
+    levels: tuple[float, ...]
+
+
+class ResolvedDegradeOptions(Frozen):
+    """`DegradeOptions` once it is known which kinds and levels there are."""
+
+    kinds: dict[str, ResolvedKind]
+    samples: int | None = None
 
 
 class Evaluations(Frozen):

@@ -7,7 +7,7 @@ import torch
 from robench.data.base import to_float
 from robench.degradations import DEGRADATIONS_REGISTRY
 from robench.degradations import degrade as degraded
-from robench.spec import Cell, Metric
+from robench.spec import Cell, Metric, ResolvedDegradeOptions, json_number
 from robench.stages.base import Context, Outcome
 from robench.stages.network import trained_network
 from robench.training.evaluate import predict
@@ -17,30 +17,30 @@ __all__ = ["degrade"]
 
 def degrade(cell: Cell, context: Context) -> Outcome:
     """Accuracy at each level of each kind, on the same images with the same noise for everyone."""
+    options = ResolvedDegradeOptions.model_validate(cell.options)
     network = trained_network(cell, context)
-    test = context.data.test.first(cell.options.get("samples"))
+    test = context.data.test.first(options.samples)
     images = to_float(test.images.to(context.device))
     seed = cell.seed_for("evaluate")
     metrics: list[Metric] = []
     answers: list[torch.Tensor] = []
     conditions: list[str] = []
-    for kind, declared in cell.options["kinds"].items():
-        for level in declared["levels"]:
-            shown = degraded(images, kind, float(level), seed=seed, index=test.index)
+    for kind, declared in options.kinds.items():
+        for level in declared.levels:
+            shown = degraded(images, kind, level, seed=seed, index=test.index)
             answer = predict(network, shown).argmax(1).cpu()
             correct = int((answer == test.labels).sum())
-            metrics.append(
-                Metric.share("accuracy", correct, len(test.labels), kind=kind, test_level=level)
-            )
+            condition = {"kind": kind, "test_level": json_number(level)}
+            metrics.append(Metric.share("accuracy", correct, len(test), **condition))
             answers.append(answer.to(torch.int16))
-            conditions.append(f"{kind} {level}")
+            conditions.append(f"{kind} {level:g}")
     return Outcome(
         metrics=tuple(metrics),
         details={
             "conditions": conditions,
             # How a level is to be read at this image size, which its number does not say.
             "conventions": {
-                kind: DEGRADATIONS_REGISTRY.get(kind).convention() for kind in cell.options["kinds"]
+                kind: DEGRADATIONS_REGISTRY.get(kind).convention() for kind in options.kinds
             },
         },
         arrays={

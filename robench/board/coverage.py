@@ -1,0 +1,136 @@
+"""What is there of the grid that the records span, and what is missing or went wrong."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robench.board.rows import RowKey
+
+__all__ = ["Coverage", "Standing", "coverage_of", "standings_of"]
+
+State = Literal["complete", "incomplete", "failed", "not applicable"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a row is whole, and if not, why."""
+
+    state: State
+    reasons: tuple[str, ...] = ()
+    """One sentence for each stage and cause, in the order of the stages."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many cells of the grid succeeded.
+
+    The grid is what the records span: every seed, stage and level that any method of a panel has,
+    for all methods of that panel.
+    """
+
+    ok: int
+    expected: int
+    not_applicable: int
+    missing_levels: tuple[str, ...]
+    """Sentences that name the methods whose curves lack levels altogether."""
+
+    @property
+    def share(self) -> float:
+        """Of the cells that can succeed, how many did; 1 where there are none."""
+        possible = self.expected - self.not_applicable
+        return self.ok / possible if possible else 1.0
+
+
+_BLOCK = ["panel", "training"]
+_STAGES = ("train", "speed", "attack", "degrade", "corrupt")
+
+
+def standings_of(frame: pd.DataFrame) -> dict[RowKey, Standing]:
+    """The standing of each row: complete means that every seed and stage of its panel succeeded."""
+    cells = _result_cells(frame)
+    wanted: dict[tuple[str, str], set[tuple[str, int]]] = {}
+    for (panel, training), of in cells.groupby(_BLOCK):
+        seeds = [int(seed) for seed in of["seed"].unique()]
+        stages = [str(stage) for stage in of["stage"].unique()]
+        wanted[(panel, training)] = set(itertools.product(stages, seeds))
+    outcomes: dict[RowKey, dict[tuple[str, int], tuple[str, str]]] = {}
+    for cell in cells.to_dict("records"):
+        key = (cell["panel"], cell["training"], cell["method"], cell["level"])
+        outcome = (cell["status"], _first_line(cell["reason"]))
+        outcomes.setdefault(key, {})[(cell["stage"], int(cell["seed"]))] = outcome
+    return {key: _standing(own, wanted[key[:2]]) for key, own in outcomes.items()}
+
+
+def coverage_of(frame: pd.DataFrame) -> Coverage:
+    """How much of the grid is there."""
+    cells = _result_cells(frame)
+    expected = 0
+    missing: list[str] = []
+    for (panel, training), of in cells.groupby(_BLOCK):
+        each = int(of["stage"].nunique() * of["seed"].nunique())
+        graded = of[of["method"] != "dense"]
+        levels = set(graded["level"].unique())
+        expected += each * (
+            int("dense" in set(of["method"])) + graded["method"].nunique() * len(levels)
+        )
+        where = panel if training == "none" else f"{panel}, trained on {training}"
+        for method, own in graded.groupby("method"):
+            absent = sorted(levels - set(own["level"].unique()))
+            if absent:
+                listed = ", ".join(f"{100 * level:g} %" for level in absent)
+                missing.append(f"{method} on {where} has no cells at {listed}")
+    status = cells["status"]
+    return Coverage(
+        ok=int((status == "ok").sum()),
+        expected=expected,
+        not_applicable=int((status == "not-applicable").sum()),
+        missing_levels=tuple(missing),
+    )
+
+
+def _result_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame["role"] == "result"].drop_duplicates("id")
+
+
+def _standing(
+    outcomes: Mapping[tuple[str, int], tuple[str, str]], wanted: set[tuple[str, int]]
+) -> Standing:
+    trained = {seed: outcomes.get(("train", seed), ("missing", ""))[0] for _, seed in wanted}
+    wrong: dict[tuple[str, str], list[int]] = {}
+    for stage, seed in sorted(wanted, key=lambda place: (_order(place[0]), place[1])):
+        status, reason = outcomes.get((stage, seed), ("missing", "there is no record"))
+        # What could not run because its network is not there needs no sentence of its own.
+        follows = stage != "train" and trained[seed] not in ("ok", "noisy") and status != "ok"
+        if status != "ok" and not follows:
+            wrong.setdefault((stage, f"{status}: {reason}" if reason else status), []).append(seed)
+    reasons = tuple(
+        f"{stage}, {_seeds(seeds)}: {outcome}" for (stage, outcome), seeds in wrong.items()
+    )
+    return Standing(_state(trained.values(), complete=not wrong), reasons)
+
+
+def _state(trained: Iterable[str], *, complete: bool) -> State:
+    states = set(trained)
+    if complete:
+        return "complete"
+    if states == {"not-applicable"}:
+        return "not applicable"
+    return "incomplete" if states & {"ok", "noisy"} else "failed"
+
+
+def _seeds(seeds: list[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _order(stage: str) -> int:
+    return _STAGES.index(stage) if stage in _STAGES else len(_STAGES)
+
+
+def _first_line(reason: object) -> str:
+    return reason.partition("\n")[0] if isinstance(reason, str) else ""

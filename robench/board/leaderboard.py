@@ -1,0 +1,115 @@
+"""Everything that a board shows, worked out once from the records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from robench.board.comparable import panelled, without_superseded
+from robench.board.coverage import Coverage, Standing, coverage_of, standings_of
+from robench.board.rows import Row, RowKey, rows_of
+from robench.engine.plan import CONTROLS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robench.spec import Record
+
+__all__ = ["Leaderboard", "leaderboard"]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Records, brought into rows that can be compared."""
+
+    records: tuple[Record, ...]
+    """In an order that depends on nothing but themselves."""
+    everything: pd.DataFrame
+    """The long table of all records."""
+    frame: pd.DataFrame
+    """The long table without what newer cells replace."""
+    rows: tuple[Row, ...]
+    standings: Mapping[RowKey, Standing]
+    coverage: Coverage
+
+    @cached_property
+    def panels(self) -> tuple[str, ...]:
+        """Data sets × models, each a small multiple of its own."""
+        return tuple(dict.fromkeys(row.panel for row in self.rows))
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The controls first, then by name."""
+        return tuple(sorted({row.method for row in self.rows}, key=_method_order))
+
+    @cached_property
+    def trainings(self) -> tuple[str, ...]:
+        """What networks were trained on; clean images first."""
+        return tuple(sorted({row.training for row in self.rows}, key=lambda t: (t != "none", t)))
+
+    @cached_property
+    def levels(self) -> tuple[float, ...]:
+        """The requested levels, those of the dense control left out."""
+        return tuple(sorted({row.level for row in self.rows if row.method != "dense"}))
+
+    @cached_property
+    def statuses(self) -> Mapping[str, int]:
+        """How many cells ended how, start networks included."""
+        counts = Counter(record.status for record in self.records)
+        return {"ok": counts.pop("ok", 0), **dict(sorted(counts.items()))}
+
+    @cached_property
+    def unsuccessful(self) -> tuple[Record, ...]:
+        """The records whose status is not ``ok``."""
+        return tuple(record for record in self.records if record.status != "ok")
+
+    @cached_property
+    def left_out(self) -> int:
+        """How many records a newer or a more common form of the same cell replaces."""
+        return self.everything["id"].nunique() - self.frame["id"].nunique()
+
+    def standing(self, row: Row) -> Standing:
+        """Whether a row is whole."""
+        return self.standings[row.key]
+
+
+def leaderboard(records: Iterable[Record]) -> Leaderboard:
+    """Bring records into rows that can be compared.
+
+    Args:
+        records: of any suites and stages, in any order; none at all give a board without rows.
+    """
+    ordered = tuple(sorted(records, key=_record_order))
+    everything = panelled(ordered)
+    frame = without_superseded(everything)
+    rows = rows_of(frame, ordered)
+    return Leaderboard(
+        records=ordered,
+        everything=everything,
+        frame=frame,
+        rows=tuple(sorted(rows, key=_row_order)),
+        standings=standings_of(frame),
+        coverage=coverage_of(frame),
+    )
+
+
+def _record_order(record: Record) -> tuple[object, ...]:
+    cell = record.cell
+    return (
+        *(cell.suite, cell.suite_version, cell.data.label, cell.model.label),
+        *(cell.recipe.distortion.label if cell.recipe.distortion else "", cell.method.label),
+        *(cell.level, cell.seed, cell.role, cell.stage, record.id),
+    )
+
+
+def _row_order(row: Row) -> tuple[object, ...]:
+    return (row.panel, row.training != "none", row.training, _method_order(row.method), row.level)
+
+
+def _method_order(method: str) -> tuple[int, str]:
+    """The controls first: ``magnitude[scope=layer]`` is a form of the control ``magnitude``."""
+    name = method.partition("[")[0].partition(" (")[0]
+    return (CONTROLS.index(name) if name in CONTROLS else len(CONTROLS), method)

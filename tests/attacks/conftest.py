@@ -1,0 +1,78 @@
+"""Networks to attack: one trained on digits, one linear with a known answer, broken ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model with images, most of which it classifies correctly."""
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+
+    def correct(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first images that the model puts in their class, and their labels."""
+        with torch.no_grad():
+            rows = (self.model(self.images).argmax(dim=1) == self.labels).nonzero().flatten()
+        return self.images[rows[:count]], self.labels[rows[:count]]
+
+
+@pytest.fixture(scope="session")
+def digits() -> Task:
+    """An MLP trained on 1400 digits, and the other 397."""
+    data = load_digits()
+    images = torch.tensor(data.data / 16, dtype=torch.float32)
+    labels = torch.tensor(data.target)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        order = torch.randperm(len(images))
+        model = nn.Sequential(
+            nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
+        )
+        optimiser = torch.optim.Adam(model.parameters(), 2e-3)
+        for _ in range(25):
+            for batch in order[torch.randperm(1400)].split(64):
+                optimiser.zero_grad()
+                F.cross_entropy(model(images[batch]), labels[batch]).backward()
+                optimiser.step()
+    model.eval().requires_grad_(requires_grad=False)
+    return Task(model, images[order[1400:]], labels[order[1400:]])
+
+
+@dataclass(frozen=True)
+class LinearTask(Task):
+    """A linear model, and how far each image really is from the nearest other class."""
+
+    distance: Tensor
+
+
+@pytest.fixture
+def linear() -> Callable[[int], LinearTask]:
+    """A random linear model of so many classes with images deep inside the box, all correct."""
+
+    def make(classes: int) -> LinearTask:
+        generator = torch.Generator().manual_seed(classes)
+        model = nn.Linear(20, classes)
+        with torch.no_grad():
+            model.weight.copy_(torch.randn(classes, 20, generator=generator))
+            model.bias.copy_(torch.randn(classes, generator=generator) / 10)
+        images = 0.3 + 0.4 * torch.rand(24, 20, generator=generator)
+        logits = model(images).detach()
+        labels = logits.argmax(dim=1)
+        weight = model.weight.detach()
+        gaps = logits.gather(1, labels[:, None]) - logits
+        slopes = (weight[labels][:, None] - weight[None]).norm(dim=2)
+        distance = torch.where(slopes > 0, gaps / slopes, torch.inf).amin(dim=1)
+        return LinearTask(model.eval(), images, labels, distance.double())
+
+    return make

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robench.engine.plan import matches, plan, select
+from robench.errors import ParameterError, SuiteError
+from robench.spec import Cell, load_suite
+
+
+def planned(path: Path, **options) -> list[Cell]:
+    return plan(load_suite(path), **options)
+
+
+def test_parents_come_first_and_no_cell_twice(tiny) -> None:
+    cells = planned(tiny(methods="[halo, ssl]", levels="[0.5, 0.8]", evaluate="[degrade, attack]"))
+    seen: set[str] = set()
+    for cell in cells:
+        assert cell.id not in seen
+        assert cell.parent is None or cell.parent in seen
+        seen.add(cell.id)
+
+
+def test_the_controls_are_in_every_grid(tiny) -> None:
+    methods = {cell.method.name for cell in planned(tiny(methods="[halo]"))}
+    assert methods == {"dense", "random", "magnitude", "halo"}
+
+
+def test_everyone_has_the_same_budget(tiny) -> None:
+    cells = planned(tiny(methods="[halo, ssl]", recipe="{dense_steps: 7, sparse_steps: 11}"))
+    by_id = {cell.id: cell for cell in cells}
+    for cell in cells:
+        if cell.role == "result":
+            own = cell.recipe.sparse_steps if cell.parent else cell.recipe.total_steps
+            before = by_id[cell.parent].recipe.dense_steps if cell.parent else 0
+            assert own + before == 18
+
+
+def test_without_dense_steps_nothing_starts_from_a_trained_network(tiny) -> None:
+    cells = planned(tiny(recipe="{dense_steps: 0, sparse_steps: 5}"))
+    assert {cell.role for cell in cells} == {"result"}
+    assert {cell.parent for cell in cells} == {None}
+
+
+def test_the_dense_control_has_no_levels(tiny) -> None:
+    cells = planned(tiny(levels="[0.5, 0.8]"))
+    dense = [cell for cell in cells if cell.method.name == "dense" and cell.role == "result"]
+    assert [cell.level for cell in dense] == [0.0]
+
+
+def test_a_default_that_changes_is_another_cell(tiny, monkeypatch) -> None:
+    from robench.methods.halo import Halo
+
+    before = {cell.id for cell in planned(tiny(methods="[halo]"))}
+    monkeypatch.setattr(Halo, "version", 99)
+    after = {cell.id for cell in planned(tiny(methods="[halo]"))}
+    assert len(before - after) == 1
+
+
+def test_ids_do_not_depend_on_the_order_of_a_suite(tiny) -> None:
+    one = planned(tiny(methods="[halo, ssl]", levels="[0.5, 0.8]", seeds="[0, 1]"))
+    other = planned(tiny(methods="[ssl, halo]", levels="[0.8, 0.5]", seeds="[1, 0]"))
+    assert {cell.id for cell in one} == {cell.id for cell in other}
+
+
+def test_a_wrong_parameter_names_file_and_line(tiny) -> None:
+    path = tiny(methods="[{name: magnitude, skope: layer}]")
+    with pytest.raises(ParameterError, match="no parameter 'skope'") as caught:
+        planned(path)
+    assert caught.value.where is not None
+    assert caught.value.where.startswith(str(path))
+    with pytest.raises(ParameterError, match="'scope' cannot be 'everywhere'"):
+        planned(tiny(methods="[{name: magnitude, scope: everywhere}]"))
+
+
+def test_a_level_that_a_training_distortion_does_not_take(tiny) -> None:
+    path = tiny(distortions="[{kind: contrast, level: 3}]")
+    with pytest.raises(SuiteError, match="3") as caught:
+        planned(path)
+    assert caught.value.where is not None
+    assert caught.value.where.startswith(str(path))
+
+
+def test_all_kinds_are_the_published_ones_of_robench(tiny) -> None:
+    from robench import DEGRADATIONS
+
+    (cell, *_) = [c for c in planned(tiny(evaluate="[degrade]")) if c.stage == "degrade"]
+    assert set(cell.options["kinds"]) == set(DEGRADATIONS)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [("halo", True), ("HALO", True), ("train*halo", True), ("attack", False), ("m?p", True)],
+)
+def test_patterns(tiny, pattern: str, matched: bool) -> None:
+    (cell,) = [c for c in planned(tiny(methods="[halo]")) if c.method.name == "halo"]
+    assert matches(cell, pattern) == matched
+    assert matches(cell, cell.id[:6])
+
+
+def test_brackets_in_a_pattern_mean_themselves(tiny) -> None:
+    cells = planned(tiny(methods="[{name: magnitude, scope: layer}]"))
+    chosen = select(cells, "magnitude[scope=layer]")
+    assert {cell.method.label for cell in chosen} == {"dense", "magnitude[scope=layer]"}

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import io
+
+from robench.engine.progress import PlainProgress, Progress
+from robench.spec import Cell, PluginRef, Recipe, Record
+
+
+def cell(seed: int, stage: str = "train") -> Cell:
+    return Cell(
+        stage=stage,
+        suite="trial",
+        suite_version=1,
+        data=PluginRef(name="digits", version=1),
+        data_sha256="0" * 64,
+        model=PluginRef(name="mlp", version=1),
+        method=PluginRef(name="halo", version=1),
+        level=0.5,
+        seed=seed,
+        recipe=Recipe(),
+    )
+
+
+def record(of: Cell, status: str = "ok", wall_s: float = 2.0, reason: str | None = None) -> Record:
+    provenance = {"wall_s": wall_s}
+    return Record(id=of.id, cell=of, status=status, reason=reason, provenance=provenance)
+
+
+def test_it_counts_and_guesses_from_cells_of_the_same_stage() -> None:
+    cells = [*(cell(seed) for seed in range(4)), *(cell(seed, "attack") for seed in range(4))]
+    progress = Progress()
+    with progress.of(cells, already=0, jobs=2):
+        assert progress.remaining_s() is None
+        progress.finished(record(cells[0], wall_s=2.0))
+        progress.finished(record(cells[4], wall_s=10.0))
+        # Three of each stage are left, on two workers.
+        assert progress.remaining_s() == (3 * 2.0 + 3 * 10.0) / 2
+        progress.finished(record(cells[1], "failed", wall_s=2.0))
+        assert progress.line() == "2 done, 1 failed, 5 left, about 17 s to go"
+
+
+def test_plain_progress_tells_each_cause_of_failure_once() -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream)
+    cells = [cell(seed) for seed in range(5)]
+    with progress.of(cells, already=3, jobs=1):
+        for one in cells[:3]:
+            progress.finished(record(one, "failed", reason="it raised at step 3\nwhere: x"))
+        progress.finished(record(cells[3], "failed", reason="something else"))
+    text = stream.getvalue()
+    assert "5 cells to do, 3 already there" in text
+    assert text.count("it raised") == 1
+    assert text.count("something else") == 1
+    assert cells[0].id in text
+    assert text.rstrip().endswith("0 done, 4 failed, 1 left, about 2 s to go")

@@ -1,0 +1,130 @@
+"""The group lasso: values, gradients, the proximal operator, and that both updates agree."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from robench.methods.groups import Grouping
+
+KINDS = ["row", "channel", "shape"]
+
+
+def random_weight(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def by_hand(weight: Tensor, kind: str) -> list[Tensor]:
+    """The groups of an ungrouped layer, picked one by one."""
+    if kind == "row":
+        return [weight[n] for n in range(weight.shape[0])]
+    if kind == "channel" or weight.dim() == 2:
+        return [weight[:, c] for c in range(weight.shape[1])]
+    _, channels, height, width = weight.shape
+    return [
+        weight[:, c, i, j] for c in range(channels) for i in range(height) for j in range(width)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(5, 7), (5, 4, 3, 2)])
+def test_penalty_and_gradient(shape, kind):
+    weight = random_weight(*shape).requires_grad_()
+    grouping = Grouping(weight, kind)
+    groups = by_hand(weight, kind)
+    assert grouping.count == len(groups)
+    assert grouping.size == groups[0].numel()
+    torch.testing.assert_close(grouping.norms(), torch.stack([g.norm() for g in groups]))
+    (expected,) = torch.autograd.grad(sum(g.norm() for g in groups), weight)
+    torch.testing.assert_close(grouping.gradient(), expected)
+    (own,) = torch.autograd.grad(grouping.penalty(), weight)
+    torch.testing.assert_close(own, expected)
+
+
+@pytest.mark.parametrize("kind", ["row", "channel"])
+def test_the_groups_of_a_grouped_convolution_are_those_of_its_parts(kind):
+    conv = nn.Conv2d(6, 4, 3, groups=2, dtype=torch.float64)
+    grouping = Grouping.of(conv, kind)
+    # A grouped convolution is two convolutions of 3 channels and 2 filters, side by side.
+    parts = [Grouping(conv.weight[:2], kind), Grouping(conv.weight[2:], kind)]
+    torch.testing.assert_close(grouping.norms(), torch.cat([part.norms() for part in parts]))
+    torch.testing.assert_close(
+        grouping.gradient(), torch.cat([part.gradient() for part in parts])
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_zero_group_has_no_gradient(kind):
+    weight = random_weight(3, 3, 2, 2)
+    weight[1] = 0
+    weight[:, 2] = 0
+    gradient = Grouping(weight, kind).gradient()
+    assert gradient.isfinite().all()
+    assert not gradient[weight == 0].any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    threshold=st.floats(0, 4), seed=st.integers(0, 1000), kind=st.sampled_from(KINDS), other=st.integers(1001, 2000)
+)
+def test_shrink_is_block_soft_thresholding(threshold, seed, kind, other):
+    before = random_weight(3, 4, 2, 2, seed=seed)
+    weight = before.clone()
+    Grouping(weight, kind).shrink(threshold)
+    for start, end in zip(by_hand(before, kind), by_hand(weight, kind), strict=True):
+        if start.norm() <= threshold:
+            assert not end.any()
+        else:
+            torch.testing.assert_close(end, start * (1 - threshold / start.norm()))
+    # Non-expansive, as every proximal operator is.
+    second_before = random_weight(3, 4, 2, 2, seed=other)
+    second = second_before.clone()
+    Grouping(second, kind).shrink(threshold)
+    assert (weight - second).norm() <= (before - second_before).norm() + 1e-12
+
+
+def test_shrink_minimises_what_it_should():
+    weight = random_weight(1, 6)
+    shrunk = weight.clone()
+    Grouping(shrunk, "row").shrink(0.7)
+
+    def objective(v: Tensor) -> Tensor:
+        return 0.5 * (v - weight).square().sum() + 0.7 * v.norm()
+
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(200):
+        nearby = shrunk + 0.05 * torch.randn(shrunk.shape, generator=generator)
+        assert objective(nearby) >= objective(shrunk)
+
+
+def test_shrink_of_single_weights_is_soft_thresholding():
+    weight = torch.tensor([[1.5, -0.3, -2.0, 0.0]])
+    Grouping(weight, "channel").shrink(0.5)
+    torch.testing.assert_close(weight, torch.tensor([[1.0, 0.0, -1.5, 0.0]]))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("update", ["subgrad", "prox"])
+def test_both_updates_find_the_same_minimum(update, momentum):
+    """On ½‖w - v‖² + λ Σ‖w_g‖ the minimum is v with its blocks soft-thresholded by λ.
+
+    The proximal step must use lr λ / (1 - momentum) for that: without it the minimum would depend
+    on the momentum.
+    """
+    target, strength, learning_rate = random_weight(4, 5), 0.8, 0.05
+    weight = nn.Parameter(torch.zeros_like(target) + 0.1)
+    grouping = Grouping(weight, "row")
+    optimiser = torch.optim.SGD([weight], lr=learning_rate, momentum=momentum)
+    for _ in range(1500):
+        weight.grad = weight.detach() - target
+        if update == "subgrad":
+            weight.grad += strength * grouping.gradient()
+        optimiser.step()
+        if update == "prox":
+            grouping.shrink(learning_rate / (1 - momentum) * strength)
+    expected = target.clone()
+    Grouping(expected, "row").shrink(strength)
+    torch.testing.assert_close(weight.detach(), expected, atol=1e-6, rtol=1e-6)

@@ -58,7 +58,7 @@ def standings_of(frame: pd.DataFrame) -> dict[RowKey, Standing]:
     for (panel, training), of in cells.groupby(_BLOCK):
         seeds = [int(seed) for seed in of["seed"].unique()]
         stages = [str(stage) for stage in of["stage"].unique()]
-        wanted[(panel, training)] = set(itertools.product(stages, seeds))
+        wanted[(str(panel), str(training))] = set(itertools.product(stages, seeds))
     outcomes: dict[RowKey, dict[tuple[str, int], tuple[str, str]]] = {}
     for cell in cells.to_dict("records"):
         key = (cell["panel"], cell["training"], cell["method"], cell["level"])

@@ -23,6 +23,7 @@ from robench.spec import (
     PluginRef,
     ResolvedKind,
     Suite,
+    as_json,
 )
 
 if TYPE_CHECKING:
@@ -285,4 +286,4 @@ def _resolve_kinds(asked: JsonValue, data: Data) -> dict[str, JsonValue]:
         kind: ResolvedKind(version=registry.get(kind).version, levels=registry.get(kind).levels)
         for kind in (map(str, asked) if isinstance(asked, list) else own)
     }
-    return {kind: resolved.model_dump(mode="json") for kind, resolved in kinds.items()}
+    return {kind: as_json(resolved.model_dump()) for kind, resolved in kinds.items()}

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from robench.spec.base import Frozen
-from robench.spec.identity import digest, seed_for
+from robench.spec.identity import as_json, digest, seed_for
 from robench.spec.suite import Recipe
 
 __all__ = ["Cell", "PluginRef", "Stage"]
@@ -61,7 +61,7 @@ class Cell(Frozen):
     @property
     def id(self) -> str:
         """Sixteen hexadecimal digits."""
-        return digest(self.model_dump(mode="json"))
+        return digest(as_json(self.model_dump()))
 
     @property
     def label(self) -> str:

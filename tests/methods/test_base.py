@@ -12,7 +12,6 @@ from robench.errors import ParameterError, UnknownNameError
 from robench.methods import METHODS
 from robench.methods.base import Method, check_plugin, make
 from robench.methods.magnitude import Magnitude
-from robench.registry import load_plugin
 from robench.spec.base import Frozen
 
 BUILT_IN = ["dense", "halo", "magnitude", "random", "ssl"]
@@ -99,22 +98,6 @@ def test_check_plugin_says_what_is_wrong(attributes, reason):
 @pytest.mark.parametrize("value", [None, 3, Good(), Frozen, Method, dict])
 def test_other_things_are_no_methods(value):
     assert check_plugin(value) is not None
-
-
-def test_a_plugin_file_is_found_like_a_built_in(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "from robench import Method\n"
-        "from robench.spec.base import Frozen\n"
-        "class Mine(Method):\n"
-        '    """My own."""\n'
-        "    name = 'mine-of-the-base-test'\n"
-        "    class Params(Frozen):\n"
-        "        rate: float = 0.5\n"
-    )
-    assert load_plugin(file) == ["method mine-of-the-base-test"]
-    assert make("mine-of-the-base-test", {"rate": 2}).params.rate == 2.0
-    assert METHODS.origin("mine-of-the-base-test") == f"{file}:3"
 
 
 def test_the_registry_does_not_import_torch():

@@ -51,9 +51,7 @@ def test_the_groups_of_a_grouped_convolution_are_those_of_its_parts(kind):
     # A grouped convolution is two convolutions of 3 channels and 2 filters, side by side.
     parts = [Grouping(conv.weight[:2], kind), Grouping(conv.weight[2:], kind)]
     torch.testing.assert_close(grouping.norms(), torch.cat([part.norms() for part in parts]))
-    torch.testing.assert_close(
-        grouping.gradient(), torch.cat([part.gradient() for part in parts])
-    )
+    torch.testing.assert_close(grouping.gradient(), torch.cat([part.gradient() for part in parts]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,7 +66,10 @@ def test_a_zero_group_has_no_gradient(kind):
 
 @settings(max_examples=30, deadline=None)
 @given(
-    threshold=st.floats(0, 4), seed=st.integers(0, 1000), kind=st.sampled_from(KINDS), other=st.integers(1001, 2000)
+    threshold=st.floats(0, 4),
+    seed=st.integers(0, 1000),
+    kind=st.sampled_from(KINDS),
+    other=st.integers(1001, 2000),
 )
 def test_shrink_is_block_soft_thresholding(threshold, seed, kind, other):
     before = random_weight(3, 4, 2, 2, seed=seed)

@@ -192,7 +192,11 @@ def test_counting():
 
 
 def test_tolerance_is_a_thousandth_or_one_unit():
-    lenet = {"fc1": torch.empty(300, 784), "fc2": torch.empty(100, 300), "fc3": torch.empty(10, 100)}
+    lenet = {
+        "fc1": torch.empty(300, 784),
+        "fc2": torch.empty(100, 300),
+        "fc3": torch.empty(10, 100),
+    }
     assert tolerance(lenet) == 266
     assert tolerance({"w": torch.empty(5, 5)}) == 1
     assert tolerance(lenet, "neuron") == 784 + 300

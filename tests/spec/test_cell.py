@@ -55,6 +55,8 @@ def test_the_id_survives_json_with_infinite_levels() -> None:
     original = cell(options={"kinds": {"high-pass": {"levels": [json_number(math.inf), 3.0]}}})
     again = Cell.model_validate(json.loads(original.model_dump_json()))
     assert again.id == original.id
+    noisy = cell(recipe=Recipe(distortion=Distortion(kind="high-pass", levels=(math.inf,))))
+    assert Cell.model_validate_json(noisy.model_dump_json()).id == noisy.id
     levels = again.options["kinds"]["high-pass"]["levels"]
     assert [float(level) for level in levels] == [math.inf, 3.0]
 

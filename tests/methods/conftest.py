@@ -1,0 +1,69 @@
+"""Small networks and real digits, and one call that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from torch import nn
+
+from robench.data import Data, load
+from robench.methods.base import Method, make
+from robench.models import build
+from robench.spec import Recipe
+from robench.training.loop import TrainResult, train
+
+SEEDS = {"order": 1, "method": 2, "distortion": 3}
+
+
+@pytest.fixture(scope="session")
+def digits() -> Data:
+    return load("digits", {"subset": 300})
+
+
+@pytest.fixture
+def network(digits: Data) -> Callable[..., nn.Module]:
+    """``network("mlp", widths=[32, 16])``, for the digits, always with the same weights."""
+
+    def make_network(name: str, **params: Any) -> nn.Module:
+        return build(
+            name,
+            input_shape=digits.input_shape,
+            classes=10,
+            mean=digits.mean,
+            std=digits.std,
+            params=params,
+            seed=0,
+        )
+
+    return make_network
+
+
+@pytest.fixture
+def run(digits: Data) -> Callable[..., TrainResult]:
+    """``run(model, "ssl", {...}, level=0.5, steps=20)``; other words go to the recipe."""
+
+    def run_method(
+        model: nn.Module,
+        method: str | Method,
+        params: dict[str, object] | None = None,
+        *,
+        level: float,
+        steps: int = 20,
+        learning_rate: float = 0.05,
+        **recipe: Any,
+    ) -> TrainResult:
+        chosen = method if isinstance(method, Method) else make(method, params)
+        return train(
+            model,
+            chosen,
+            digits,
+            Recipe(**{"batch_size": 32, **recipe}),
+            level=level,
+            steps=steps,
+            learning_rate=learning_rate,
+            seeds=SEEDS,
+        )
+
+    return run_method

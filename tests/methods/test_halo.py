@@ -145,7 +145,7 @@ def test_the_mask_keeps_the_largest_weights_and_is_exact(network, run, level):
     zeros = sum(int((weight == 0).sum()) for weight in prunable(model).values())
     assert zeros == round(level * total)
     kept = [
-        (weight, trained)
+        (weight.detach(), trained.detach())
         for weight, trained in zip(prunable(model).values(), prunable(dense).values(), strict=True)
     ]
     smallest_kept = min(float(w[w != 0].abs().min()) for w, _ in kept)

@@ -35,8 +35,8 @@ from torch import Tensor, nn
 from robench.attacks.budget import BudgetExhaustedError, Oracle, lengths, per_row
 from robench.attacks.problem import Problem, examine, is_wrong, outputs_in_batches
 from robench.errors import AttackError
-from robench.models.params import check_params_schema, parse_params
 from robench.spec.base import Frozen
+from robench.spec.params import check_params_schema, parse_params
 
 __all__ = ["Attack", "AttackResult", "check_plugin", "distances", "judge"]
 

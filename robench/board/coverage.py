@@ -83,7 +83,7 @@ def coverage_of(frame: pd.DataFrame) -> Coverage:
         for method, own in graded.groupby("method"):
             absent = sorted(levels - set(own["level"].unique()))
             if absent:
-                listed = ", ".join(f"{100 * level:g} %" for level in absent)
+                listed = ", ".join(f"{100 * level:g}%" for level in absent)
                 missing.append(f"{method} on {where} has no cells at {listed}")
     status = cells["status"]
     return Coverage(

@@ -126,6 +126,7 @@ def chart_config(palette: Palette, methods: Sequence[Style]) -> dict[str, Any]:
             "labelFontSize": 12,
             "labelLimit": 240,
             "symbolSize": 90,
+            "symbolOpacity": 1,
         },
         "range": {
             "category": [style.colour(palette) for style in methods],

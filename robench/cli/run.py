@@ -50,7 +50,6 @@ def run(
     from rich.console import Console
 
     from robench.api import run as run_suite
-    from robench.board.text import summary
     from robench.cli.choices import engine_named
 
     results_of_run = run_suite(
@@ -65,6 +64,8 @@ def run(
         data=data,
         device=device,
     )
+    from robench.board.text import summary  # pandas is not needed before
+
     console = Console()
     console.print(summary(list(results_of_run.records)))
     failed = results_of_run.failed

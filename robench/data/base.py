@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 
 from robench.errors import InputError
-from robench.models.params import check_params_schema
 from robench.spec.base import Frozen
+from robench.spec.params import check_params_schema
 
 if TYPE_CHECKING:
     from pathlib import Path

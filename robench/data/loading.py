@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from robench.errors import PluginError
-from robench.models.params import parse_params
+from robench.spec.params import parse_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,6 +16,8 @@ from robench.store import Store
 
 __all__ = ["Driver", "inherited_failure"]
 
+_MISSING = "its network"
+
 Explain = Callable[[Exception], tuple[Status, str]]
 
 
@@ -97,8 +99,10 @@ def inherited_failure(cell: Cell, parent: Record | None) -> Record | None:
     """A record for a cell whose parent has no checkpoint to hang off; `None` if it has one."""
     if parent is None or parent.status == "ok":
         return None
-    first_line = (parent.reason or "").partition("\n")[0]
-    return _unsuccessful(cell, parent.status, f"its network {parent.id} is missing: {first_line}")
+    reason = (parent.reason or "").partition("\n")[0]
+    if not reason.startswith(_MISSING):  # else the parent itself hangs off what is missing
+        reason = f"{_MISSING} {parent.id} is missing: {reason}"
+    return _unsuccessful(cell, parent.status, reason)
 
 
 def _unsuccessful(cell: Cell, status: Status, reason: str) -> Record:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from robench.errors import InputError, ParameterError, SuiteError
-from robench.models.params import parse_params
 from robench.registry import Registry, all_registries
 from robench.spec import (
     Cell,
@@ -25,6 +24,7 @@ from robench.spec import (
     Suite,
     as_json,
 )
+from robench.spec.params import parse_params
 
 if TYPE_CHECKING:
     from robench.data.base import Data

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Setting", "prepare_worker", "run_cell"]
 
 _TRACEBACK_LINES = 12
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,24 @@ def prepare_worker(setting: Setting) -> None:
     were doing.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(os.getppid())
     limit_threads()
     for plugin in setting.plugins:
         load_plugin(plugin)
+
+
+def _die_with(parent: int) -> None:
+    """End this process soon after its parent, which may be killed without a word to anyone.
+
+    Else the cell in flight would go on beside the run that is started next.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="die-with-parent", daemon=True).start()
 
 
 def limit_threads() -> None:

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from robench.methods.masks import Masks
-from robench.models.params import check_params_schema, parse_params
 from robench.spec.base import Frozen
+from robench.spec.params import check_params_schema, parse_params
 
 if TYPE_CHECKING:
     import torch

@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import InputError, NotApplicableError
-from robench.models.params import check_params_schema, parse_params
 from robench.spec.base import Frozen
+from robench.spec.params import check_params_schema, parse_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,9 @@ class LeNet5(Network):
 
     The variant of LeNet-5 (LeCun et al. 1998) that Wen et al. 2016 (arXiv 1608.03665) and others
     prune: max pooling instead of subsampling, and a ReLU after the fully connected layer alone.
-    431,080 parameters on MNIST. Takes images of 16x16 pixels and more.
+    431,080 parameters on MNIST. Takes images of 16x16 pixels and more. Nothing bounds or rectifies
+    the convolutions, so that it bears smaller learning rates than the others: Caffe's own is 0.01,
+    and 0.05 with momentum 0.9 diverges on MNIST.
     """
 
     name = "lenet-5"
@@ -44,6 +46,17 @@ class LeNet5(Network):
         body.add_module("relu", nn.ReLU())
         body.add_module("fc2", nn.Linear(params.hidden, self.classes))
         return body
+
+    def initialise(self) -> None:
+        """Draw initial weights as Caffe does: uniform with variance 1 / fan-in, biases zero.
+
+        The base class's 2 / fan-in makes up for a ReLU after each layer, which is not here.
+        """
+        for module in self.body:
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="linear")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
 
 def _side_after(side_px: int) -> int:

@@ -4,6 +4,7 @@
 * `robench.spec.source`: the YAML reader that knows on which line each key stands;
 * `robench.spec.cell`: one unit of work with everything resolved, and its id;
 * `robench.spec.record`: the result of one cell;
+* `robench.spec.params`: the parameters of a plug-in, checked;
 * `robench.spec.identity`: canonical JSON, hashes, and seeds by name.
 """
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+
+
+@pytest.fixture(scope="session")
+def foolbox() -> ModuleType:
+    """The library, whose import warns of an old name in scipy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return importlib.import_module("foolbox")
 
 
 @dataclass(frozen=True)

@@ -116,8 +116,6 @@ def test_misclassified_images_are_left_alone(digits) -> None:
     assert (result.passes[::2] == 0).all()
     assert torch.equal(result.adversarial[::2], images[::2])
     assert (result.distance[1::2] > 0).all()
-    everything = (labels + 5) % 10
-    assert (DeepFool()(digits.model, images, everything).distance[::2] == 0).all()
 
 
 def test_without_labels_the_estimated_class_has_to_change(digits) -> None:

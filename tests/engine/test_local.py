@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import robench
@@ -107,8 +108,11 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tiny, tmp_path: Path, kill) 
         assert "interrupted" in messages
         assert "Traceback" not in messages
     else:
-        os.killpg(process.pid, kill)  # the workers too, as when the machine goes down
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(kill)
         process.communicate(timeout=30)
+        _, alive = psutil.wait_procs(workers, timeout=10)
+        assert not alive, "workers outlived the run"
     before = {record.id: record for record in store.records() if record.status == "ok"}
     assert len(before) >= 6
     assert store.damaged == []

@@ -38,14 +38,16 @@ def removed_rows(weight: torch.Tensor) -> torch.Tensor:
 
 def test_what_leads_to_and_from_a_removed_neuron_is_zero(network, run):
     model = network("mlp", widths=[40, 30])
-    run(model, "ssl", level=0.97, weight_decay=1e-3)
+    run(model, "ssl", {"lambda_g": 0.02}, level=0.9, steps=100, weight_decay=1e-3)
     layers = chain(model)
+    seen = 0
     for layer, reader in itertools.pairwise(layers):
         gone = removed_rows(layer.module.weight)
-        assert gone.any()
+        seen += int(gone.sum())
         assert not layer.module.bias[gone].any()
         assert not reader.module.weight[:, gone].any()
         assert layer.module.bias[~gone].all()
+    assert seen
 
 
 def test_the_batch_norm_of_a_removed_filter_is_silent(network, run):

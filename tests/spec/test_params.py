@@ -6,8 +6,8 @@ import pytest
 from pydantic import Field
 
 from robench.errors import ParameterError
-from robench.models.params import parse_params
 from robench.spec.base import Frozen
+from robench.spec.params import parse_params
 
 
 class Schema(Frozen):

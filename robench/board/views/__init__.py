@@ -1,0 +1,27 @@
+"""The views of the board: each a question, a chart, and how to read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from robench.board.views.degradation import degradation_view
+from robench.board.views.sparsity import accuracy_view, distance_view
+from robench.board.views.speed import speed_view
+from robench.board.views.transfer import transfer_view
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+    from robench.board.views.base import View
+
+__all__ = ["views_of"]
+
+
+def views_of(board: Leaderboard) -> tuple[View, ...]:
+    """All views, in the order of the page; those without data say so."""
+    return (
+        accuracy_view(board),
+        distance_view(board),
+        degradation_view(board),
+        transfer_view(board),
+        speed_view(board),
+    )

@@ -1,0 +1,194 @@
+"""What a view consists of, and what all charts have in common."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+
+__all__ = [
+    "HIDDEN",
+    "Control",
+    "Plot",
+    "View",
+    "chosen",
+    "colour",
+    "default_level",
+    "finished",
+    "inline",
+    "level_control",
+    "method_name",
+    "panel_control",
+    "shape",
+    "tooltip",
+    "training_control",
+    "without_hidden",
+]
+
+HIDDEN = "hidden_methods"
+"""The parameter that holds the methods which the reader has switched off."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A choice that the reader has: a parameter of the chart, and its values with their texts."""
+
+    parameter: str
+    label: str
+    options: tuple[tuple[float, str], ...]
+    default: float
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A chart that is also written as an SVG file."""
+
+    name: str
+    """File name without its ending."""
+    caption: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """One question to the results, with its chart.
+
+    Args:
+        key: anchor on the page.
+        title: what it is about.
+        lead: what it shows, in a sentence.
+        reading: how to read it.
+        spec: Vega-Lite without configuration; `None` where there is nothing to draw.
+        missing: why there is nothing to draw.
+        controls: the reader's choices.
+        plots: the SVG files.
+    """
+
+    key: str
+    title: str
+    lead: str
+    reading: str
+    spec: dict[str, Any] | None = None
+    missing: str | None = None
+    controls: tuple[Control, ...] = ()
+    plots: tuple[Plot, ...] = ()
+
+
+def inline(
+    rows: Iterable[Sequence[object]], columns: Sequence[str], numbers: Sequence[str]
+) -> alt.InlineData:
+    """Rows as CSV inside the chart, which takes half the space of JSON objects.
+
+    Args:
+        rows: one value a column; `None` is a missing value.
+        columns: names of the columns.
+        numbers: which of them are numbers.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_short(value) for value in row] for row in rows)
+    parse = {column: "number" if column in numbers else "string" for column in columns}
+    return alt.InlineData(values=text.getvalue(), format=alt.CsvDataFormat(type="csv", parse=parse))
+
+
+def finished(chart: Any, *, panel_width: int, controls: Sequence[Control] = ()) -> dict[str, Any]:
+    """The chart as a dictionary, the same bytes for the same chart.
+
+    Args:
+        chart: an Altair chart.
+        panel_width: width of a small multiple, which the page fits to the window.
+        controls: the reader's choices, which the chart begins with the defaults of.
+    """
+    spec: dict[str, Any] = chart.to_dict()
+    # Altair's own theme and the address of the schema have no place on the page.
+    spec.pop("$schema", None)
+    spec.pop("config", None)
+    first = {HIDDEN: [], **{control.parameter: control.default for control in controls}}
+    spec["params"] = [{"name": name, "value": value} for name, value in first.items()]
+    spec["usermeta"] = {"panel_width": panel_width}
+    return spec
+
+
+def chosen(spec: Mapping[str, Any], **values: float) -> dict[str, Any]:
+    """The same chart with other choices of the reader."""
+    parameters = [
+        {**parameter, "value": values.get(parameter["name"], parameter["value"])}
+        for parameter in spec["params"]
+    ]
+    return {**spec, "params": parameters}
+
+
+def colour(board: Leaderboard) -> alt.Color:
+    """Methods by colour, the same on all charts."""
+    scale = alt.Scale(domain=list(board.methods))
+    return alt.Color("method:N", scale=scale, title="method")
+
+
+def shape(board: Leaderboard) -> alt.Shape:
+    """Methods by marker, the same on all charts."""
+    scale = alt.Scale(domain=list(board.methods))
+    return alt.Shape("method:N", scale=scale, title="method")
+
+
+def tooltip(**fields: str) -> list[alt.Tooltip]:
+    """Title → field and, after a bar, its format: ``accuracy="value:Q|.1%"``."""
+    found = []
+    for title, field in fields.items():
+        name, _, form = field.partition("|")
+        words = title.replace("_", " ")
+        found.append(
+            alt.Tooltip(name, title=words, format=form) if form else alt.Tooltip(name, title=words)
+        )
+    return found
+
+
+def without_hidden() -> str:
+    """A filter: leaves out the methods that the reader has switched off."""
+    return f"indexof({HIDDEN}, datum.method) < 0"
+
+
+def method_name(board: Leaderboard, field: str) -> str:
+    """An expression for the name of a method that is stored by its number."""
+    return f"{json.dumps(list(board.methods))}[datum.{field}]"
+
+
+def panel_control(board: Leaderboard, panels: Sequence[str]) -> Control:
+    """Which data set and model."""
+    options = tuple((board.panels.index(panel), panel) for panel in panels)
+    return Control("chosen_panel", "Data · model", options, options[0][0])
+
+
+def training_control(board: Leaderboard, trainings: Sequence[str]) -> Control:
+    """What the networks were trained on."""
+    options = tuple(
+        (board.trainings.index(training), "clean images" if training == "none" else training)
+        for training in trainings
+    )
+    return Control("chosen_training", "Trained on", options, options[0][0])
+
+
+def level_control(levels: Sequence[float]) -> Control:
+    """Which requested level; the dense control is shown beside each."""
+    options = tuple((level, f"{100 * level:g}%") for level in levels) or ((0.0, "0%"),)
+    return Control("chosen_level", "Requested sparsity", options, default_level(levels))
+
+
+def default_level(levels: Sequence[float]) -> float:
+    """90 % where there is such a level, else the middle one."""
+    if 0.9 in levels or not levels:
+        return 0.9 if levels else 0.0
+    return sorted(levels)[len(levels) // 2]
+
+
+def _short(value: object) -> object:
+    # Four digits are finer than any chart; `None` becomes an empty field.
+    return format(value, ".5g") if isinstance(value, float) else value

@@ -1,0 +1,204 @@
+"""Accuracy, and the distance to the nearest mistake, against achieved sparsity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from robench.board.estimates import Estimate
+from robench.board.format import distance, interval, percent
+from robench.board.views.base import (
+    Plot,
+    View,
+    colour,
+    finished,
+    inline,
+    shape,
+    tooltip,
+    without_hidden,
+)
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+    from robench.board.rows import Row
+
+__all__ = ["accuracy_view", "distance_view"]
+
+_WIDTH = 330
+_HEIGHT = 240
+_LEAST_REMAINING = 1e-5
+_AXIS = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 1e-4, 1e-5)
+_BANDS = "Bands and bars are 95% intervals over seeds; the tooltip gives n."
+_READING = (
+    "The further right, the sparser: the axis opens the sparse end by the share of weights that "
+    "remains, on a logarithmic scale, and places each network at the sparsity that was counted in "
+    f"it, not at the one that was asked for. {_BANDS} "
+)
+
+
+def accuracy_view(board: Leaderboard) -> View:
+    """Accuracy on clean test images against achieved sparsity."""
+    chart = _chart(board, lambda row: row.accuracy, "accuracy on test images", percent, "%")
+    return View(
+        key="accuracy",
+        title="How accurate is it still?",
+        lead="Accuracy on clean test images as weights are removed, for each data set and model.",
+        reading=_READING
+        + "The dashed line is the dense network, which trains as long as all others.",
+        spec=chart,
+        missing=None if chart else "No trained network has both an accuracy and a sparsity yet.",
+        plots=_plots("accuracy", "Accuracy against achieved sparsity", chart),
+    )
+
+
+def distance_view(board: Leaderboard) -> View:
+    """The median minimal l2 perturbation against achieved sparsity."""
+    chart = _chart(board, lambda row: row.median_l2, "median l2 distance", distance, "")
+    return View(
+        key="distance",
+        title="How far must an attacker push it?",
+        lead="The smallest change, in l2 norm over pixels in [0, 1], that makes the network err: "
+        "the median over the test images that it classifies correctly.",
+        reading=_READING + "Higher is more robust. A network that is wrong more often is asked "
+        "about easier images only, so read this beside the accuracy. A ring marks points whose "
+        "attack raised a flag: there the distance may flatter the network.",
+        spec=chart,
+        missing=None
+        if chart
+        else "No network was attacked in these results "
+        "(stage attack); add `attack` to the suite's `evaluate`.",
+        plots=_plots("median-l2", "Median l2 distance against achieved sparsity", chart),
+    )
+
+
+def _plots(name: str, caption: str, spec: dict[str, Any] | None) -> tuple[Plot, ...]:
+    return (Plot(name, caption, spec),) if spec is not None else ()
+
+
+def _chart(
+    board: Leaderboard,
+    column: Callable[[Row], Estimate | None],
+    title: str,
+    write: Callable[[float], str],
+    unit: str,
+) -> dict[str, Any] | None:
+    """Curves with bands, one small multiple a panel; `None` where there is nothing to draw."""
+    points = [point for row in board.rows if (point := _point(row, column(row), write, unit))]
+    if not points:
+        return None
+    curves = [point["remaining"] for point in points if not point["dense"]] or [1.0]
+    columns = list(points[0])
+    numbers = ("level", "remaining", "achieved", "value", "low", "high", "dense", "flagged")
+    data = inline([list(point.values()) for point in points], columns, numbers)
+    x = _sparsity_axis(min(curves), max(curves))
+    scale = alt.Scale(zero=not unit, nice=True)
+    axis = alt.Axis(title=title, format="%") if unit else alt.Axis(title=title)
+    y = alt.Y("value:Q", scale=scale, axis=axis)
+    layers = [*_curves(board, x, y), *_dense(y), *([] if unit else _rings(x, y))]
+    chart = (
+        alt.layer(*layers, data=data)
+        .properties(width=_WIDTH, height=_HEIGHT)
+        .facet(facet=_panels(board), columns=3)
+        .transform_filter(without_hidden())
+        .resolve_scale(y="independent")
+        .resolve_axis(x="independent")
+    )
+    return finished(chart, panel_width=_WIDTH)
+
+
+def _point(
+    row: Row, estimate: Estimate | None, write: Callable[[float], str], unit: str
+) -> dict[str, Any] | None:
+    achieved = row.level_achieved
+    if row.training != "none" or estimate is None or estimate.value is None:
+        return None
+    if achieved is None or achieved.value is None:
+        return None
+    value = write(estimate.value)
+    return {
+        "panel": row.panel,
+        "method": row.method,
+        "level": row.level,
+        "achieved": achieved.value,
+        "remaining": max(1 - achieved.value, _LEAST_REMAINING),
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "dense": int(row.method == "dense"),
+        "text": f"{value}{unit} {interval(estimate, write)}".strip(),
+        "label": f"dense {value}{unit}",
+        "basis": estimate.basis,
+        "flagged": int(bool(row.flags)),
+        "flags": "; ".join(f"{flag.name}: {flag.meaning}" for flag in row.flags),
+    }
+
+
+def _sparsity_axis(least: float, most: float) -> alt.X:
+    """Sparsity on an axis of remaining weights: logarithmic, running to the sparse end."""
+    low, high = least * 0.85, min(1.0, most * 1.18)
+    ticks = [remaining for remaining in _AXIS if low <= remaining <= high]
+    return alt.X(
+        "remaining:Q",
+        scale=alt.Scale(type="log", domain=[low, high], reverse=True, nice=False),
+        axis=alt.Axis(
+            title="sparsity (share of weights that are zero)",
+            values=ticks,
+            labelExpr="format(1 - datum.value, '.3~%')",
+            labelOverlap=True,
+        ),
+    )
+
+
+def _panels(board: Leaderboard) -> alt.Facet:
+    header = alt.Header(title=None, labelLimit=_WIDTH)
+    return alt.Facet("panel:N", sort=list(board.panels), header=header)
+
+
+def _curves(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    curve = alt.Chart().transform_filter("!datum.dense")
+    known = curve.transform_filter("isValid(datum.low)").encode(
+        x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)
+    )
+    points = curve.mark_point(filled=True, size=55, opacity=1).encode(
+        x=x,
+        y=y,
+        color=colour(board),
+        shape=shape(board),
+        tooltip=tooltip(
+            network="panel:N",
+            method="method:N",
+            sparsity_asked_for="level:Q|.1~%",
+            sparsity_achieved="achieved:Q|.2~%",
+            value="text:N",
+            from_="basis:N",
+            flags="flags:N",
+        ),
+    )
+    return [
+        known.mark_area(opacity=0.13, line=False),
+        known.mark_rule(opacity=0.45, strokeWidth=1),
+        curve.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour(board)),
+        points,
+    ]
+
+
+def _dense(y: alt.Y) -> list[alt.Chart]:
+    """The dense control as a line across the panel, with its interval and its name."""
+    dense = alt.Chart().transform_filter("datum.dense")
+    label = dense.mark_text(align="right", baseline="bottom", dx=-2, dy=-4, fontSize=11)
+    return [
+        dense.transform_filter("isValid(datum.low)")
+        .mark_rect(opacity=0.08)
+        .encode(y=alt.Y("low:Q").title(""), y2="high:Q"),
+        dense.mark_rule(strokeDash=[5, 4], strokeWidth=1.3).encode(y=y),
+        label.encode(x=alt.value("width"), y=y, text="label:N"),
+    ]
+
+
+def _rings(x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """A ring around each point whose attack raised a flag."""
+    ring = alt.Chart().transform_filter("!datum.dense && datum.flagged")
+    mark = ring.mark_point(size=260, filled=False, strokeWidth=1.6, color="#d9480f", shape="circle")
+    return [mark.encode(x=x, y=y)]

@@ -1,0 +1,165 @@
+"""Measured speed-up against what the count of operations promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import pandas as pd
+
+from robench.board.comparable import ROW
+from robench.board.estimates import estimates
+from robench.board.rows import measured
+from robench.board.views.base import (
+    Control,
+    Plot,
+    View,
+    chosen,
+    colour,
+    finished,
+    inline,
+    shape,
+    tooltip,
+    without_hidden,
+)
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+
+__all__ = ["speed_view"]
+
+_SIZE = 290
+_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+def speed_view(board: Leaderboard) -> View:
+    """Speed-up of the compacted network against its operation ratio, with the diagonal drawn."""
+    points = _points(board)
+    devices = ", ".join(sorted(set(board.frame["device"]))) if len(board.frame) else ""
+    view = View(
+        key="speed",
+        title="How much faster is it really?",
+        lead="Measured speed-up of the compacted network over the dense one, against the ratio "
+        "of their multiply-accumulates.",
+        reading="On the dashed diagonal a network is as much faster as it has fewer operations; "
+        "below it, overheads eat the gain; below the dotted line it is slower than the dense "
+        "network. Zeros that no whole neuron or filter shares cannot be removed, so that "
+        "scattered sparsity stays at the left. Both axes are logarithmic; bars are 95% intervals "
+        f"over seeds. Device: {devices}; one thread.",
+    )
+    if points.empty:
+        missing = (
+            "No network was timed in these results (stage speed), or none quietly enough to "
+            "publish; add `speed` to the suite's `evaluate`."
+        )
+        return replace(view, missing=missing)
+    batches = sorted(int(size) for size in points["batch_size"].unique())
+    options = tuple((float(size), f"{size}") for size in batches)
+    control = Control("chosen_batch", "Batch size", options, float(batches[-1]))
+    spec = _chart(board, points, control)
+    return replace(
+        view,
+        spec=spec,
+        controls=(control,),
+        plots=tuple(
+            Plot(
+                name=f"speed-batch-{size}",
+                caption=f"Measured speed-up against operation ratio, batch size {size}",
+                spec=chosen(spec, chosen_batch=size),
+            )
+            for size in batches
+        ),
+    )
+
+
+def _points(board: Leaderboard) -> pd.DataFrame:
+    speedup = measured(board.frame, "speed", "speedup")
+    ratio = measured(board.frame, "speed", "operation_ratio")
+    if speedup.empty or ratio.empty:
+        return pd.DataFrame()
+    measured_ = estimates(speedup, [*ROW, "batch_size"], geometric=True)
+    counted = estimates(ratio, ROW, geometric=True)[[*ROW, "value"]]
+    joined = measured_.merge(counted.rename(columns={"value": "ratio"}), on=ROW)
+    return joined[joined["training"] == "none"].dropna(subset=["value", "ratio"])
+
+
+def _chart(board: Leaderboard, points: pd.DataFrame, control: Control) -> dict[str, Any]:
+    columns = ["panel", "method", "level", "batch_size", "ratio", "value", "low", "high"]
+    columns += ["seeds", "n"]
+    rows = points[columns].astype(object).where(points[columns].notna(), None)
+    numbers = [name for name in columns if name not in ("panel", "method")]
+    data = inline(rows.to_numpy().tolist(), columns, numbers)
+    low = 0.8 * min(1.0, points["ratio"].min(), points["value"].min())
+    most_counted = 1.25 * max(2.0, points["ratio"].max())
+    most_measured = 1.25 * max(2.0, points["value"].max())
+    x = alt.X("ratio:Q", **_log_axis("operation ratio", low, most_counted))
+    y = alt.Y("value:Q", **_log_axis("speed-up", low, most_measured))
+    layers = [*_guides(low, most_counted, most_measured), *_marks(board, x, y)]
+    chart = (
+        alt.layer(*layers, data=data)
+        .properties(width=_SIZE, height=_SIZE)
+        .facet(
+            facet=alt.Facet(
+                "panel:N",
+                sort=list(board.panels),
+                header=alt.Header(title=None, labelLimit=_SIZE),
+            ),
+            columns=3,
+        )
+        .transform_filter(f"datum.batch_size === {control.parameter}")
+        .transform_filter(without_hidden())
+        .resolve_axis(x="independent", y="independent")
+    )
+    return finished(chart, panel_width=_SIZE, controls=(control,))
+
+
+def _log_axis(title: str, low: float, high: float) -> dict[str, Any]:
+    ticks = [tick for tick in _TICKS if low <= tick <= high]
+    label = "datum.label + '×'"
+    return {
+        "scale": alt.Scale(type="log", domain=[low, high], nice=False),
+        "axis": alt.Axis(title=title, values=ticks, format="~g", labelExpr=label, grid=True),
+    }
+
+
+def _guides(low: float, most_counted: float, most_measured: float) -> list[alt.Chart]:
+    """The diagonal, on which time follows operations, and the line of no gain."""
+    once = alt.Chart().transform_aggregate(cells="count()", groupby=["panel"])
+    both = alt.datum(min(most_counted, most_measured))
+    start = alt.datum(low)
+    diagonal = once.mark_rule(strokeDash=[5, 4], opacity=0.7).encode(
+        x=start, x2=both, y=start, y2=both
+    )
+    no_gain = once.mark_rule(strokeDash=[1, 3], opacity=0.9).encode(
+        x=start, x2=alt.datum(most_counted), y=alt.datum(1)
+    )
+    return [diagonal, no_gain]
+
+
+def _marks(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    base = alt.Chart()
+    return [
+        base.mark_line(strokeWidth=1, opacity=0.45).encode(
+            x=x, y=y, color=colour(board), order="level:Q"
+        ),
+        base.transform_filter("isValid(datum.low)")
+        .mark_rule(opacity=0.5)
+        .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
+        base.mark_point(filled=True, size=60, opacity=0.95).encode(
+            x=x,
+            y=y,
+            color=colour(board),
+            shape=shape(board),
+            tooltip=tooltip(
+                network="panel:N",
+                method="method:N",
+                sparsity_asked_for="level:Q|.1~%",
+                operation_ratio="ratio:Q|.2f",
+                speed_up="value:Q|.2f",
+                low="low:Q|.2f",
+                high="high:Q|.2f",
+                seeds="seeds:Q",
+            ),
+        ),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections import Counter, defaultdict
@@ -41,6 +42,20 @@ class Progress:
             yield
         finally:
             self.end()
+
+    @contextmanager
+    def of_loggers(self) -> Iterator[None]:
+        """Show what robench's loggers say, such as the fetching and decoding of a data set."""
+        logger = logging.getLogger("robench")
+        handler = _Notes(self)
+        before = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before)
 
     def started(self, cell: Cell) -> None:
         """A cell was handed to a worker."""
@@ -103,6 +118,17 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Something that a person should know."""
+
+
+class _Notes(logging.Handler):
+    """Turns log lines into notes."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._progress.note(record.getMessage())
 
 
 class Silent(Progress):

@@ -83,13 +83,14 @@ def run_suite(
     store.check_writable()
     progress = progress or choose_progress()
     found = [named for plugin in plugins for named in load_plugin(plugin)]
-    cells = plan(
-        suite,
-        data_root=data_root,
-        device=resolve_device(device or suite.device),
-        guests=[name for kind, name in found if kind == "method"],
-        note=progress.note,
-    )
+    with progress.of_loggers():
+        cells = plan(
+            suite,
+            data_root=data_root,
+            device=resolve_device(device or suite.device),
+            guests=[name for kind, name in found if kind == "method"],
+            note=progress.note,
+        )
     cells = _only(cells, only)
     done = _records_to_keep(store, cells, force, progress, retry_failed=retry_failed)
     pending = _pending(cells, done, store)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic_core import to_json
 
 from robench.spec import Cell, Metric, PluginRef, Record, digest
 
@@ -23,7 +26,8 @@ COLUMNS = (
 
 _NUMBERS = ("level", "level_achieved", "value", "low", "high")
 _COUNTS = ("suite_version", "seed", "n")
-_NOT_FINITE = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
+# How JSON carries the levels that are no finite number; see `robench.spec.json_number`.
+_NOT_FINITE = {text: float(text) for text in ("inf", "-inf", "Infinity", "-Infinity")}
 
 
 def table(records: Iterable[Record]) -> pd.DataFrame:
@@ -76,7 +80,17 @@ class _Names:
 def _identity(cell: Cell, kind: str) -> str:
     plugin: PluginRef = getattr(cell, kind)
     content = cell.data_sha256 if kind == "data" else ""
-    return digest([plugin.name, plugin.version, plugin.params, plugin.label, content], length=8)
+    return _hash([plugin, content])
+
+
+def _hash(value: object) -> str:
+    return _hash_of_json(to_json(value, inf_nan_mode="strings"))
+
+
+@lru_cache(maxsize=1024)
+def _hash_of_json(text: bytes) -> str:
+    # Thousands of cells share a handful of recipes and plug-ins.
+    return digest(json.loads(text), length=8)
 
 
 def _unique_names(plugins: Mapping[str, PluginRef]) -> dict[str, str]:
@@ -112,8 +126,8 @@ def _cell_columns(
         "level_achieved": achieved.get(record.id if cell.stage == "train" else cell.parent or ""),
         "training": training_label(cell),
         "seed": cell.seed,
-        "recipe": digest(recipe.model_dump(mode="json"), length=8),
-        "options": digest(cell.options, length=8),
+        "recipe": _hash(recipe),
+        "options": _hash(cell.options),
         "device": cell.device,
         "status": record.status,
         "reason": record.reason,

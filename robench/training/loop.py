@@ -122,13 +122,13 @@ def train(
         batches=lambda: batches.probe(state.step),
         masks=Masks(masks),
     )
-    shapes = _shapes(model)
+    shapes, zeros = _shapes(model), count_zeros(state.prunable)
     with _seeded(seed_for(seeds["order"], "global"), device):
         losses = _run(method, state, batches, progress)
     _check_unchanged(method, shapes, _shapes(model))
     weights = prunable(model)
     state.masks.cut(weights)
-    achieved = _check_level(method, level, weights)
+    achieved = _check_level(method, level, weights, zeros_before=zeros)
     model.eval()
     return TrainResult(
         masks=Masks({name: weight.detach() != 0 for name, weight in weights.items()}),
@@ -259,12 +259,17 @@ def _check_unchanged(
             )
 
 
-def _check_level(method: Method, level: float, weights: Mapping[str, Tensor]) -> float:
-    """The level that was reached, counted from the weights."""
+def _check_level(
+    method: Method, level: float, weights: Mapping[str, Tensor], *, zeros_before: int
+) -> float:
+    """The level that was reached, counted from the weights.
+
+    Zeros that the network came with are not held against a method that asks for fewer.
+    """
     total = sum(weight.numel() for weight in weights.values())
     zeros, wanted = count_zeros(weights), zeros_at(level, total)
     allowed = tolerance(weights, method.structure)
-    if abs(zeros - wanted) > allowed:
+    if not wanted - allowed <= zeros <= max(wanted, zeros_before) + allowed:
         raise TrainingError(
             f"method {method.name!r} left {zeros} of {total} prunable weights zero, where the "
             f"level {level:g} asks for {wanted}",

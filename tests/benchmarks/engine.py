@@ -1,4 +1,4 @@
-"""What the engine costs: overhead of a cell with warm workers, and the start of the command line."""
+"""What the engine costs: overhead of a cell with warm workers, and the start of the commands."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record, Status
+from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record, Status, json_number
 
 KINDS: dict[str, tuple[float, ...]] = {
     "greyscale": (0.0, 1.0),
@@ -190,9 +190,8 @@ class Maker:
                 kept = 1 / (1 + math.exp(6 * (harm - 1))) if place else 1.0
                 share = 0.1 + (accuracy - 0.1) * kept + self.generator.normal(0, 0.006)
                 correct = round(min(1, max(0, share)) * 500)
-                metrics.append(
-                    Metric.share("accuracy", correct, 500, kind=kind, test_level=level)
-                )
+                condition = {"kind": kind, "test_level": json_number(level)}
+                metrics.append(Metric.share("accuracy", correct, 500, **condition))
         return tuple(metrics)
 
     def _attack(self, cell: Cell, accuracy: float, remaining: float) -> Record:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import logging
 
 from robench.engine.progress import PlainProgress, Progress
 from robench.spec import Cell, PluginRef, Recipe, Record
@@ -53,3 +54,12 @@ def test_plain_progress_tells_each_cause_of_failure_once() -> None:
     assert text.count("something else") == 1
     assert cells[0].id in text
     assert text.rstrip().endswith("0 done, 4 failed, 1 left, about 2 s to go")
+
+
+def test_log_lines_of_a_data_set_are_shown_while_it_loads() -> None:
+    stream = io.StringIO()
+    logger = logging.getLogger("robench.data")
+    with PlainProgress(stream).of_loggers():
+        logger.info("decoding 3 of 9")
+    logger.info("nobody listens")
+    assert stream.getvalue() == "decoding 3 of 9\n"

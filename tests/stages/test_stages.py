@@ -1,4 +1,4 @@
-"""One small run through all stages; what the records say is checked against what lies beside them."""
+"""A small run through all stages: what the records say against what lies beside them."""
 
 from __future__ import annotations
 

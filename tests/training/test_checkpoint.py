@@ -130,5 +130,5 @@ def test_another_architecture_is_refused(saved, network):
         InputError, match=r"'body.conv1.weight' is \(4, 1, 3, 3\) in the checkpoint"
     ):
         checkpoint.apply_to(network("convnet", widths=[5, 6]))
-    with pytest.raises(InputError, match="only the checkpoint has a tensor 'body.conv1.weight'"):
+    with pytest.raises(InputError, match="only the checkpoint has a tensor 'body"):
         checkpoint.apply_to(network("mlp"))

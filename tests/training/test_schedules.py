@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import pytest
@@ -66,5 +67,5 @@ def test_rates_lie_between_zero_and_the_peak(kind, steps, warmup):
     rates = all_rates(recipe, steps, peak=0.3)
     assert all(0 < rate <= 0.3 for rate in rates)
     risen = rates[warmup:]
-    assert all(later <= earlier for earlier, later in zip(risen, risen[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(risen))
     assert learning_rate(recipe, 0, peak=0.3, steps=steps) == rates[0]

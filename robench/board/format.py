@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from robench.board.estimates import Estimate
 
-__all__ = ["NO_VALUE", "distance", "interval", "percent", "points", "ratio", "slug"]
+__all__ = ["NO_VALUE", "distance", "interval", "level", "percent", "points", "ratio", "slug"]
 
 NO_VALUE = "–"
 
@@ -15,6 +15,11 @@ NO_VALUE = "–"
 def percent(share: float, digits: int = 1) -> str:
     """A fraction in percent, without the sign: ``97.6``."""
     return f"{100 * share:.{digits}f}"
+
+
+def level(share: float) -> str:
+    """A sparsity in percent, without the sign and no longer than it must be: ``90``, ``99.95``."""
+    return f"{100 * share:.4g}"
 
 
 def points(share: float) -> str:

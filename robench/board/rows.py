@@ -58,6 +58,11 @@ class Row:
     flags: tuple[Flag, ...] = ()
 
     @property
+    def model_label(self) -> str:
+        """The model, with what else tells two panels of one data set and model apart."""
+        return self.panel.removeprefix(f"{self.data} · ")
+
+    @property
     def key(self) -> RowKey:
         """What tells it from the other rows."""
         return (self.panel, self.training, self.method, self.level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -52,6 +53,7 @@ def prepare_worker(setting: Setting) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(os.getppid())
     limit_threads()
+    importlib.import_module("robench.stages")  # now, and not on the clock of the first cell
     for plugin in setting.plugins:
         load_plugin(plugin)
 

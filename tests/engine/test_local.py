@@ -26,7 +26,7 @@ def by_method(results: robench.Results) -> dict[str, robench.spec.Record]:
 def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     suite = tiny(
         methods="[dies, raises, diverges, sleeps, declines, misses, halo]",
-        cell_limit_s="6",
+        cell_limit_s="15",
         evaluate="[degrade]",
     )
     results = robench.run(
@@ -54,7 +54,7 @@ def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     assert "SIGKILL" in reasons["dies"]
     assert "a mistake of mine" in reasons["raises"]
     assert "faulty.py" in reasons["raises"]
-    assert "6 s" in reasons["sleeps"]
+    assert "15 s" in reasons["sleeps"]
     assert "it never wants to" in reasons["declines"]
     assert "level" in reasons["misses"]
     assert "loss" in reasons["diverges"]

@@ -1,0 +1,91 @@
+"""The README of a board: its table and its plots in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from robench.board.columns import ACHIEVED, COLUMNS
+from robench.board.format import level, percent
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+    from robench.board.rows import Row
+    from robench.board.views.base import View
+
+__all__ = ["escaped", "readme"]
+
+_HEADS = ("data", "model", "trained on", "method", "level, %", "achieved, %", "seeds")
+
+
+def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
+    """The whole README.
+
+    Args:
+        board: the rows.
+        views: whose plots are shown.
+        title: the heading.
+    """
+    parts = [f"# {escaped(title)}", _summary(board)]
+    for view in views:
+        images = [f"![{escaped(plot.caption)}](plots/{plot.name}.svg)" for plot in view.plots]
+        parts += [f"## {view.title}", view.lead, *(images or [f"*{view.missing}*"])]
+    parts += ["## All rows", _explanation(), _table(board)]
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that means itself in Markdown: names come from strangers."""
+    flat = " ".join(text.split())
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~&$])", r"\\\1", flat)
+
+
+def _summary(board: Leaderboard) -> str:
+    if not board.records:
+        return "There are no records yet: `robench run SUITE --results DIR` makes some."
+    coverage = board.coverage
+    counts = ", ".join(f"{count:,} {status}" for status, count in board.statuses.items())
+    lines = [
+        "[The interactive page](index.html) · [all numbers](results.csv)",
+        f"{len(board.records):,} cells: {counts}. Of the grid that they span, "
+        f"{percent(coverage.share)}% of the applicable cells succeeded "
+        f"({coverage.ok:,} of {coverage.expected - coverage.not_applicable:,}).",
+        *(f"- {escaped(sentence)}." for sentence in coverage.missing_levels),
+    ]
+    return "\n\n".join(lines)
+
+
+def _explanation() -> str:
+    return (
+        "Means over seeds with 95% intervals: Student's t over seeds, or, with one seed, the "
+        "interval of that one network. Rows marked † are incomplete: some of their cells are "
+        "missing or failed."
+    )
+
+
+def _table(board: Leaderboard) -> str:
+    heads = [*_HEADS, *(column.title for column in COLUMNS), "status"]
+    left = 4
+    rule = ["---"] * left + ["---:"] * (len(heads) - left - 1) + ["---"]
+    lines = [heads, rule, *(_row(board, row) for row in board.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _row(board: Leaderboard, row: Row) -> Sequence[str]:
+    standing = board.standing(row)
+    complete = standing.state == "complete"
+    seeds = row.accuracy.seeds if row.accuracy else 0
+    numbers = [
+        f"{column.value(row)} {column.interval(row)}".strip().replace("[", "\\[")
+        for column in COLUMNS
+    ]
+    reasons = f": {'; '.join(standing.reasons)}" if standing.reasons else ""
+    return [
+        *(escaped(text) for text in (row.data, row.model_label, row.training, row.method)),
+        level(row.level),
+        ACHIEVED.value(row),
+        f"{seeds}{'' if complete else ' †'}",
+        *numbers,
+        escaped(standing.state + reasons),
+    ]

@@ -1,0 +1,38 @@
+"""Charts as SVG files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import vl_convert
+
+from robench.board.scripts import vega_lite_version
+from robench.board.theme import LIGHT, chart_config, styles
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+    from robench.board.views.base import Plot
+
+__all__ = ["MARK", "drawn"]
+
+MARK = "<!-- drawn by robench -->"
+"""The last line of each file, by which a later build knows its own."""
+
+
+def drawn(plots: Iterable[Plot], board: Leaderboard) -> dict[str, str]:
+    """File name → SVG, on a white ground, with a legend.
+
+    Args:
+        plots: what to draw.
+        board: gives the methods their colours.
+    """
+    config = chart_config(LIGHT, styles(board.methods))
+    version = vega_lite_version()
+    return {
+        f"{plot.name}.svg": vl_convert.vegalite_to_svg(
+            {**plot.spec, "config": config}, vl_version=version
+        )
+        + f"\n{MARK}\n"
+        for plot in plots
+    }

@@ -1,0 +1,95 @@
+"""The results as a table for the terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from robench.board.columns import ACCURACY, DISTANCE, SPEEDUP, Column
+from robench.board.format import level
+from robench.board.leaderboard import leaderboard
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+    from robench.board.rows import Row
+    from robench.spec import Record
+
+__all__ = ["summary", "summary_text"]
+
+
+def summary(records: Iterable[Record]) -> Table:
+    """A table for each data set and model, one below the other: accuracy, median l2, speed-up.
+
+    Args:
+        records: of any suites and stages.
+    """
+    board = leaderboard(records)
+    stack = Table.grid(padding=(0, 0, 1, 0))
+    for (panel, training), rows in groupby(board.rows, key=attrgetter("panel", "training")):
+        noise = "" if training == "none" else f", trained on {training}"
+        # Names are text: rich would read the brackets of a label as markup.
+        stack.add_row(Text(panel + noise, style="bold"))
+        stack.add_row(_table(board, list(rows)))
+    if not board.rows:
+        stack.add_row(Text("there are no results yet"))
+    return stack
+
+
+def summary_text(records: Iterable[Record], *, width: int = 100) -> str:
+    """The same without colours, for a file or a pipe.
+
+    Args:
+        records: of any suites and stages.
+        width: columns of the text.
+    """
+    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
+    console.print(summary(records))
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def _table(board: Leaderboard, rows: list[Row]) -> Table:
+    columns = [column for column in (ACCURACY, DISTANCE, SPEEDUP) if _is_measured(column, rows)]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("method", overflow="fold", min_width=12)
+    table.add_column("level", justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    for column in columns:
+        table.add_column(Text(column.title), justify="right", no_wrap=True)
+    table.add_column("")
+    previous = ""
+    for row in rows:
+        table.add_row(
+            Text("" if row.method == previous else row.method),
+            Text("" if row.method == "dense" else f"{level(row.level)}%"),
+            Text(str(row.accuracy.seeds if row.accuracy else 0)),
+            *(_number(column, row) for column in columns),
+            _remark(board, row),
+        )
+        previous = row.method
+    return table
+
+
+def _is_measured(column: Column, rows: Iterable[Row]) -> bool:
+    return any(column.estimate(row) is not None for row in rows)
+
+
+def _number(column: Column, row: Row) -> Text:
+    interval = column.interval(row)
+    number = Text(column.value(row))
+    return number.append(f" {interval}", style="dim") if interval else number
+
+
+def _remark(board: Leaderboard, row: Row) -> Text:
+    state = board.standing(row).state
+    flags = f"{len(row.flags)} flag{'s' if len(row.flags) > 1 else ''}" if row.flags else ""
+    words = [word for word in ("" if state == "complete" else state, flags) if word]
+    return Text(", ".join(words), style="yellow" if words else "")

@@ -28,8 +28,13 @@ class Results:
 
     @property
     def failed(self) -> tuple[Record, ...]:
-        """The records that are neither ``ok`` nor ``not-applicable``."""
-        return tuple(r for r in self.records if r.status not in ("ok", "not-applicable"))
+        """The records of what went wrong; a busy machine and what does not apply are no failures."""
+        return tuple(r for r in self.records if r.status not in ("ok", "not-applicable", "noisy"))
+
+    @property
+    def noisy(self) -> tuple[Record, ...]:
+        """The records whose latency was not published, since the machine was too busy."""
+        return tuple(r for r in self.records if r.status == "noisy")
 
     def table(self) -> pd.DataFrame:
         """All metrics in long format: one row a metric, with the cell it belongs to."""

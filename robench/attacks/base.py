@@ -10,7 +10,9 @@ An attack is one class in one file:
         def run(self, oracle: Oracle) -> Tensor:
             points = oracle.images
             for _ in range(100):
-                _, gradient = oracle.gradient(points, oracle.rows, lambda logits: ...)
+                _, gradient = oracle.gradient(
+                    points, oracle.rows, lambda logits: logits.gather(1, oracle.labels[:, None])[:, 0]
+                )
                 points = oracle.clip(points - 0.01 * gradient)
             return points
 

@@ -157,14 +157,12 @@ def _report(
 ) -> AttackReport:
     members = {key: _member([part.trials[key] for part in parts], device) for key in attacks}
     distance = torch.cat([part.distance for part in parts])
-    deepfool = [key for key, attack in attacks.items() if attack.name == "deepfool"][:1]
+    deepfool = next((members[k] for k, a in attacks.items() if a.name == "deepfool"), None)
     evidence = Evidence(
         correct=problem.correct,
         distance=distance,
-        deepfool=members[deepfool[0]].distance.to(distance.device) if deepfool else None,
-        deepfool_on_ray=(
-            members[deepfool[0]].distance_on_ray.to(distance.device) if deepfool else None
-        ),
+        deepfool=deepfool.distance.to(distance.device) if deepfool else None,
+        deepfool_on_ray=deepfool.distance_on_ray.to(distance.device) if deepfool else None,
         has_no_gradient=torch.cat([part.has_no_gradient for part in parts]),
         lost=torch.cat([part.lost for part in parts]),
     )

@@ -73,7 +73,7 @@ _L2_QUICK = AttackSuite(
         Member("nearest-other-class", {"candidates": 10, "steps": 15}),
     ),
 )
-"""About 800 passes an image. Version 1 has no augmented-Lagrangian attack (ALMA, Rony et al. 2021,
+"""About 850 passes an image. Version 1 has no augmented-Lagrangian attack (ALMA, Rony et al. 2021,
 arXiv 2011.11857): for networks with discontinuous activations its distances are upper bounds that
 a later version will lower."""
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from robench.board.format import level
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -83,7 +85,7 @@ def coverage_of(frame: pd.DataFrame) -> Coverage:
         for method, own in graded.groupby("method"):
             absent = sorted(levels - set(own["level"].unique()))
             if absent:
-                listed = ", ".join(f"{100 * level:g}%" for level in absent)
+                listed = ", ".join(f"{level(share)}%" for share in absent)
                 missing.append(f"{method} on {where} has no cells at {listed}")
     status = cells["status"]
     return Coverage(

@@ -31,7 +31,7 @@ def points(share: float) -> str:
 
 def distance(value: float) -> str:
     """An l2 distance: ``1.23``, ``0.045``."""
-    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    return f"{value:.2f}" if abs(value) >= 0.1 or not value else f"{value:.3f}"
 
 
 def ratio(value: float) -> str:

@@ -37,7 +37,6 @@ class Row:
     """Everything that is known about one row; what was not measured is `None`."""
 
     panel: str
-    suite: str
     data: str
     model: str
     training: str
@@ -84,7 +83,6 @@ def rows_of(frame: pd.DataFrame, records: Iterable[Record]) -> list[Row]:
     return [
         Row(
             panel=place["panel"],
-            suite=f"{place['suite']} {place['suite_version']}",
             data=place["data"],
             model=place["model"],
             training=place["training"],

@@ -49,10 +49,9 @@ def summary_text(records: Iterable[Record], *, width: int = 100) -> str:
         records: of any suites and stages.
         width: columns of the text.
     """
-    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
+    file = io.StringIO()
+    console = Console(file=file, width=width, color_system=None, legacy_windows=False)
     console.print(summary(records))
-    file = console.file
-    assert isinstance(file, io.StringIO)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
@@ -61,7 +60,7 @@ def _table(board: Leaderboard, rows: list[Row]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("method", overflow="fold", min_width=12)
     table.add_column("level", justify="right", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("seeds", justify="right", no_wrap=True)
     for column in columns:
         table.add_column(Text(column.title), justify="right", no_wrap=True)
     table.add_column("")

@@ -68,12 +68,15 @@ def run(
 
     console = Console()
     console.print(summary(list(results_of_run.records)))
-    failed = results_of_run.failed
+    failed, noisy = results_of_run.failed, results_of_run.noisy
     if failed:
-        console.print(
-            f"{len(failed)} of {len(results_of_run.records)} cells did not succeed; the first: "
-            f"robench show {failed[0].id} --results {results}",
-            markup=False,
-            highlight=False,
+        sys.stdout.write(
+            f"{len(failed)} of {len(results_of_run.records)} cells failed; the first: "
+            f"robench show {failed[0].id} --results {results}\n"
+        )
+    if noisy:
+        sys.stdout.write(
+            f"{len(noisy)} timings were too noisy to be published, on a machine this busy; "
+            "--retry-failed tries again\n"
         )
     sys.stdout.write(f"records in {results}; `robench board {results}` draws the leaderboard\n")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
+from robench.board.format import level
+
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
 
@@ -178,7 +180,7 @@ def training_control(board: Leaderboard, trainings: Sequence[str]) -> Control:
 
 def level_control(levels: Sequence[float]) -> Control:
     """Which requested level; the dense control is shown beside each."""
-    options = tuple((level, f"{100 * level:g}%") for level in levels) or ((0.0, "0%"),)
+    options = tuple((share, f"{level(share)}%") for share in levels) or ((0.0, "0%"),)
     return Control("chosen_level", "Requested sparsity", options, default_level(levels))
 
 

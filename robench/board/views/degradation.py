@@ -10,7 +10,7 @@ import altair as alt
 
 from robench.board.comparable import ROW
 from robench.board.estimates import estimates
-from robench.board.format import slug
+from robench.board.format import level, slug
 from robench.board.rows import FRACTION, measured
 from robench.board.views.base import (
     Plot,
@@ -74,7 +74,7 @@ def degradation_view(board: Leaderboard) -> View:
             Plot(
                 name=f"degradations-{number}-{slug(panel)}",
                 caption=f"Accuracy on degraded images: {panel}, "
-                f"sparsity {100 * controls[1].default:g}% where sparse",
+                f"sparsity {level(controls[1].default)}% where sparse",
                 spec=chosen(spec, chosen_panel=board.panels.index(panel)),
             )
             for number, panel in enumerate(panels, start=1)
@@ -106,8 +106,8 @@ def _data(board: Leaderboard, each: pd.DataFrame) -> alt.InlineData:
     return inline(rows, columns, [name for name in columns if name not in ("kind", "step")])
 
 
-def _strength(level: float) -> str:
-    return "∞" if math.isinf(level) else f"{level:g}"
+def _strength(test_level: float) -> str:
+    return "∞" if math.isinf(test_level) else f"{test_level:g}"
 
 
 def _places(each: pd.DataFrame) -> dict[str, list[float]]:

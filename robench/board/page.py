@@ -1,0 +1,125 @@
+"""The page: one HTML file that carries everything it needs and asks the network for nothing."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import robench
+from robench.board.columns import ACHIEVED, COLUMNS, DISTANCE
+from robench.board.format import level, percent
+from robench.board.scripts import (
+    chart_script,
+    hash_source,
+    licences,
+    table_module,
+    table_style,
+)
+from robench.board.theme import DARK, LIGHT, chart_config, styles
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+    from robench.board.views.base import View
+    from robench.spec import Record
+
+__all__ = ["page"]
+
+
+def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
+    """The whole of ``index.html``.
+
+    Everything that comes from records is escaped: text as HTML, data as JSON in which no
+    character can end a script element. Should something slip through nevertheless, the page's
+    Content-Security-Policy names its own scripts by their hashes, and the browser runs no other.
+
+    Args:
+        board: the rows.
+        views: the charts.
+        title: heading and title of the page.
+    """
+    environment = Environment(
+        loader=PackageLoader("robench.board"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "level": level}
+    views = tuple(views)
+    methods = styles(board.methods)
+    own_script = _template_file("board.js")
+    charts = chart_script() if any(view.spec for view in views) else ""
+    return environment.get_template("index.html.jinja").render(
+        title=title,
+        version=robench.__version__,
+        board=board,
+        views=views,
+        facts=_facts(board),
+        methods=methods,
+        palettes={"light": LIGHT, "dark": DARK},
+        achieved=ACHIEVED,
+        columns=COLUMNS,
+        distance=DISTANCE,
+        failures=_failures(board.unsuccessful),
+        specs={view.key: view.spec for view in views if view.spec},
+        configs={
+            name: chart_config(palette, methods)
+            for name, palette in (("light", LIGHT), ("dark", DARK))
+        },
+        own_style=_template_file("board.css"),
+        own_script=own_script,
+        chart_script=charts,
+        script_hashes=" ".join(hash_source(script) for script in (charts, own_script) if script),
+        table_module=table_module() if board.rows else "",
+        table_style=table_style() if board.rows else "",
+        licences=licences(),
+    )
+
+
+def _template_file(name: str) -> str:
+    file = importlib.resources.files("robench.board") / "templates" / name
+    return file.read_text(encoding="utf-8")
+
+
+def _facts(board: Leaderboard) -> list[tuple[str, str]]:
+    """What the reader should know first, as pairs of word and value."""
+    if not board.records:
+        return []
+    cells = [record.cell for record in board.records]
+    suites = sorted({f"{cell.suite}, version {cell.suite_version}" for cell in cells})
+    seeds = Counter(cell.seed for cell in cells)
+    machines = sorted({machine for record in board.records if (machine := _machine(record))})
+    counts = ", ".join(f"{count:,} {status}" for status, count in board.statuses.items())
+    return [
+        ("Suite", "; ".join(suites)),
+        ("Networks", f"{len(board.panels)} (data set × model)"),
+        ("Methods", f"{len(board.methods)} at {len(board.levels)} levels"),
+        ("Seeds", str(len(seeds))),
+        ("Cells", counts),
+        ("Coverage", f"{percent(board.coverage.share)}% of applicable cells"),
+        ("Device", "; ".join(machines) or ", ".join(sorted({cell.device for cell in cells}))),
+    ]
+
+
+def _machine(record: Record) -> str:
+    """Where a record was made: the processor, or the GPU if the cell ran on one."""
+    machine = record.provenance.get("machine")
+    facts: dict[str, Any] = machine if isinstance(machine, dict) else {}
+    gpus = facts.get("gpus") or []
+    on_gpu = record.cell.device == "cuda" and isinstance(gpus, list) and gpus
+    name = gpus[0] if on_gpu else facts.get("cpu")
+    return f"{record.cell.device} ({name})" if name else ""
+
+
+def _failures(records: Iterable[Record]) -> list[tuple[str, str, str, list[str]]]:
+    """Status, label, reason and ids of what did not succeed; equal reasons of seeds together."""
+    grouped: dict[tuple[str, str, str], list[str]] = {}
+    for record in records:
+        label = record.cell.label.replace(f" seed {record.cell.seed}", "")
+        key = (record.status, label, record.reason or "no reason was recorded")
+        grouped.setdefault(key, []).append(record.id)
+    return [(*key, ids) for key, ids in grouped.items()]

@@ -130,6 +130,8 @@ def penalty_gradients(
     Returns:
         ξ sign(w) / λ² and ψ sign(λ) - 2ξ |w| / λ³, each of the shape of the weight.
     """
-    lasso = xi / coefficient.square()
-    by_coefficient = psi * coefficient.sign() - 2 * lasso * weight.abs() / coefficient
-    return lasso * weight.sign(), by_coefficient
+    # In place where it can be: large tensors that come and go cost more than the arithmetic.
+    lasso = coefficient.square().reciprocal_().mul_(xi)
+    by_coefficient = (lasso * weight.abs()).div_(coefficient).mul_(-2)
+    by_coefficient.add_(coefficient.sign(), alpha=psi)
+    return lasso.mul_(weight.sign()), by_coefficient

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import torch
 from pydantic import Field
 from torch import nn
+from torch.nn import functional as F
 
 from robench.errors import NotApplicableError
 from robench.methods.base import Method, TrainState
 from robench.methods.groups import Grouping
-from robench.methods.masks import count_zeros, zeros_at
+from robench.methods.masks import zeros_at
 from robench.methods.removal import ChainGroups
 from robench.models.chain import Layer, chain
 from robench.spec.base import Frozen
@@ -93,7 +94,7 @@ class StructuredSparsity(Method):
         if self._is_shrinking and self.params.update == "subgrad":
             for grouping, strength in self._groupings:
                 if grouping.weight.grad is not None:
-                    grouping.weight.grad.add_(grouping.gradient(), alpha=strength)
+                    grouping.add_gradient(grouping.weight.grad, strength)
 
     def after_step(self, state: TrainState) -> None:
         """Zero what the penalty has made small; later keep removed filters silent."""
@@ -117,10 +118,14 @@ class StructuredSparsity(Method):
                     grouping.shrink(reach * strength)
             else:
                 for weight in state.prunable.values():
-                    weight.masked_fill_(weight.abs() < SMALLEST_WEIGHT, 0.0)
-            is_within = count_zeros(state.prunable) <= zeros_at(
-                state.level, sum(weight.numel() for weight in before)
-            ) and all(bool(weight.any()) for weight in state.prunable.values())
+                    weight.copy_(F.hardshrink(weight, SMALLEST_WEIGHT))
+            # Several times faster than count_nonzero, and exact as long as the sum is in float64.
+            alive = [
+                int(weight.sign().abs_().sum(dtype=torch.float64))
+                for weight in state.prunable.values()
+            ]
+            total = sum(weight.numel() for weight in before)
+            is_within = total - sum(alive) <= zeros_at(state.level, total) and all(alive)
             if not is_within:
                 for weight, kept in zip(state.prunable.values(), before, strict=True):
                     weight.copy_(kept)

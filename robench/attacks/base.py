@@ -8,10 +8,11 @@ An attack is one class in one file:
         name = "straight"
 
         def run(self, oracle: Oracle) -> Tensor:
+            own = oracle.labels[:, None]
             points = oracle.images
             for _ in range(100):
                 _, gradient = oracle.gradient(
-                    points, oracle.rows, lambda logits: logits.gather(1, oracle.labels[:, None])[:, 0]
+                    points, oracle.rows, lambda logits: logits.gather(1, own)[:, 0]
                 )
                 points = oracle.clip(points - 0.01 * gradient)
             return points

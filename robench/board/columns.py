@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
+from robench.board.coverage import Standing
 from robench.board.estimates import Estimate
 from robench.board.format import NO_VALUE, distance, interval, level, percent, points, ratio
 from robench.board.rows import Row
@@ -33,6 +34,11 @@ class Column:
         """The number itself, or a dash."""
         found = self.estimate(row)
         return NO_VALUE if found is None or found.value is None else self.write(found.value)
+
+    def rank_by(self, row: Row, standing: Standing) -> float | None:
+        """The number if it may be ranked: it is there, and rests on every seed."""
+        found = self.estimate(row)
+        return None if found is None or found.seeds < standing.seeds else found.value
 
     def interval(self, row: Row) -> str:
         """Its bounds; empty where there are none."""

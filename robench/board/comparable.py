@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from robench.stats.frame import table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from robench.spec import Record
 
 __all__ = ["ROW", "panelled", "without_superseded"]
@@ -32,17 +32,40 @@ def panelled(records: Sequence[Record]) -> pd.DataFrame:
     frame = table(records)
     started = {record.id: str(record.provenance.get("started", "")) for record in records}
     frame["started"] = frame["id"].map(started)
-    aspects = {
-        "suite": frame["suite"] + " " + frame["suite_version"].astype(str),
-        "device": frame["device"],
-        "recipe": "recipe " + frame["recipe"],
-    }
     network = frame["data"] + " · " + frame["model"]
+    aspects = [
+        frame["suite"] + " " + frame["suite_version"].astype(str),
+        frame["device"],
+        _recipe_names(records, frame.assign(network=network)),
+    ]
     frame["panel"] = network
-    for aspect in aspects.values():
+    for aspect in aspects:
         differs = aspect.groupby(network).transform("nunique") > 1
         frame["panel"] = frame["panel"].where(~differs, frame["panel"] + " · " + aspect)
     return frame
+
+
+def _recipe_names(records: Sequence[Record], frame: pd.DataFrame) -> pd.Series:
+    """What tells the recipes of one network apart: ``dense steps 300, sparse steps 600``."""
+    cells = frame.drop_duplicates("id").set_index("id")[["network", "recipe"]]
+    recipes: dict[str, dict[str, dict[str, object]]] = {}
+    by_id = cells.to_dict("index")
+    for record in records:
+        place = by_id[record.id]
+        fields = record.cell.recipe.model_dump(exclude={"distortion"})
+        recipes.setdefault(place["network"], {})[place["recipe"]] = fields
+    names: dict[tuple[str, str], str] = {}
+    for network, found in recipes.items():
+        values = {
+            field: {str(fields[field]) for fields in found.values()}
+            for field in next(iter(found.values()))
+        }
+        telling = [field for field, different in values.items() if len(different) > 1]
+        for recipe, fields in found.items():
+            words = [f"{field.replace('_', ' ')} {fields[field]}" for field in telling]
+            names[(network, recipe)] = ", ".join(words)
+    keys = zip(frame["network"], frame["recipe"], strict=True)
+    return pd.Series([names[key] for key in keys], index=frame.index, dtype=object)
 
 
 def without_superseded(frame: pd.DataFrame) -> pd.DataFrame:

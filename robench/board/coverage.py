@@ -26,6 +26,8 @@ class Standing:
     state: State
     reasons: tuple[str, ...] = ()
     """One sentence for each stage and cause, in the order of the stages."""
+    seeds: int = 0
+    """How many seeds the panel has: a number that rests on fewer is not ranked."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _standing(
     trained = {seed: outcomes.get(("train", seed), ("missing", ""))[0] for _, seed in wanted}
     wrong: dict[tuple[str, str], list[int]] = {}
     for stage, seed in sorted(wanted, key=lambda place: (_order(place[0]), place[1])):
-        status, reason = outcomes.get((stage, seed), ("missing", "there is no record"))
+        status, reason = outcomes.get((stage, seed), ("missing", ""))
         # What could not run because its network is not there needs no sentence of its own.
         follows = stage != "train" and trained[seed] not in ("ok", "noisy") and status != "ok"
         if status != "ok" and not follows:
@@ -114,7 +116,7 @@ def _standing(
     reasons = tuple(
         f"{stage}, {_seeds(seeds)}: {outcome}" for (stage, outcome), seeds in wrong.items()
     )
-    return Standing(_state(trained.values(), complete=not wrong), reasons)
+    return Standing(_state(trained.values(), complete=not wrong), reasons, len(trained))
 
 
 def _state(trained: Iterable[str], *, complete: bool) -> State:

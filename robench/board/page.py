@@ -115,11 +115,11 @@ def _machine(record: Record) -> str:
     return f"{record.cell.device} ({name})" if name else ""
 
 
-def _failures(records: Iterable[Record]) -> list[tuple[str, str, str, list[str]]]:
-    """Status, label, reason and ids of what did not succeed; equal reasons of seeds together."""
-    grouped: dict[tuple[str, str, str], list[str]] = {}
+def _failures(records: Iterable[Record]) -> list[tuple[str, str, list[Record]]]:
+    """Status, reason, and the records that share both; the reasons of most cells first."""
+    grouped: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        label = record.cell.label.replace(f" seed {record.cell.seed}", "")
-        key = (record.status, label, record.reason or "no reason was recorded")
-        grouped.setdefault(key, []).append(record.id)
-    return [(*key, ids) for key, ids in grouped.items()]
+        key = (record.status, record.reason or "no reason was recorded")
+        grouped.setdefault(key, []).append(record)
+    ordered = sorted(grouped.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [(*key, of) for key, of in ordered]

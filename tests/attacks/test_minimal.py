@@ -29,7 +29,10 @@ def plugged(monkeypatch):
         entries = dict(ATTACKS._entries)
         monkeypatch.setattr(ATTACKS, "_entries", entries)
         for name, function in functions.items():
-            run = lambda self, oracle, function=function: function(oracle)  # noqa: E731
+
+            def run(self, oracle: Oracle, function=function) -> Tensor:
+                return function(oracle)
+
             ATTACKS.add(name, type(name, (Attack,), {"name": name, "run": run}), source="a test")
         members = [Member(name) for name in functions]
         return AttackSuite("mine", 1, (*members, Member("deepfool")))

@@ -24,10 +24,11 @@
   function fitted(spec, room) {
     const gap = 66;
     const wanted = spec.usermeta.panel_width;
-    const columns = Math.max(1, Math.min(spec.columns, Math.floor(room / (wanted + gap - 20))));
+    const most = Math.min(spec.columns, spec.usermeta.panels);
+    const columns = Math.max(1, Math.min(most, Math.floor(room / (wanted + gap - 20))));
     const width = Math.max(160, Math.floor(room / columns) - gap);
     const inner = { ...spec.spec };
-    if (typeof inner.height === "number") inner.width = Math.min(width, wanted * 1.6);
+    if (typeof inner.height === "number") inner.width = Math.min(width, wanted * 1.8);
     return { ...spec, columns, spec: inner };
   }
 

@@ -102,12 +102,15 @@ def inline(
     return alt.InlineData(values=text.getvalue(), format=alt.CsvDataFormat(type="csv", parse=parse))
 
 
-def finished(chart: Any, *, panel_width: int, controls: Sequence[Control] = ()) -> dict[str, Any]:
+def finished(
+    chart: Any, *, panel_width: int, panels: int, controls: Sequence[Control] = ()
+) -> dict[str, Any]:
     """The chart as a dictionary, the same bytes for the same chart.
 
     Args:
         chart: an Altair chart.
         panel_width: width of a small multiple, which the page fits to the window.
+        panels: how many small multiples there are at most.
         controls: the reader's choices, which the chart begins with the defaults of.
     """
     spec: dict[str, Any] = chart.to_dict()
@@ -116,7 +119,7 @@ def finished(chart: Any, *, panel_width: int, controls: Sequence[Control] = ()) 
     spec.pop("config", None)
     first = {HIDDEN: [], **{control.parameter: control.default for control in controls}}
     spec["params"] = [{"name": name, "value": value} for name, value in first.items()]
-    spec["usermeta"] = {"panel_width": panel_width}
+    spec["usermeta"] = {"panel_width": panel_width, "panels": panels}
     return spec
 
 

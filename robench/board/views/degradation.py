@@ -65,7 +65,7 @@ def degradation_view(board: Leaderboard) -> View:
         level_control(board.levels),
         training_control(board, trainings),
     )
-    spec = _chart(board, _data(board, each), controls)
+    spec = _chart(board, _data(board, each), each["kind"].nunique(), controls)
     return replace(
         view,
         spec=spec,
@@ -120,7 +120,7 @@ def _places(each: pd.DataFrame) -> dict[str, list[float]]:
 
 
 def _chart(
-    board: Leaderboard, data: alt.InlineData, controls: tuple[Control, ...]
+    board: Leaderboard, data: alt.InlineData, kinds: int, controls: tuple[Control, ...]
 ) -> dict[str, Any]:
     x = alt.X(
         "step:O",
@@ -166,4 +166,4 @@ def _chart(
         .resolve_scale(x="independent")
         .resolve_axis(y="independent")
     )
-    return finished(chart, panel_width=_WIDTH, controls=controls)
+    return finished(chart, panel_width=_WIDTH, panels=kinds, controls=controls)

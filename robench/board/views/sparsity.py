@@ -105,7 +105,7 @@ def _chart(
         .resolve_scale(y="independent")
         .resolve_axis(x="independent")
     )
-    return finished(chart, panel_width=_WIDTH)
+    return finished(chart, panel_width=_WIDTH, panels=len({point["panel"] for point in points}))
 
 
 def _point(

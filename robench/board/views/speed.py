@@ -111,7 +111,7 @@ def _chart(board: Leaderboard, points: pd.DataFrame, control: Control) -> dict[s
         .transform_filter(without_hidden())
         .resolve_axis(x="independent", y="independent")
     )
-    return finished(chart, panel_width=_SIZE, controls=(control,))
+    return finished(chart, panel_width=_SIZE, panels=points["panel"].nunique(), controls=(control,))
 
 
 def _log_axis(title: str, low: float, high: float) -> dict[str, Any]:

@@ -162,4 +162,9 @@ def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]
         .transform_filter(without_hidden())
         .resolve_axis(x="independent", y="independent")
     )
-    return finished(chart, panel_width=_CELL * len(kinds) + 110, controls=controls)
+    return finished(
+        chart,
+        panel_width=_CELL * len(kinds) + 110,
+        panels=each["method"].nunique(),
+        controls=controls,
+    )

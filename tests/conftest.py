@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 # Tests run two at a time on two cores; more threads than cores make all of them slower.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")

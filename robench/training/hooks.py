@@ -39,7 +39,7 @@ def call_hook(method: Method, hook: str, state: TrainState) -> object:
             f"method {method.name!r} raised {type(error).__name__} in {hook}() at step "
             f"{state.step}: {error}",
             where=_line_in_plugin(method, error),
-            hint="mend the method; `robench check` runs it on a small network",
+            hint="mend the method; `robench show CELL` shows the end of the traceback",
         ) from error
 
 

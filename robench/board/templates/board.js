@@ -22,11 +22,10 @@
 
   // How many small multiples stand side by side, and how wide each is, in the room that there is.
   function fitted(spec, room) {
-    const gap = 66;
-    const wanted = spec.usermeta.panel_width;
-    const most = Math.min(spec.columns, spec.usermeta.panels);
-    const columns = Math.max(1, Math.min(most, Math.floor(room / (wanted + gap - 20))));
-    const width = Math.max(160, Math.floor(room / columns) - gap);
+    const { panel_width: wanted, panels, beside } = spec.usermeta;
+    const most = Math.min(spec.columns, panels);
+    const columns = Math.max(1, Math.min(most, Math.floor(room / (0.85 * wanted + beside))));
+    const width = Math.max(160, Math.floor(room / columns) - beside);
     const inner = { ...spec.spec };
     if (typeof inner.height === "number") inner.width = Math.min(width, wanted * 1.8);
     return { ...spec, columns, spec: inner };

@@ -103,7 +103,12 @@ def inline(
 
 
 def finished(
-    chart: Any, *, panel_width: int, panels: int, controls: Sequence[Control] = ()
+    chart: Any,
+    *,
+    panel_width: int,
+    panels: int,
+    controls: Sequence[Control] = (),
+    beside: int = 86,
 ) -> dict[str, Any]:
     """The chart as a dictionary, the same bytes for the same chart.
 
@@ -112,6 +117,7 @@ def finished(
         panel_width: width of a small multiple, which the page fits to the window.
         panels: how many small multiples there are at most.
         controls: the reader's choices, which the chart begins with the defaults of.
+        beside: what the axis and the gap take of the width beside each small multiple.
     """
     spec: dict[str, Any] = chart.to_dict()
     # Altair's own theme and the address of the schema have no place on the page.
@@ -119,7 +125,7 @@ def finished(
     spec.pop("config", None)
     first = {HIDDEN: [], **{control.parameter: control.default for control in controls}}
     spec["params"] = [{"name": name, "value": value} for name, value in first.items()]
-    spec["usermeta"] = {"panel_width": panel_width, "panels": panels}
+    spec["usermeta"] = {"panel_width": panel_width, "panels": panels, "beside": beside}
     return spec
 
 

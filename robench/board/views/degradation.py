@@ -166,4 +166,4 @@ def _chart(
         .resolve_scale(x="independent")
         .resolve_axis(y="independent")
     )
-    return finished(chart, panel_width=_WIDTH, panels=kinds, controls=controls)
+    return finished(chart, panel_width=_WIDTH, panels=kinds, controls=controls, beside=66)

@@ -66,7 +66,8 @@ def run(
     )
     from robench.board.text import summary  # pandas is not needed before
 
-    console = Console()
+    # Where there is no terminal there is no width to fit into.
+    console = Console() if sys.stdout.isatty() else Console(width=110)
     console.print(summary(list(results_of_run.records)))
     failed, noisy = results_of_run.failed, results_of_run.noisy
     if failed:

@@ -75,7 +75,7 @@ def train(
     learning_rate: float,
     seeds: Mapping[str, int],
     device: torch.device | str = "cpu",
-    masks: Masks | None = None,
+    masks: Mapping[str, Tensor] | None = None,
     progress: Progress | None = None,
     degrade: Degrade | None = None,
 ) -> TrainResult:
@@ -94,7 +94,7 @@ def train(
         learning_rate: the peak of the schedule.
         seeds: by purpose: ``order`` of the batches, ``method``, and ``distortion`` if there is one.
         device: where to train.
-        masks: in force from the start.
+        masks: of some of the prunable weights, in force from the start.
         progress: called with (step, steps, loss) a few times a second at most.
         degrade: replaces `robench.degrade` in the training distortion.
 
@@ -120,7 +120,7 @@ def train(
         generator=torch.Generator().manual_seed(seeds["method"]),
         schedule=schedule(recipe, peak=learning_rate, steps=steps),
         batches=lambda: batches.probe(state.step),
-        masks=Masks(masks),
+        masks=Masks({name: mask.to(device) for name, mask in (masks or {}).items()}),
     )
     shapes, zeros = _shapes(model), count_zeros(state.prunable)
     with _seeded(seed_for(seeds["order"], "global"), device):

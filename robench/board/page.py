@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 import robench
 from robench.board.columns import ACHIEVED, COLUMNS, DISTANCE
@@ -48,7 +49,7 @@ def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "level": level}
+    environment.filters |= {"percent": percent, "level": level, "breakable": _breakable}
     views = tuple(views)
     methods = styles(board.methods)
     own_script = _template_file("board.js")
@@ -80,6 +81,11 @@ def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
     )
 
 
+def _breakable(name: str) -> Markup:
+    """A name that may be broken before its parameters and at its commas."""
+    return escape(name).replace("[", Markup("<wbr>[")).replace(",", Markup(",<wbr>"))
+
+
 def _template_file(name: str) -> str:
     file = importlib.resources.files("robench.board") / "templates" / name
     return file.read_text(encoding="utf-8")
@@ -93,13 +99,13 @@ def _facts(board: Leaderboard) -> list[tuple[str, str]]:
     suites = sorted({f"{cell.suite}, version {cell.suite_version}" for cell in cells})
     seeds = Counter(cell.seed for cell in cells)
     machines = sorted({machine for record in board.records if (machine := _machine(record))})
-    counts = ", ".join(f"{count:,} {status}" for status, count in board.statuses.items())
+    counts = [f"{count:,} {status.replace('-', ' ')}" for status, count in board.statuses.items()]
     return [
         ("Suite", "; ".join(suites)),
         ("Networks", f"{len(board.panels)} (data set × model)"),
         ("Methods", f"{len(board.methods)} at {len(board.levels)} levels"),
         ("Seeds", str(len(seeds))),
-        ("Cells", counts),
+        ("Cells", ", ".join(counts)),
         ("Coverage", f"{percent(board.coverage.share)}% of applicable cells"),
         ("Device", "; ".join(machines) or ", ".join(sorted({cell.device for cell in cells}))),
     ]

@@ -27,13 +27,13 @@ class Licence:
 def vega_lite_version() -> str:
     """The version of Vega-Lite that Altair writes, as vl-convert names it."""
     wanted = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    known: list[str] = vl_convert.get_vegalite_versions()
+    known = vl_convert.get_vegalite_versions()
     return wanted if wanted in known else known[-1]
 
 
 def chart_script() -> str:
     """Vega, Vega-Lite and Vega-Embed as one classic script that sets ``window.vegaEmbed``."""
-    bundle: str = vl_convert.javascript_bundle(vl_version=vega_lite_version())
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vega_lite_version())
     # Its own names stay its own; and no text in it may end the script element.
     return f"(() => {{{_inside_script(bundle)}\n}})();"
 

@@ -12,9 +12,12 @@ from robench.errors import NotApplicableError, TrainingError
 from robench.methods.base import Method
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from robench.data.base import Data
     from robench.methods.base import TrainState
 
-__all__ = ["call_hook", "overrides", "penalty_of"]
+__all__ = ["call_hook", "check_supports", "overrides", "penalty_of"]
 
 
 def overrides(method: Method, hook: str) -> bool:
@@ -30,17 +33,19 @@ def call_hook(method: Method, hook: str, state: TrainState) -> object:
         TrainingError: the hook raised something else; names method, hook, step, and the line in the
             method's file.
     """
-    try:
-        return getattr(method, hook)(state)
-    except (NotApplicableError, TrainingError, MemoryError):
-        raise
-    except Exception as error:
-        raise TrainingError(
-            f"method {method.name!r} raised {type(error).__name__} in {hook}() at step "
-            f"{state.step}: {error}",
-            where=_line_in_plugin(method, error),
-            hint="mend the method; `robench show CELL` shows the end of the traceback",
-        ) from error
+    return _call(method, hook, state, at=f" at step {state.step}")
+
+
+def check_supports(method: Method, model: nn.Module, data: Data) -> None:
+    """Ask the method whether it applies.
+
+    Raises:
+        NotApplicableError: it does not; says why.
+        TrainingError: it raised.
+    """
+    answer = _call(method, "supports", model, data)
+    if answer is not True:
+        raise NotApplicableError(f"method {method.name!r} does not apply here: {answer}")
 
 
 def penalty_of(method: Method, state: TrainState) -> Tensor | None:
@@ -59,6 +64,19 @@ def penalty_of(method: Method, state: TrainState) -> Tensor | None:
             allowed="a scalar tensor, or None",
         )
     return term
+
+
+def _call(method: Method, name: str, *arguments: object, at: str = "") -> object:
+    try:
+        return getattr(method, name)(*arguments)
+    except (NotApplicableError, TrainingError, MemoryError):
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"method {method.name!r} raised {type(error).__name__} in {name}(){at}: {error}",
+            where=_line_in_plugin(method, error),
+            hint="mend the method; `robench show CELL` shows the end of the traceback",
+        ) from error
 
 
 def _line_in_plugin(method: Method, error: Exception) -> str | None:

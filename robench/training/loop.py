@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from robench.errors import InputError, NotApplicableError, TrainingError
+from robench.errors import InputError, TrainingError
 from robench.methods.base import TrainState
 from robench.methods.masks import Masks, count_zeros, tolerance, zeros_at
 from robench.models.base import prunable
 from robench.spec.identity import seed_for
 from robench.training.batches import Batches
 from robench.training.distortion import TrainingDistortion
-from robench.training.hooks import call_hook, overrides, penalty_of
+from robench.training.hooks import call_hook, check_supports, overrides, penalty_of
 from robench.training.schedules import schedule
 from robench.training.watch import Watch, check_loss, check_weights
 
@@ -108,7 +108,7 @@ def train(
     _check_arguments(recipe, level, steps, seeds)
     device = torch.device(device)
     model.to(device).train()
-    _check_applicable(method, model, data)
+    check_supports(method, model, _training_part(data))
     noise = _distortion(recipe, seeds, degrade)
     batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise)
     state = TrainState(
@@ -198,12 +198,9 @@ def _check_arguments(recipe: Recipe, level: float, steps: int, seeds: Mapping[st
         raise InputError(f"the seed of {missing[0]!r} is missing", allowed=sorted(needed))
 
 
-def _check_applicable(method: Method, model: nn.Module, data: Data) -> None:
-    """Ask the method, which is shown the training split alone."""
-    shown = replace(data, validation=data.validation.first(0), test=data.test.first(0))
-    answer = method.supports(model, shown)
-    if answer is not True:
-        raise NotApplicableError(f"method {method.name!r} does not apply here: {answer}")
+def _training_part(data: Data) -> Data:
+    """What a method may see of a data set."""
+    return replace(data, validation=data.validation.first(0), test=data.test.first(0))
 
 
 def _distortion(

@@ -41,6 +41,16 @@ def test_a_hook_that_raises_is_named_with_its_line(network, run, hook):
     assert error.where == f"{__file__}:{start + offset}"
 
 
+def test_supports_that_raises_is_named_too(network, run):
+    class Confused(Stub):
+        def supports(self, model, data):
+            return model.no_such_layer
+
+    with pytest.raises(TrainingError, match=r"AttributeError in supports\(\): ") as caught:
+        run(network(), Confused())
+    assert caught.value.where == f"{__file__}:{inspect.getsourcelines(Confused.supports)[1] + 1}"
+
+
 def test_the_line_is_the_methods_even_where_another_library_raised(network, run):
     class Reshapes(Stub):
         def after_step(self, state):

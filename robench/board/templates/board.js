@@ -146,9 +146,8 @@
       lengthMenu: [25, 50, 100, { label: "all", value: -1 }],
       columns: kinds.map((kind) => ({
         type: kind === "measured" ? "measured" : kind === "level" ? "num" : "string",
-        columnControl: kind === "name" ? ["order", ["searchList"]] : ["order"],
+        columnControl: kind === "name" ? [["searchList"]] : [],
       })),
-      ordering: { indicators: false },
       layout: {
         topStart: "search",
         topEnd: { buttons: [{ extend: "csv", text: "CSV of these rows", filename: "rows" }, { extend: "colvis", text: "columns" }] },

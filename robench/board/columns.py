@@ -45,6 +45,10 @@ class Column:
         found = self.estimate(row)
         return interval(found, self.write) if found is not None else ""
 
+    def spread(self, low: float, high: float) -> str:
+        """Half the width of an interval, without a sign."""
+        return self.write((high - low) / 2).lstrip("+")
+
     def basis(self, row: Row) -> str:
         """What it rests on, in words; empty where it was not measured."""
         found = self.estimate(row)

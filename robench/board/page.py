@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from collections import Counter
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -49,7 +50,12 @@ def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "level": level, "breakable": _breakable}
+    environment.filters |= {
+        "breakable": _breakable,
+        "level": level,
+        "percent": percent,
+        "with_code": _with_code,
+    }
     views = tuple(views)
     methods = styles(board.methods)
     own_script = _template_file("board.js")
@@ -84,6 +90,14 @@ def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
 def _breakable(name: str) -> Markup:
     """A name that may be broken before its parameters and at its commas."""
     return escape(name).replace("[", Markup("<wbr>[")).replace(",", Markup(",<wbr>"))
+
+
+def _with_code(text: str) -> Markup:
+    """A sentence of robench's own, with what stands in backticks as code."""
+    parts = text.split("`")
+    codes = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    plain = [escape(part) for part in parts[::2]]
+    return Markup("").join(piece for pair in zip_longest(plain, codes) for piece in pair if piece)
 
 
 def _template_file(name: str) -> str:

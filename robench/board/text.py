@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["summary", "summary_text"]
 
+_LEGEND = "± is half the width of the 95% interval over seeds, or, of one seed, of that network."
+
 
 def summary(records: Iterable[Record]) -> Table:
     """A table for each data set and model, one below the other: accuracy, median l2, speed-up.
+
+    What follows ± is half the width of the 95% interval over seeds.
 
     Args:
         records: of any suites and stages.
@@ -37,8 +41,7 @@ def summary(records: Iterable[Record]) -> Table:
         # Names are text: rich would read the brackets of a label as markup.
         stack.add_row(Text(panel + noise, style="bold"))
         stack.add_row(_table(board, list(rows)))
-    if not board.rows:
-        stack.add_row(Text("there are no results yet"))
+    stack.add_row(Text(_LEGEND if board.rows else "there are no results yet", style="dim"))
     return stack
 
 
@@ -82,13 +85,15 @@ def _is_measured(column: Column, rows: Iterable[Row]) -> bool:
 
 
 def _number(column: Column, row: Row) -> Text:
-    interval = column.interval(row)
+    """The value and, after ±, half the width of its interval."""
+    found = column.estimate(row)
     number = Text(column.value(row))
-    return number.append(f" {interval}", style="dim") if interval else number
+    if found is None or found.low is None or found.high is None:
+        return number
+    return number.append(f" ±{column.spread(found.low, found.high)}", style="dim")
 
 
 def _remark(board: Leaderboard, row: Row) -> Text:
     state = board.standing(row).state
-    flags = f"{len(row.flags)} flag{'s' if len(row.flags) > 1 else ''}" if row.flags else ""
-    words = [word for word in ("" if state == "complete" else state, flags) if word]
-    return Text(", ".join(words), style="yellow" if words else "")
+    words = [*([] if state == "complete" else [state]), *(["flagged"] if row.flags else [])]
+    return Text(", ".join(words), style="yellow")

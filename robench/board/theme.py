@@ -134,5 +134,6 @@ def chart_config(palette: Palette, methods: Sequence[Style]) -> dict[str, Any]:
         },
         "text": {"color": palette.ink},
         "rule": {"color": palette.ink},
+        "rect": {"color": palette.ink},
         "title": {"color": palette.ink},
     }

@@ -28,7 +28,8 @@
     const width = Math.max(160, Math.floor(room / columns) - beside);
     const inner = { ...spec.spec };
     if (typeof inner.height === "number") inner.width = Math.min(width, wanted * 1.8);
-    return { ...spec, columns, spec: inner };
+    const facet = { ...spec.facet, header: { ...spec.facet.header, labelLimit: width } };
+    return { ...spec, columns, facet, spec: inner };
   }
 
   async function draw(key) {

@@ -30,7 +30,10 @@ _WIDTH = 330
 _HEIGHT = 240
 _LEAST_REMAINING = 1e-5
 _AXIS = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 1e-4, 1e-5)
-_BANDS = "Bands and bars are 95% intervals over seeds; the tooltip gives n."
+_BANDS = (
+    "Bands and bars are 95% intervals over seeds, cut where they would leave the panel; the "
+    "tooltip gives them whole, and n."
+)
 _READING = (
     "The further right, the sparser: the axis opens the sparse end by the share of weights that "
     "remains, on a logarithmic scale, and places each network at the sparsity that was counted in "
@@ -88,6 +91,7 @@ def _chart(
     points = [point for row in board.rows if (point := _point(row, column(row), write, unit))]
     if not points:
         return None
+    _cut_bounds(points)
     curves = [point["remaining"] for point in points if not point["dense"]] or [1.0]
     columns = list(points[0])
     numbers = ("level", "remaining", "achieved", "value", "low", "high", "dense", "flagged")
@@ -133,6 +137,22 @@ def _point(
         "flagged": int(bool(row.flags)),
         "flags": "; ".join(f"{flag.name}: {flag.meaning}" for flag in row.flags),
     }
+
+
+def _cut_bounds(points: list[dict[str, Any]]) -> None:
+    """Cut what is drawn of wide intervals, so that two seeds cannot flatten all curves.
+
+    The tooltips and the table have the whole interval.
+    """
+    values: dict[str, list[float]] = {}
+    for point in points:
+        values.setdefault(point["panel"], []).append(point["value"])
+    for point in points:
+        least, most = min(values[point["panel"]]), max(values[point["panel"]])
+        room = 0.2 * ((most - least) or most or 1.0)
+        if point["low"] is not None:
+            point["low"] = max(point["low"], least - room)
+            point["high"] = min(point["high"], most + room)
 
 
 def _sparsity_axis(least: float, most: float) -> alt.X:
@@ -200,5 +220,5 @@ def _dense(y: alt.Y) -> list[alt.Chart]:
 def _rings(x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """A ring around each point whose attack raised a flag."""
     ring = alt.Chart().transform_filter("!datum.dense && datum.flagged")
-    mark = ring.mark_point(size=260, filled=False, strokeWidth=1.6, color="#d9480f", shape="circle")
+    mark = ring.mark_point(size=260, filled=False, strokeWidth=2, color="#f76707", shape="circle")
     return [mark.encode(x=x, y=y)]

@@ -144,7 +144,7 @@ def _marks(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
             x=x, y=y, color=colour(board), order="level:Q"
         ),
         base.transform_filter("isValid(datum.low)")
-        .mark_rule(opacity=0.5)
+        .mark_rule(opacity=0.5, clip=True)
         .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
         base.mark_point(filled=True, size=60, opacity=0.95).encode(
             x=x,

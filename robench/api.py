@@ -28,7 +28,7 @@ class Results:
 
     @property
     def failed(self) -> tuple[Record, ...]:
-        """The records of what went wrong; a busy machine and what does not apply are no failures."""
+        """The records of what went wrong; neither a busy machine nor what does not apply did."""
         return tuple(r for r in self.records if r.status not in ("ok", "not-applicable", "noisy"))
 
     @property

@@ -153,9 +153,13 @@ def _against_dense(accuracy: pd.DataFrame) -> dict[RowKey, Estimate]:
         dense = by_row.get((key[0], key[1], "dense", 0.0), {})
         found = paired_difference(values, dense)
         if key[2] != "dense" and found.n:
+            low, high = found.low, found.high
             differences[key] = Estimate(
-                *(found.value, found.low, found.high, found.n),
-                interval="seeds" if found.low is not None else None,
+                value=found.value,
+                low=max(low, -1.0) if low is not None else None,
+                high=min(high, 1.0) if high is not None else None,
+                seeds=found.n,
+                interval="seeds" if low is not None else None,
             )
     return differences
 

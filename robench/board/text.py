@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["summary", "summary_text"]
 
-_LEGEND = "± is half the width of the 95% interval over seeds, or, of one seed, of that network."
+_LEGEND = (
+    "± is half the width of the 95% interval over seeds, or, of one seed, of that network; "
+    "⚑ marks attacks that raised a flag, whose distances may flatter the network."
+)
 
 
 def summary(records: Iterable[Record]) -> Table:
@@ -95,5 +98,5 @@ def _number(column: Column, row: Row) -> Text:
 
 def _remark(board: Leaderboard, row: Row) -> Text:
     state = board.standing(row).state
-    words = [*([] if state == "complete" else [state]), *(["flagged"] if row.flags else [])]
-    return Text(", ".join(words), style="yellow")
+    words = [*([] if state == "complete" else [state]), *(["⚑"] if row.flags else [])]
+    return Text(" ".join(words), style="yellow")

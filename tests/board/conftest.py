@@ -214,8 +214,9 @@ class Maker:
             Metric.share("accuracy", round(accuracy * 1000) if accuracy < 1 else 1000, 1000),
             Metric.share("attack_success", 970, 970),
             *(
-                Metric.share("accuracy_at", round(max(0, accuracy - radius / 2) * 1000), 1000,
-                             radius=radius)
+                Metric.share(
+                    "accuracy_at", round(max(0, accuracy - radius / 2) * 1000), 1000, radius=radius
+                )
                 for radius in (0.5, 1.0)
             ),
         )

@@ -135,7 +135,7 @@ def _point(
         "label": f"dense {value}{unit}",
         "basis": estimate.basis,
         "flagged": int(bool(row.flags)),
-        "flags": "; ".join(f"{flag.name}: {flag.meaning}" for flag in row.flags),
+        "flags": "; ".join(f"{flag.name}: {flag.meaning}" for flag in row.flags) or "none",
     }
 
 
@@ -192,7 +192,7 @@ def _curves(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
             sparsity_asked_for="level:Q|.1~%",
             sparsity_achieved="achieved:Q|.2~%",
             value="text:N",
-            from_="basis:N",
+            rests_on="basis:N",
             flags="flags:N",
         ),
     )

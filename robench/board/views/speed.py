@@ -31,6 +31,7 @@ __all__ = ["speed_view"]
 
 _SIZE = 290
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_FINE_TICKS = (0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8)
 
 
 def speed_view(board: Leaderboard) -> View:
@@ -115,12 +116,16 @@ def _chart(board: Leaderboard, points: pd.DataFrame, control: Control) -> dict[s
 
 
 def _log_axis(title: str, low: float, high: float) -> dict[str, Any]:
-    ticks = [tick for tick in _TICKS if low <= tick <= high]
-    label = "datum.label + '×'"
-    return {
-        "scale": alt.Scale(type="log", domain=[low, high], nice=False),
-        "axis": alt.Axis(title=title, values=ticks, format="~g", labelExpr=label, grid=True),
-    }
+    usual = _TICKS if high / low > 10 else _FINE_TICKS
+    axis = alt.Axis(
+        title=title,
+        values=[tick for tick in usual if low <= tick <= high],
+        format="~g",
+        labelExpr="datum.label + '×'",
+        labelOverlap=True,
+        grid=True,
+    )
+    return {"scale": alt.Scale(type="log", domain=[low, high], nice=False), "axis": axis}
 
 
 def _guides(low: float, most_counted: float, most_measured: float) -> list[alt.Chart]:

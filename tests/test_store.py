@@ -8,30 +8,18 @@ import pytest
 
 from robench import files
 from robench.errors import StoreError, UnknownNameError
-from robench.spec import Cell, Metric, PluginRef, Recipe, Record
+from robench.spec import Metric, Record
 from robench.store import Store
 
 
-def record(seed: int = 0, **changes) -> Record:
-    cell = Cell(
-        stage="train",
-        suite="trial",
-        suite_version=1,
-        data=PluginRef(name="digits", version=1),
-        data_sha256="0" * 64,
-        model=PluginRef(name="mlp", version=1),
-        method=PluginRef(name="halo", version=1),
-        level=0.5,
-        seed=seed,
-        recipe=Recipe(),
-    )
-    fields = {
-        "id": cell.id,
-        "cell": cell,
-        "status": "ok",
-        "metrics": (Metric(name="m", value=1.0),),
-    }
-    return Record(**{**fields, **changes})
+@pytest.fixture
+def record(make_cell):
+    def maker(seed: int = 0, **changes) -> Record:
+        cell = make_cell(seed=seed)
+        metrics = (Metric(name="m", value=1.0),)
+        return Record(**{"id": cell.id, "cell": cell, "status": "ok", "metrics": metrics} | changes)
+
+    return maker
 
 
 @pytest.fixture
@@ -39,7 +27,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
 
 
-def test_what_is_written_is_read(store: Store) -> None:
+def test_what_is_written_is_read(record, store: Store) -> None:
     arrays = {"distance": np.array([1.5, np.inf], dtype=np.float32)}
     store.write(record(arrays=("distance",)), arrays)
     again = store.read(record().id)
@@ -49,7 +37,7 @@ def test_what_is_written_is_read(store: Store) -> None:
     assert store.arrays("f" * 16) == {}
 
 
-def test_records_are_listed_and_found_by_prefix(store: Store) -> None:
+def test_records_are_listed_and_found_by_prefix(record, store: Store) -> None:
     written = [record(seed) for seed in range(5)]
     for one in written:
         store.write(one)
@@ -62,7 +50,9 @@ def test_records_are_listed_and_found_by_prefix(store: Store) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100])
-def test_a_truncated_record_is_reported_set_aside_and_harms_no_other(store: Store, keep) -> None:
+def test_a_truncated_record_is_reported_set_aside_and_harms_no_other(
+    record, store: Store, keep
+) -> None:
     store.write(record(0))
     store.write(record(1))
     path = store.record_path(record(0).id)
@@ -78,7 +68,7 @@ def test_a_truncated_record_is_reported_set_aside_and_harms_no_other(store: Stor
     assert store.damaged == []
 
 
-def test_damaged_arrays_say_what_to_do(store: Store) -> None:
+def test_damaged_arrays_say_what_to_do(record, store: Store) -> None:
     store.write(record(arrays=("x",)), {"x": np.zeros(10)})
     path = store.arrays_path(record().id)
     path.write_bytes(path.read_bytes()[:20])
@@ -86,7 +76,7 @@ def test_damaged_arrays_say_what_to_do(store: Store) -> None:
         store.arrays(record().id)
 
 
-def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_says_so(record, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     with pytest.raises(StoreError, match="cannot be written") as caught:
@@ -94,7 +84,9 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     assert "--results" in str(caught.value)
 
 
-def test_a_kill_between_write_and_rename_leaves_no_record(store: Store, monkeypatch) -> None:
+def test_a_kill_between_write_and_rename_leaves_no_record(
+    record, store: Store, monkeypatch
+) -> None:
     def killed(self: Path, target: Path) -> Path:
         raise KeyboardInterrupt
 
@@ -106,7 +98,7 @@ def test_a_kill_between_write_and_rename_leaves_no_record(store: Store, monkeypa
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
 
-def test_the_old_file_stays_when_writing_fails(tmp_path: Path, monkeypatch) -> None:
+def test_the_old_file_stays_when_writing_fails(record, tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "a.txt"
     files.write_atomically(path, b"old")
 
@@ -120,7 +112,7 @@ def test_the_old_file_stays_when_writing_fails(tmp_path: Path, monkeypatch) -> N
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_a_clear_message(store: Store, monkeypatch) -> None:
+def test_a_full_disk_is_a_clear_message(record, store: Store, monkeypatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -130,7 +122,7 @@ def test_a_full_disk_is_a_clear_message(store: Store, monkeypatch) -> None:
     assert "goes on from here" in str(caught.value)
 
 
-def test_removing_takes_everything_of_a_cell(store: Store) -> None:
+def test_removing_takes_everything_of_a_cell(record, store: Store) -> None:
     store.write(record(arrays=("x",)), {"x": np.zeros(3)})
     store.checkpoint_path(record().id).write_bytes(b"weights")
     store.remove(record().id)

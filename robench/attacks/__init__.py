@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robench._lazy import lazily
 from robench.registry import Registry
 
 if TYPE_CHECKING:
@@ -31,15 +32,7 @@ ATTACKS: Registry[type[Attack]] = Registry(
 )
 """Every attack by name."""
 
-
-def __getattr__(name: str) -> object:
-    # What needs torch is imported when it is first used (PEP 562).
-    if name == "Attack":
-        from robench.attacks.base import Attack
-
-        return Attack
-    if name == "minimal_l2":
-        from robench.attacks.minimal import minimal_l2
-
-        return minimal_l2
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {"Attack": "robench.attacks.base", "minimal_l2": "robench.attacks.minimal"},
+)

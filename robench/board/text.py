@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["summary", "summary_text"]
 
+_LONGEST_NAME = 72
 _LEGEND = (
     "± is half the width of the 95% interval over seeds, or, of one seed, of that network; "
     "⚑ marks attacks that raised a flag, whose distances may flatter the network."
@@ -42,7 +43,7 @@ def summary(records: Iterable[Record]) -> Table:
     for (panel, training), rows in groupby(board.rows, key=attrgetter("panel", "training")):
         noise = "" if training == "none" else f", trained on {training}"
         # Names are text: rich would read the brackets of a label as markup.
-        stack.add_row(Text(panel + noise, style="bold"))
+        stack.add_row(Text(_plain(panel + noise), style="bold"))
         stack.add_row(_table(board, list(rows)))
     stack.add_row(Text(_LEGEND if board.rows else "there are no results yet", style="dim"))
     return stack
@@ -73,7 +74,7 @@ def _table(board: Leaderboard, rows: list[Row]) -> Table:
     previous = ""
     for row in rows:
         table.add_row(
-            Text("" if row.method == previous else row.method),
+            Text("" if row.method == previous else _plain(row.method)),
             Text("" if row.method == "dense" else f"{level(row.level)}%"),
             Text(str(row.accuracy.seeds if row.accuracy else 0)),
             *(_number(column, row) for column in columns),
@@ -81,6 +82,12 @@ def _table(board: Leaderboard, rows: list[Row]) -> Table:
         )
         previous = row.method
     return table
+
+
+def _plain(name: str) -> str:
+    """A name without what could move the cursor or colour the terminal, and not too long."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in name)
+    return printable if len(printable) <= _LONGEST_NAME else printable[: _LONGEST_NAME - 1] + "…"
 
 
 def _is_measured(column: Column, rows: Iterable[Row]) -> bool:

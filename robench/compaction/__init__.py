@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench._lazy import lazily
 
 if TYPE_CHECKING:
     from robench.compaction.compactor import compact
@@ -12,17 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CompactionReport", "LayerReport", "compact", "load", "report_of", "save"]
 
-_HOMES = {
-    "CompactionReport": "report",
-    "LayerReport": "report",
-    "compact": "compactor",
-    "load": "storage",
-    "report_of": "report",
-    "save": "storage",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "CompactionReport": "robench.compaction.report",
+        "LayerReport": "robench.compaction.report",
+        "compact": "robench.compaction.compactor",
+        "load": "robench.compaction.storage",
+        "report_of": "robench.compaction.report",
+        "save": "robench.compaction.storage",
+    },
+)

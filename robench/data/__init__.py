@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robench._lazy import lazily
 from robench.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,15 +36,13 @@ DATASETS: Registry[type[Dataset]] = Registry(
 )
 """Every data set by name."""
 
-
-def __getattr__(name: str) -> object:
-    # What needs torch is imported when it is first used (PEP 562).
-    if name == "load":
-        from robench.data.loading import load
-
-        return load
-    if name in {"Data", "Dataset", "Split", "to_float"}:
-        from robench.data import base
-
-        return getattr(base, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "Data": "robench.data.base",
+        "Dataset": "robench.data.base",
+        "Split": "robench.data.base",
+        "load": "robench.data.loading",
+        "to_float": "robench.data.base",
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench._lazy import lazily
 
 if TYPE_CHECKING:
     from robench.measure.counter import Operations, count_operations, model_bytes
@@ -26,22 +27,19 @@ __all__ = [
     "sparsity_report",
 ]
 
-_HOMES = {
-    "SpeedUp": "latency",
-    "Latency": "latency",
-    "Operations": "counter",
-    "SparsityReport": "sparsity",
-    "SpeedReport": "speed",
-    "sample_latency": "latency",
-    "count_operations": "counter",
-    "fingerprint": "machine",
-    "measure_speed": "speed",
-    "model_bytes": "counter",
-    "sparsity_report": "sparsity",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Latency": "robench.measure.latency",
+        "Operations": "robench.measure.counter",
+        "SparsityReport": "robench.measure.sparsity",
+        "SpeedReport": "robench.measure.speed",
+        "SpeedUp": "robench.measure.latency",
+        "count_operations": "robench.measure.counter",
+        "fingerprint": "robench.measure.machine",
+        "measure_speed": "robench.measure.speed",
+        "model_bytes": "robench.measure.counter",
+        "sample_latency": "robench.measure.latency",
+        "sparsity_report": "robench.measure.sparsity",
+    },
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robench._lazy import lazily
 from robench.registry import Registry
 
 if TYPE_CHECKING:
@@ -30,11 +31,7 @@ METHODS: Registry[type[Method]] = Registry(
 )
 """Every method by name."""
 
-
-def __getattr__(name: str) -> object:
-    # What needs torch is imported when it is first used (PEP 562).
-    if name in {"Method", "TrainState", "make"}:
-        from robench.methods import base
-
-        return getattr(base, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    dict.fromkeys(("Method", "TrainState", "make"), "robench.methods.base"),
+)

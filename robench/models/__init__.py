@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robench._lazy import lazily
 from robench.registry import Registry
 
 if TYPE_CHECKING:
@@ -33,11 +34,7 @@ MODELS: Registry[type[Network]] = Registry(
 )
 """Every model by name."""
 
-
-def __getattr__(name: str) -> object:
-    # What needs torch is imported when it is first used (PEP 562).
-    if name in {"Network", "Normalise", "build", "prunable"}:
-        from robench.models import base
-
-        return getattr(base, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    dict.fromkeys(("Network", "Normalise", "build", "prunable"), "robench.models.base"),
+)

@@ -27,24 +27,9 @@ def robench(monkeypatch, capsys):
     return command
 
 
-SUITE = """\
-name: tiny
-version: 1
-description: for tests
-data: digits
-models: [{name: mlp, widths: [16]}]
-methods: [dense]
-levels: [0.5]
-seeds: 1
-recipe: {dense_steps: 5, sparse_steps: 5}
-"""
-
-
 @pytest.fixture
-def suite(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.yaml"
-    path.write_text(SUITE)
-    return path
+def suite(tiny) -> Path:
+    return tiny()
 
 
 def test_without_a_word_it_shows_the_verbs(robench) -> None:
@@ -99,26 +84,26 @@ def test_run_show_and_board(robench, suite: Path, tmp_path: Path) -> None:
     assert page.is_file()
 
 
-def test_mistakes_exit_with_two_and_one_message(robench, suite: Path, tmp_path: Path) -> None:
-    suite.write_text(SUITE.replace("levels: [0.5]", "levels: [1.5]"))
+def test_mistakes_exit_with_two_and_one_message(robench, tiny, suite: Path, tmp_path: Path) -> None:
+    tiny(levels="[1.5]")
     status, _, err = robench("run", suite, "--results", tmp_path / "r")
     assert status == 2
     assert f"{suite}:7" in err
 
-    suite.write_text(SUITE.replace("[dense]", "[hallo]"))
+    tiny(methods="[hallo]")
     status, _, err = robench("run", suite, "--results", tmp_path / "r")
     assert status == 2
     assert "did you mean 'halo'" in err
 
-    suite.write_text(SUITE.replace("[dense]", "[{name: halo, xy: 3}]"))
+    tiny(methods="[{name: halo, xy: 3}]")
     status, _, err = robench("run", suite, "--results", tmp_path / "r")
     assert status == 2
     assert "no parameter 'xy'" in err
     assert f"{suite}:6" in err
 
 
-def test_missing_data_say_where_they_were_looked_for(robench, suite: Path, tmp_path: Path) -> None:
-    suite.write_text(SUITE.replace("digits", "{name: image-folder, path: nowhere}"))
+def test_missing_data_say_where_they_were_looked_for(robench, tiny, tmp_path: Path) -> None:
+    suite = tiny(data="{name: image-folder, path: nowhere}")
     status, _, err = robench("run", suite, "--data", tmp_path, "--results", tmp_path / "r")
     assert status == 2
     assert "nowhere" in err

@@ -4,22 +4,7 @@ import io
 import logging
 
 from robench.engine.progress import PlainProgress, Progress
-from robench.spec import Cell, PluginRef, Recipe, Record
-
-
-def cell(seed: int, stage: str = "train") -> Cell:
-    return Cell(
-        stage=stage,
-        suite="trial",
-        suite_version=1,
-        data=PluginRef(name="digits", version=1),
-        data_sha256="0" * 64,
-        model=PluginRef(name="mlp", version=1),
-        method=PluginRef(name="halo", version=1),
-        level=0.5,
-        seed=seed,
-        recipe=Recipe(),
-    )
+from robench.spec import Cell, Record
 
 
 def record(of: Cell, status: str = "ok", wall_s: float = 2.0, reason: str | None = None) -> Record:
@@ -27,8 +12,8 @@ def record(of: Cell, status: str = "ok", wall_s: float = 2.0, reason: str | None
     return Record(id=of.id, cell=of, status=status, reason=reason, provenance=provenance)
 
 
-def test_it_counts_and_guesses_from_cells_of_the_same_stage() -> None:
-    cells = [*(cell(seed) for seed in range(4)), *(cell(seed, "attack") for seed in range(4))]
+def test_it_counts_and_guesses_from_cells_of_the_same_stage(make_cell) -> None:
+    cells = [make_cell(stage=stage, seed=n) for stage in ("train", "attack") for n in range(4)]
     progress = Progress()
     with progress.of(cells, already=0, jobs=2):
         assert progress.remaining_s() is None
@@ -40,10 +25,10 @@ def test_it_counts_and_guesses_from_cells_of_the_same_stage() -> None:
         assert progress.line() == "2 done, 1 failed, 5 left, about 17 s to go"
 
 
-def test_plain_progress_tells_each_cause_of_failure_once() -> None:
+def test_plain_progress_tells_each_cause_of_failure_once(make_cell) -> None:
     stream = io.StringIO()
     progress = PlainProgress(stream)
-    cells = [cell(seed) for seed in range(5)]
+    cells = [make_cell(seed=seed) for seed in range(5)]
     with progress.of(cells, already=3, jobs=1):
         for one in cells[:3]:
             progress.finished(record(one, "failed", reason="it raised at step 3\nwhere: x"))

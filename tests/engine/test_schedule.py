@@ -1,39 +1,27 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from robench.engine.schedule import Schedule
-from robench.spec import Cell, PluginRef, Recipe, Record
-
-
-def cell(seed: int, parent: str | None = None) -> Cell:
-    return Cell(
-        stage="train",
-        suite="trial",
-        suite_version=1,
-        data=PluginRef(name="digits", version=1),
-        data_sha256="0" * 64,
-        model=PluginRef(name="mlp", version=1),
-        method=PluginRef(name="halo", version=1),
-        level=0.5,
-        seed=seed,
-        recipe=Recipe(),
-        parent=parent,
-    )
+from robench.spec import Cell, Record
 
 
 def record(of: Cell) -> Record:
     return Record(id=of.id, cell=of, status="ok")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # it keeps nothing
+)
 @given(st.lists(st.integers(min_value=-1, max_value=20), min_size=1, max_size=20), st.randoms())
-def test_every_cell_runs_once_and_never_before_its_parent(parents, random) -> None:
+def test_every_cell_runs_once_and_never_before_its_parent(make_cell, parents, random) -> None:
     cells: list[Cell] = []
     for seed, parent in enumerate(parents):
         has_parent = 0 <= parent < len(cells)
-        cells.append(cell(seed, cells[parent].id if has_parent else None))
+        cells.append(make_cell(seed=seed, parent=cells[parent].id if has_parent else None))
     schedule = Schedule(cells)
     in_flight: list[Cell] = []
     order: list[str] = []
@@ -50,17 +38,17 @@ def test_every_cell_runs_once_and_never_before_its_parent(parents, random) -> No
     assert sorted(order) == sorted(one.id for one in cells)
 
 
-def test_cells_of_a_parent_that_is_there_are_ready() -> None:
-    parent = cell(0)
-    child = cell(1, parent.id)
+def test_cells_of_a_parent_that_is_there_are_ready(make_cell) -> None:
+    parent = make_cell()
+    child = make_cell(seed=1, parent=parent.id)
     schedule = Schedule([child], {parent.id: record(parent)})
     assert schedule.next() == child
     assert schedule.parent_of(child) == record(parent)
 
 
-def test_released_cells_go_first_in_their_order() -> None:
-    parent, later = cell(0), cell(9)
-    children = [cell(1, parent.id), cell(2, parent.id)]
+def test_released_cells_go_first_in_their_order(make_cell) -> None:
+    parent, later = make_cell(), make_cell(seed=9)
+    children = [make_cell(seed=seed, parent=parent.id) for seed in (1, 2)]
     schedule = Schedule([parent, later, *children])
     assert schedule.next() == parent
     schedule.finish(record(parent))

@@ -1,4 +1,4 @@
-"""Small networks and real digits, and one call that trains."""
+"""One call that trains with a method."""
 
 from __future__ import annotations
 
@@ -8,36 +8,12 @@ from typing import Any
 import pytest
 from torch import nn
 
-from robench.data import Data, load
+from robench.data import Data
 from robench.methods.base import Method, make
-from robench.models import build
 from robench.spec import Recipe
 from robench.training.loop import TrainResult, train
 
 SEEDS = {"order": 1, "method": 2, "distortion": 3}
-
-
-@pytest.fixture(scope="session")
-def digits() -> Data:
-    return load("digits", {"subset": 300})
-
-
-@pytest.fixture
-def network(digits: Data) -> Callable[..., nn.Module]:
-    """``network("mlp", widths=[32, 16])``, for the digits, always with the same weights."""
-
-    def make_network(name: str, **params: Any) -> nn.Module:
-        return build(
-            name,
-            input_shape=digits.input_shape,
-            classes=10,
-            mean=digits.mean,
-            std=digits.std,
-            params=params,
-            seed=0,
-        )
-
-    return make_network
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real digits, a small network for them, and one call that trains."""
+"""A small network, and one call that trains it."""
 
 from __future__ import annotations
 
@@ -8,38 +8,22 @@ from typing import Any
 import pytest
 from torch import nn
 
-from robench.data import Data, load
+from robench.data import Data
 from robench.methods.base import Method, make
-from robench.models import build
 from robench.spec import Recipe
 from robench.training.loop import TrainResult, train
 
 SEEDS = {"order": 1, "method": 2, "distortion": 3}
 
 
-@pytest.fixture(scope="session")
-def digits() -> Data:
-    return load("digits", {"subset": 300})
-
-
 @pytest.fixture
-def network(digits: Data) -> Callable[..., nn.Module]:
-    """``network("mlp", widths=[32, 16])``, for the digits, always with the same weights."""
+def network(network: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """``network("mlp", widths=[32, 16])``; without a word a small one."""
 
-    def make_network(name: str = "mlp", **params: Any) -> nn.Module:
-        if name == "mlp":
-            params = {"widths": [16], **params}
-        return build(
-            name,
-            input_shape=digits.input_shape,
-            classes=10,
-            mean=digits.mean,
-            std=digits.std,
-            params=params,
-            seed=0,
-        )
+    def maker(name: str = "mlp", **params: Any) -> nn.Module:
+        return network(name, **({"widths": [16]} if name == "mlp" else {}) | params)
 
-    return make_network
+    return maker
 
 
 @pytest.fixture

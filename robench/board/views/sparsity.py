@@ -100,7 +100,9 @@ def _chart(
     scale = alt.Scale(zero=not unit, nice=True)
     axis = alt.Axis(title=title, format="%") if unit else alt.Axis(title=title)
     y = alt.Y("value:Q", scale=scale, axis=axis)
-    layers = [*_curves(board, x, y), *_dense(y), *([] if unit else _rings(x, y))]
+    has_flags = not unit and any(point["flagged"] for point in points)
+    rings = _rings(x, y) if has_flags else []
+    layers = [*_curves(board, x, y), *_dense(y), *rings]
     chart = (
         alt.layer(*layers, data=data)
         .properties(width=_WIDTH, height=_HEIGHT)

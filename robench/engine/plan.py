@@ -84,10 +84,11 @@ def plan(
         ParameterError: a plug-in was given a parameter that it does not take.
         DataError: a data set is missing or corrupt.
     """
+    load = _loader(data_root, note)
     cells: dict[str, Cell] = {}
     for index, grid in enumerate(suite.grids):
         at = () if suite.is_flat else ("grids", index)
-        for cell in _cells_of_grid(suite, grid, at, data_root, device, guests, note):
+        for cell in _cells_of_grid(suite, grid, at, load, device, guests):
             cells.setdefault(cell.id, cell)
     return list(cells.values())
 
@@ -154,17 +155,29 @@ def _defaults(schema: type[BaseModel]) -> dict[str, JsonValue]:
         }
 
 
+def _loader(root: Path | None, note: Callable[[str], None]) -> Callable[[PluginRef], Data]:
+    """Loads data sets, and says so once of each."""
+    from robench.data import load
+
+    told: set[str] = set()
+
+    def load_and_tell(data: PluginRef) -> Data:
+        if data.label not in told:
+            told.add(data.label)
+            note(f"loading {data.label}")
+        return load(data.name, data.params, root=root)
+
+    return load_and_tell
+
+
 def _cells_of_grid(
     suite: Suite,
     grid: Grid,
     at: tuple[str | int, ...],
-    data_root: Path | None,
+    load: Callable[[PluginRef], Data],
     device: str,
     guests: Sequence[str],
-    note: Callable[[str], None],
 ) -> Iterator[Cell]:
-    from robench.data import load
-
     rooms = all_registries()
 
     def resolved(room: str, key: str) -> list[PluginRef]:
@@ -180,8 +193,7 @@ def _cells_of_grid(
     methods = _completed(resolved("methods", "methods"), guests, rooms["methods"])
     models = resolved("models", "models")
     for data in resolved("datasets", "data"):
-        note(f"loading {data.label}")
-        loaded = load(data.name, data.params, root=data_root)
+        loaded = load(data)
         for model, distortion, seed in itertools.product(models, grid.distortions, grid.seeds):
             network = _Network(suite, data, loaded, model, seed, device)
             yield from _cells_of_network(network, grid, distortion, methods, rooms["methods"])

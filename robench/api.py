@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Results", "build_board", "run"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def build_board(results: str | Path = "results", out: str | Path | None = None) 
 
     Returns:
         The path of ``index.html``; beside it lie ``results.csv``, ``README.md`` and ``plots/``.
+        Records that cannot be read are left out, each with a warning in the log.
 
     Raises:
         StoreError: the folder holds no records, or the board cannot be written.
@@ -115,6 +119,8 @@ def build_board(results: str | Path = "results", out: str | Path | None = None) 
 
     store = Store(Path(results))
     records = store.records()
+    for damage in store.damaged:
+        _log.warning("a damaged record is left out: %s (%s)", damage.path, damage.problem)
     if not records:
         raise StoreError(
             f"there are no records in {str(results)!r}",

@@ -22,6 +22,7 @@ def board(
     """Draw the leaderboard: one HTML file that works offline, a CSV, a README and SVG plots."""
     from robench.api import build_board
 
+    sys.stderr.write("reading the records and drawing the board\n")
     page = build_board(results, out).resolve()
     sys.stdout.write(f"the leaderboard is {page}\n")
     if open_:

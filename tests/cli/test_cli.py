@@ -84,6 +84,20 @@ def test_run_show_and_board(robench, suite: Path, tmp_path: Path) -> None:
     assert page.is_file()
 
 
+def test_the_board_leaves_a_truncated_record_out_and_says_so(
+    robench, suite: Path, tmp_path: Path, caplog
+) -> None:
+    results = tmp_path / "r"
+    robench("run", suite, "--results", results, "--jobs", "0")
+    record = sorted((results / "cells").glob("*/*.json"))[0]
+    record.write_bytes(record.read_bytes()[:100])
+    status, _, _ = robench("board", results, "--out", tmp_path / "board")
+    assert status == 0
+    assert str(record) in caplog.text
+    assert "damaged" in caplog.text
+    assert record.exists(), "reading must lose nothing"
+
+
 def test_mistakes_exit_with_two_and_one_message(robench, tiny, suite: Path, tmp_path: Path) -> None:
     tiny(levels="[1.5]")
     status, _, err = robench("run", suite, "--results", tmp_path / "r")

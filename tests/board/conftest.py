@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -286,6 +288,54 @@ def make() -> Callable[..., list[Record]]:
     return lambda **grid: Maker(**grid).records()
 
 
+@dataclass
+class Element:
+    """An element of a page: its attributes, and the text directly in it."""
+
+    tag: str
+    attributes: dict[str, str | None]
+    text: str = ""
+
+
+class Elements(HTMLParser):
+    """All elements of a page, as a browser would find them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[Element] = []
+        self._open: list[Element] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, dict(attrs))
+        self.found.append(element)
+        if tag not in ("meta", "img", "wbr", "path", "link", "br"):
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop().tag != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self._open[-1].text += data
+
+    def of(self, tag: str, **attributes: str) -> list[Element]:
+        """The elements of a tag with these attributes, in the order of the page."""
+        return [
+            element
+            for element in self.found
+            if element.tag == tag and attributes.items() <= element.attributes.items()
+        ]
+
+
+@pytest.fixture(scope="session")
+def parse() -> Callable[[str], Elements]:
+    """``parse(html)``: the elements of a page."""
+    return Elements
+
+
 SMALL = {
     "data": ("digits",),
     "models": (PluginRef(name="mlp", version=1), PluginRef(name="convnet", version=1)),
@@ -298,3 +348,11 @@ SMALL = {
 def records(make: Callable[..., list[Record]]) -> list[Record]:
     """Two networks, six methods, three levels, three seeds, noise trainings, mishaps."""
     return make(**{**SMALL, "distortions": ("uniform-noise", "salt-and-pepper")})
+
+
+@pytest.fixture(scope="session")
+def built(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the board of `records`."""
+    from robench.board import build_board
+
+    return build_board(records, tmp_path_factory.mktemp("board") / "site").parent

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HIDDEN",
+    "INTERVALS",
     "Control",
     "Plot",
     "View",
@@ -37,6 +38,10 @@ __all__ = [
 
 HIDDEN = "hidden_methods"
 """The parameter that holds the methods which the reader has switched off."""
+
+
+INTERVALS = "95% intervals over seeds, or, where there is one seed, of that one network"
+"""What bars and bands are, for the texts of the views."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from robench.board.estimates import estimates
 from robench.board.format import level, slug
 from robench.board.rows import FRACTION, measured
 from robench.board.views.base import (
+    INTERVALS,
     Plot,
     View,
     chosen,
@@ -50,7 +51,7 @@ def degradation_view(board: Leaderboard) -> View:
         reading="The strength grows from left to right in the steps of the published levels, "
         "written below each axis; the steps of one kind do not compare with those of another. All "
         "networks of one data set see the same images with the same noise. Rotation is in degrees "
-        "and has no natural order. Bars are 95% intervals over seeds.",
+        f"and has no natural order. Bars are {INTERVALS}.",
     )
     if each.empty:
         missing = (

@@ -10,6 +10,7 @@ import altair as alt
 from robench.board.estimates import Estimate
 from robench.board.format import distance, interval, percent
 from robench.board.views.base import (
+    INTERVALS,
     Plot,
     View,
     colour,
@@ -31,8 +32,8 @@ _HEIGHT = 240
 _LEAST_REMAINING = 1e-5
 _AXIS = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 1e-4, 1e-5)
 _BANDS = (
-    "Bands and bars are 95% intervals over seeds, cut where they would leave the panel; the "
-    "tooltip gives them whole, and n."
+    f"Bands and bars are {INTERVALS}, cut where they would leave the panel; the tooltip gives "
+    "them whole, and n."
 )
 _READING = (
     "The further right, the sparser: the axis opens the sparse end by the share of weights that "

@@ -12,6 +12,7 @@ from robench.board.comparable import ROW
 from robench.board.estimates import estimates
 from robench.board.rows import measured
 from robench.board.views.base import (
+    INTERVALS,
     Control,
     Plot,
     View,
@@ -46,8 +47,8 @@ def speed_view(board: Leaderboard) -> View:
         reading="On the dashed diagonal a network is as much faster as it has fewer operations; "
         "below it, overheads eat the gain; below the dotted line it is slower than the dense "
         "network. Zeros that no whole neuron or filter shares cannot be removed, so that "
-        "scattered sparsity stays at the left. Both axes are logarithmic; bars are 95% intervals "
-        f"over seeds. Device: {devices}; one thread.",
+        "scattered sparsity stays at the left. Both axes are logarithmic; bars are "
+        f"{INTERVALS}. Device: {devices}; one thread.",
     )
     if points.empty:
         missing = (

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record, json_number
+from robench.stats import table
+from robench.stats.frame import COLUMNS
+
+
+def cell(**change: Any) -> Cell:
+    own: dict[str, Any] = {
+        "stage": "train",
+        "suite": "toy",
+        "suite_version": 3,
+        "data": PluginRef(name="digits", version=1),
+        "data_sha256": "0" * 64,
+        "model": PluginRef(name="mlp", version=1),
+        "method": PluginRef(name="magnitude", version=1),
+        "level": 0.9,
+        "seed": 0,
+        "recipe": Recipe(),
+    }
+    return Cell(**own | change)
+
+
+def record(of: Cell, *metrics: Metric, **change: Any) -> Record:
+    own: dict[str, Any] = {"id": of.id, "cell": of, "status": "ok", "metrics": metrics}
+    return Record(**own | change)
+
+
+TRAINED = record(
+    cell(),
+    Metric.share("accuracy", 90, 100),
+    Metric(name="level_achieved", value=0.903),
+)
+
+
+def attack_on(parent: Record, **change: Any) -> Cell:
+    return cell(stage="attack", parent=parent.id, **change)
+
+
+def test_a_row_for_each_metric_with_its_cell() -> None:
+    frame = table([TRAINED])
+    assert list(frame.columns) == list(COLUMNS)
+    first = frame.iloc[0]
+    assert (first["metric"], first["value"], first["n"]) == ("accuracy", 0.9, 100)
+    assert (first["method"], first["level"], first["training"]) == ("magnitude", 0.9, "none")
+    assert first["low"] < 0.9 < first["high"]
+    assert len(frame) == 2
+
+
+def test_a_failure_is_a_row_with_its_reason() -> None:
+    failed = record(cell(seed=1), status="failed", reason="the loss became NaN")
+    frame = table([TRAINED, failed])
+    row = frame[frame["id"] == failed.id].iloc[0]
+    assert (row["status"], row["reason"]) == ("failed", "the loss became NaN")
+    assert pd.isna(row["metric"])
+
+
+def test_evaluations_carry_the_level_of_the_network_they_looked_at() -> None:
+    attacked = record(attack_on(TRAINED), Metric(name="median_l2", value=1.2))
+    orphan = record(cell(stage="attack", parent="gone"), Metric(name="median_l2", value=1.0))
+    frame = table([attacked, TRAINED, orphan]).set_index("id")
+    assert frame.loc[attacked.id, "level_achieved"] == 0.903
+    assert math.isnan(float(str(frame.loc[orphan.id, "level_achieved"])))
+
+
+def test_conditions_are_columns() -> None:
+    metrics = [
+        Metric(name="accuracy", value=0.5, condition={"kind": "high-pass", "test_level": level})
+        for level in (json_number(math.inf), 3.0)
+    ]
+    frame = table([record(attack_on(TRAINED), *metrics)])
+    assert frame["kind"].tolist() == ["high-pass"] * 2
+    assert frame["test_level"].tolist() == [math.inf, 3.0]
+
+
+def test_a_condition_never_hides_a_column_of_the_cell() -> None:
+    frame = table([record(cell(), Metric(name="x", value=1.0, condition={"level": 0.3}))])
+    assert frame["level"].tolist() == [0.9]
+    assert frame["condition_level"].tolist() == [0.3]
+
+
+def test_the_training_distortion_has_a_label_and_is_no_part_of_the_recipe() -> None:
+    noisy = cell(recipe=Recipe(distortion=Distortion(kind="uniform-noise", levels=(0.2,))))
+    frame = table([TRAINED, record(noisy, Metric(name="accuracy", value=0.5))])
+    assert frame["training"].unique().tolist() == ["none", "uniform-noise (0.2)"]
+    assert frame["recipe"].nunique() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [({"recipe": Recipe(dense_steps=7)}, "recipe"), ({"options": {"samples": 7}}, "options")],
+)
+def test_what_is_not_comparable_has_another_hash(change: dict[str, Any], column: str) -> None:
+    assert table([TRAINED, record(cell(**change))])[column].nunique() == 2
+
+
+def test_two_plugins_of_one_label_have_two_names() -> None:
+    def method(**change: Any) -> Record:
+        return record(cell(method=PluginRef(**{"name": "halo", "version": 1} | change)))
+
+    versions = table([method(), method(version=2)])["method"].tolist()
+    assert versions == ["halo (version 1)", "halo (version 2)"]
+    defaults = table([method(), method(params={"xi": 1})])["method"].tolist()
+    assert len(set(defaults)) == 2
+    assert all(name.startswith("halo (") for name in defaults)
+    assert table([method(), method()])["method"].unique().tolist() == ["halo"]
+
+
+def test_records_from_disk_give_the_same_table() -> None:
+    infinite = Metric(name="accuracy", value=math.inf, condition={"test_level": math.inf})
+    records = [TRAINED, record(attack_on(TRAINED, options={"limit": 3.0}), infinite)]
+    read = [Record.model_validate_json(one.model_dump_json()) for one in records]
+    pd.testing.assert_frame_equal(table(records), table(read))
+
+
+def test_no_records_give_an_empty_table() -> None:
+    assert table([]).empty
+    assert list(table([]).columns) == list(COLUMNS)

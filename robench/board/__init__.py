@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from robench._lazy import lazily
 
 if TYPE_CHECKING:
     from robench.board.build import build_board
@@ -11,11 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["build_board", "summary", "summary_text"]
 
-_HOMES = {"build_board": "build", "summary": "text", "summary_text": "text"}
-
-
-def __getattr__(name: str) -> Any:
-    # pandas and Altair are imported when they are first needed (PEP 562).
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "build_board": "robench.board.build",
+        "summary": "robench.board.text",
+        "summary_text": "robench.board.text",
+    },
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,19 @@ def drawn(plots: Iterable[Plot], board: Leaderboard) -> dict[str, str]:
     """
     config = chart_config(LIGHT, styles(board.methods))
     version = vega_lite_version()
-    return {
-        f"{plot.name}.svg": vl_convert.vegalite_to_svg(
-            {**plot.spec, "config": config}, vl_version=version
-        )
-        + f"\n{MARK}\n"
-        for plot in plots
-    }
+    found = {}
+    for plot in plots:
+        svg = vl_convert.vegalite_to_svg({**plot.spec, "config": config}, vl_version=version)
+        found[f"{plot.name}.svg"] = f"{_numbered_anew(svg)}\n{MARK}\n"
+    return found
+
+
+def _numbered_anew(svg: str) -> str:
+    """The same drawing with its ids counted from 0: Vega counts through a whole process."""
+    numbers: dict[str, int] = {}
+
+    def numbered(found: re.Match[str]) -> str:
+        number = numbers.setdefault(found["name"], len(numbers))
+        return f"{found['before']}part-{number}"
+
+    return re.sub(r'(?P<before>\bid="|url\(#)(?P<name>clip\d+|gradient_\d+)', numbered, svg)

@@ -40,10 +40,11 @@ def summary(records: Iterable[Record]) -> Table:
     """
     board = leaderboard(records)
     stack = Table.grid(padding=(0, 0, 1, 0))
+    stack.add_column(overflow="fold")
     for (panel, training), rows in groupby(board.rows, key=attrgetter("panel", "training")):
         noise = "" if training == "none" else f", trained on {training}"
         # Names are text: rich would read the brackets of a label as markup.
-        stack.add_row(Text(_plain(panel + noise), style="bold"))
+        stack.add_row(Text(_plain(panel) + _plain(noise), style="bold"))
         stack.add_row(_table(board, list(rows)))
     stack.add_row(Text(_LEGEND if board.rows else "there are no results yet", style="dim"))
     return stack

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from robench.spec import Record
 
 __all__ = ["run"]
 
@@ -47,8 +50,6 @@ def run(
     Running the same command again does only what is missing. Failures are rows with their reason;
     `robench show CELL` tells more about one.
     """
-    from rich.console import Console
-
     from robench.api import run as run_suite
     from robench.cli.choices import engine_named
 
@@ -64,11 +65,7 @@ def run(
         data=data,
         device=device,
     )
-    from robench.board.text import summary  # pandas is not needed before
-
-    # Where there is no terminal there is no width to fit into.
-    console = Console() if sys.stdout.isatty() else Console(width=110)
-    console.print(summary(list(results_of_run.records)))
+    _print_summary(list(results_of_run.records))
     failed, noisy = results_of_run.failed, results_of_run.noisy
     if failed:
         sys.stdout.write(
@@ -81,3 +78,14 @@ def run(
             "--retry-failed tries again\n"
         )
     sys.stdout.write(f"records in {results}; `robench board {results}` draws the leaderboard\n")
+
+
+def _print_summary(records: list[Record]) -> None:
+    from robench.board.text import summary, summary_text  # pandas is not needed before
+
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(summary(records))
+    else:
+        sys.stdout.write(summary_text(records, width=110))

@@ -1,31 +1,29 @@
-"""Intervals: of a proportion, of a mean over seeds, of a paired difference, of a median.
+"""Intervals over seeds: of a mean, and of a paired difference.
 
-Two sources of variance are never mixed: a handful of training seeds, for which Student's t holds
-its level and the bootstrap does not, and the many images that one network was tested on.
+Two sources of variance are never mixed. Here it is a handful of training seeds, for which Student's
+t holds its level and the bootstrap does not. Intervals over the many images that one network was
+tested on come with the records: Wilson's for shares, the bootstrap's for medians.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import t
 
 from robench.errors import InputError
-from robench.spec.record import wilson_interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Interval",
-    "bootstrap_median",
     "paired_difference",
     "student_t",
     "t_half_width",
-    "wilson",
 ]
 
 
@@ -37,25 +35,7 @@ class Interval:
     low: float | None
     high: float | None
     n: int
-    """How many values the estimate rests on: trials, seeds, pairs or images."""
-
-
-def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """A proportion with Wilson's score interval (Wilson 1927).
-
-    Args:
-        successes: 0 … n.
-        n: how many trials; none at all leave the proportion anywhere in [0, 1].
-        confidence: in (0, 1).
-
-    Raises:
-        InputError: more successes than trials, a negative count, or no such confidence.
-    """
-    _check_confidence(confidence)
-    if not 0 <= successes <= n:
-        raise InputError(f"{successes} successes in {n} trials", allowed="0 ≤ successes ≤ trials")
-    low, high = wilson_interval(successes, n, z=float(norm.ppf((1 + confidence) / 2)))
-    return Interval(successes / n if n else None, low, high, n)
+    """How many values the estimate rests on: seeds, or pairs of them."""
 
 
 def student_t(values: ArrayLike, *, confidence: float = 0.95, geometric: bool = False) -> Interval:
@@ -120,49 +100,6 @@ def paired_difference(
     """
     seeds = sorted(a.keys() & b.keys())
     return student_t([a[seed] - b[seed] for seed in seeds], confidence=confidence)
-
-
-def bootstrap_median(
-    values: Sequence[float] | NDArray[np.floating],
-    *,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """A median over images with its percentile bootstrap interval (Efron 1979).
-
-    Made for many values, such as one distance an image. For a handful of seeds its interval is too
-    narrow: use :func:`student_t`.
-
-    Args:
-        values: shape (n,); infinity stands for an image that no attack broke.
-        confidence: in (0, 1).
-        resamples: how many medians are drawn.
-        seed: of the generator; the same seed gives the same interval.
-
-    Raises:
-        InputError: NaN among the values, or fewer than one resample.
-    """
-    _check_confidence(confidence)
-    given = np.asarray(values, dtype=np.float64)
-    if given.ndim != 1 or np.isnan(given).any() or resamples < 1:
-        raise InputError(
-            f"no median of values of shape {given.shape} with {resamples} resamples",
-            allowed="a flat list without NaN, and at least one resample",
-        )
-    if given.size == 0:
-        return Interval(None, None, None, 0)
-    generator = np.random.default_rng(seed)
-    drawn = np.array(
-        [
-            np.median(given[generator.integers(given.size, size=given.size)])
-            for _ in range(resamples)
-        ]
-    )
-    # An order statistic of the draws: between infinities nothing can be interpolated.
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.quantile(drawn, tails, method="inverted_cdf").tolist()
-    return Interval(float(np.median(given)), low, high, given.size)
 
 
 def _check_confidence(confidence: float) -> None:

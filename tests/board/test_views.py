@@ -110,7 +110,7 @@ def test_steps_run_from_mild_to_strong(views: dict[str, View]) -> None:
     for row in rows_of(spec_of(views, "degradations")):
         steps.setdefault(row["kind"], []).append(row["step"])
     assert sorted(set(steps["high-pass"]))[:3] == ["00|∞", "01|3", "02|1.5"]
-    assert sorted(set(steps["contrast"]))[-1] == "07|0.01"
+    assert max(steps["contrast"]) == "07|0.01"
 
 
 def test_the_reader_chooses_the_level(views: dict[str, View], board: Leaderboard) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from robench.errors import InputError
-from robench.stats import bootstrap_median, paired_difference, student_t, wilson
+from robench.stats import paired_difference, student_t
 from robench.stats.intervals import Interval, t_half_width
 
 # Hours of sleep gained under two drugs by ten patients: the data of Student 1908.
@@ -17,20 +17,6 @@ SLEEP_A = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 SLEEP_B = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 
 few = st.lists(st.floats(-100, 100), min_size=2, max_size=8)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_is_scipys(counts: tuple[int, int]) -> None:
-    successes, n = counts
-    expected = stats.binomtest(successes, n).proportion_ci(0.9, method="wilson")
-    found = wilson(successes, n, confidence=0.9)
-    assert found.value == successes / n
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-def test_wilson_of_no_trials_knows_nothing() -> None:
-    assert wilson(0, 0) == Interval(None, 0.0, 1.0, 0)
 
 
 def test_students_own_data_give_the_published_interval() -> None:
@@ -79,35 +65,13 @@ def test_differences_are_paired_by_seed() -> None:
     assert paired_difference({0: 1.0}, {1: 1.0}).value is None
 
 
-def test_the_bootstrap_of_a_median_is_near_scipys() -> None:
-    values = np.random.default_rng(3).gamma(2.0, size=400)
-    found = bootstrap_median(values, resamples=4000)
-    expected = stats.bootstrap(
-        (values,), np.median, n_resamples=4000, method="percentile", rng=np.random.default_rng(8)
-    ).confidence_interval
-    assert found.value == np.median(values)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.03)
-    assert found == bootstrap_median(values, resamples=4000)
-    assert found != bootstrap_median(values, resamples=4000, seed=1)
-
-
-def test_images_that_no_attack_broke_push_the_bound_to_infinity() -> None:
-    values = [0.5] * 52 + [float("inf")] * 48
-    found = bootstrap_median(values)
-    assert (found.value, found.low, found.high) == (0.5, 0.5, float("inf"))
-    assert bootstrap_median([]) == Interval(None, None, None, 0)
-
-
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: wilson(5, 4),
-        lambda: wilson(1, 4, confidence=1.0),
+        lambda: student_t([1.0, 2.0], confidence=1.0),
         lambda: student_t([1.0, float("nan")]),
         lambda: student_t([[1.0, 2.0]]),
         lambda: student_t([1.0, 0.0], geometric=True),
-        lambda: bootstrap_median([1.0, float("nan")]),
-        lambda: bootstrap_median([1.0], resamples=0),
     ],
 )
 def test_what_cannot_be_computed_is_refused(call: Callable[[], object]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from robench.degradations import DEGRADATIONS_REGISTRY
 from robench.degradations.checks import as_number, check_images, check_index, check_seed
+from robench.degradations.levels import PUBLISHED
 from robench.degradations.random import Noise
 from robench.errors import InputError
 from robench.spec.identity import seed_for
@@ -52,6 +53,7 @@ class Degradation:
         variants: name → what it does; the first is the default.
         channels: the channel counts that are taken.
         smallest: the least height and width that are taken, in pixels.
+        square: whether some levels need images as wide as they are high.
         version: raised whenever the pixels that come out change.
     """
 
@@ -65,6 +67,7 @@ class Degradation:
     variants: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[int, ...] = (1, 3)
     smallest: int = 1
+    square: bool = False
     version: int = 1
     stochastic: bool = field(init=False)
     """Whether the function draws random numbers."""
@@ -119,6 +122,12 @@ class Degradation:
             noise = {"noise": Noise(key, index[part])} if self.stochastic else {}
             out[part] = self._degrade(images[part], level, **options, **noise)
         return out
+
+    def takes(self, channels: int, height: int, width: int) -> bool:
+        """Whether images of this shape are taken at each of the published levels."""
+        is_large_enough = min(height, width) >= self.smallest
+        is_square_enough = height == width or not self.square
+        return channels in self.channels and is_large_enough and is_square_enough
 
     def _degrade(self, images: Tensor, level: float, **options: object) -> Tensor:
         if self.reads == "colour":
@@ -195,10 +204,11 @@ def to_grey(images: Tensor) -> Tensor:
     return (red * 0.2125).add_(blue * 0.0721).add_(green * 0.7154)
 
 
-def applicable_kinds(channels: int) -> tuple[str, ...]:
-    """Names of all degradations, plug-ins included, that take images of so many channels."""
-    registry = DEGRADATIONS_REGISTRY
-    return tuple(kind for kind in registry.names() if channels in registry.get(kind).channels)
+def applicable_kinds(channels: int, height: int, width: int) -> tuple[str, ...]:
+    """The built-in kinds that take images of this shape at each of their published levels."""
+    return tuple(
+        kind for kind in PUBLISHED if DEGRADATIONS_REGISTRY.get(kind).takes(channels, height, width)
+    )
 
 
 def check_plugin(value: object) -> str | None:

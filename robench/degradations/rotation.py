@@ -20,6 +20,7 @@ __all__ = ["rotation"]
     unit="angle in degrees, counter-clockwise",
     levels=PUBLISHED["rotation"].levels,
     neutral=0.0,
+    square=True,
 )
 def rotation(planes: Tensor, level: float) -> Tensor:
     """The grey image turned counter-clockwise by 0, 90, 180 or 270 degrees, without loss.

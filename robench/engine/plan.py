@@ -284,16 +284,10 @@ def _resolve_options(stage: str, options: dict[str, JsonValue], data: Data) -> d
 
 def _resolve_kinds(asked: JsonValue, data: Data) -> dict[str, JsonValue]:
     """Version and levels of each kind; ``all`` are robench's own that these images can bear."""
-    from robench.degradations import DEGRADATIONS
+    from robench.degradations.base import applicable_kinds
 
     registry = all_registries()["degradations"]
-    channels, height, width = data.test.images.shape[1:]
-    own = [
-        kind
-        for kind in DEGRADATIONS
-        if channels in registry.get(kind).channels
-        and registry.get(kind).smallest <= min(height, width)
-    ]
+    own = applicable_kinds(*data.test.images.shape[1:])
     kinds = {
         kind: ResolvedKind(version=registry.get(kind).version, levels=registry.get(kind).levels)
         for kind in (map(str, asked) if isinstance(asked, list) else own)

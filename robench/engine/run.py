@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -131,11 +130,6 @@ def resolve_device(asked: str) -> str:
     return asked
 
 
-def ray_is_installed() -> bool:
-    """Whether the extra ``ray`` is there, without importing it."""
-    return importlib.util.find_spec("ray") is not None
-
-
 def _only(cells: list[Cell], pattern: str | None) -> list[Cell]:
     if pattern is None:
         return cells
@@ -157,7 +151,11 @@ def _records_to_keep(
     *,
     retry_failed: bool,
 ) -> dict[str, Record]:
-    """The records that count as done; those that do not are removed or set aside."""
+    """The records that count as done; those that do not are removed or set aside.
+
+    An evaluation whose network's record is lost stays: the network is trained again to the same
+    weights. One whose network is to be done again, by force or because it failed, is done again.
+    """
     again = {"interrupted"} | ({"failed", "over-budget", "noisy"} if retry_failed else set())
     existing = {record.id: record for record in store.records()}
     for damage in store.damaged:
@@ -166,15 +164,15 @@ def _records_to_keep(
             f"a damaged record is set aside as {kept} ({damage.problem}); it is done again"
         )
     keep: dict[str, Record] = {}
+    redone: set[str | None] = set()
     for cell in cells:
         record = existing.get(cell.id)
-        if record is None:
-            continue
-        redone_parent = cell.parent is not None and cell.parent not in keep
-        forced = force is not None and matches(cell, force)
-        if record.status in again or forced or redone_parent:
+        is_forced = force is not None and matches(cell, force)
+        is_retried = record is not None and record.status in again
+        if is_forced or is_retried or cell.parent in redone:
+            redone.add(cell.id)
             store.remove(cell.id)
-        else:
+        elif record is not None:
             keep[cell.id] = record
     return keep
 

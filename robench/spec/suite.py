@@ -170,7 +170,9 @@ class Suite(Frozen):
     description: str = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     cell_limit_s: Annotated[float, Field(gt=0)] | None = None
-    """Seconds that one cell may take before it becomes a row that says ``over-budget``."""
+    """Seconds that one cell may take before it becomes a row that says ``over-budget``.
+
+    Worker processes of the local engine keep to it; ``--jobs 0`` and Ray do not."""
     grids: tuple[Grid, ...]
     _source: Source | None = PrivateAttr(default=None)
     _flat: bool = PrivateAttr(default=False)

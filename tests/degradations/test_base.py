@@ -135,12 +135,6 @@ def test_conventions_for_a_record() -> None:
         low_pass.convention("x")
 
 
-def test_kinds_for_so_many_channels(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(DEGRADATIONS) <= set(applicable_kinds(1))
-    assert set(DEGRADATIONS) <= set(applicable_kinds(3))
-    assert applicable_kinds(2) == ()
-
-
 # -- plug-ins -------------------------------------------------------------------------------------
 
 Invert = partial(
@@ -203,3 +197,24 @@ def test_what_is_no_plug_in() -> None:
     for reason, value in reasons.items():
         assert reason in str(check_plugin(value))
     assert check_plugin(without) == check_plugin(with_variant)
+
+
+@pytest.mark.parametrize(
+    ("shape", "missing"),
+    [((1, 32, 32), set()), ((3, 32, 48), {"rotation"}), ((3, 4, 4), {"low-pass", "high-pass"})],
+)
+def test_applicable_kinds_take_the_images_at_every_level(
+    shape: tuple[int, int, int], missing: set[str]
+) -> None:
+    kinds = applicable_kinds(*shape)
+    assert set(PUBLISHED) - set(kinds) == missing
+    for kind in kinds:
+        for level in PUBLISHED[kind].levels:
+            assert DEGRADATIONS_REGISTRY.get(kind)(torch.rand(2, *shape), level).shape[1:] == shape
+    for kind in missing:
+        with pytest.raises(InputError):
+            degrade(torch.rand(2, *shape), kind, PUBLISHED[kind].levels[1])
+
+
+def test_images_of_two_channels_have_no_kind() -> None:
+    assert applicable_kinds(2, 32, 32) == ()

@@ -98,6 +98,17 @@ def test_a_truncated_record_is_done_again_and_nothing_else(tiny, folder: Path) -
     assert [r.metrics[0] for r in again.records] == [r.metrics[0] for r in first.records]
 
 
+def test_a_truncated_record_of_a_network_costs_none_of_its_evaluations(tiny, folder: Path) -> None:
+    suite = tiny(evaluate="{degrade: {samples: 10}}")
+    first = run(suite, folder)
+    for victim in [r for r in first.records if r.cell.stage == "train"]:
+        path = Store(folder).record_path(victim.id)
+        path.write_bytes(path.read_bytes()[:50])
+        again = run(suite, folder)
+        assert again.run.done == 1
+        assert [r.status for r in again.records] == [r.status for r in first.records]
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tiny, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")

@@ -167,6 +167,8 @@ def test_noisy_figures_are_left_out(results) -> None:
 def test_records_carry_their_provenance(results) -> None:
     for record in results.records:
         assert record.provenance["machine"]["key"]
+        commit = record.provenance["commit"]
+        assert commit is None or len(commit.removesuffix("-dirty")) == 40
         assert record.provenance["wall_s"] > 0
         assert record.provenance["peak_memory_bytes"] > 1e6
 

@@ -64,7 +64,7 @@ def test_what_is_of_another_kind_is_refused(registry: Registry[type]) -> None:
     with pytest.raises(PluginError, match="it is not a class"):
         registry.get("wrong")
     with pytest.raises(PluginError, match="it is not a class"):
-        registry.add("new", 3, source="here")  # type: ignore[arg-type]
+        registry.add("new", 3, source="here")
 
 
 def test_a_taken_name_is_refused_and_names_both(registry: Registry[type]) -> None:

@@ -151,6 +151,27 @@ class NotApplicableError(RobenchError):
     """The method or attack has nothing to do on this network or data: a row, not a failure."""
 
 
+class LevelNotReachedError(NotApplicableError):
+    """The method cannot bring this network to this level: a row that says so.
+
+    Args:
+        what: why not, and how far it came.
+        achieved: the level that the network has.
+        hint: what to do next.
+    """
+
+    def __init__(self, what: str, *, achieved: float, hint: str | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.achieved = achieved
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_not_reached, (self.what, self.achieved, self.hint))
+
+
+def _rebuild_not_reached(what: str, achieved: float, hint: str | None) -> LevelNotReachedError:
+    return LevelNotReachedError(what, achieved=achieved, hint=hint)
+
+
 class TrainingError(RobenchError):
     """Training diverged, or a method broke its contract with the loop."""
 

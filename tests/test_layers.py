@@ -20,7 +20,7 @@ FLOORS = [
     {"methods", "attacks", "degradations", "compaction", "measure"},
     {"training"},
     {"stages"},
-    {"engine", "store"},
+    {"engine", "store", "conformance"},
     {"stats"},
     {"board"},
     {"api"},

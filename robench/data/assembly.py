@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from robench.data.splits import Splits
 
-__all__ = ["TrainingSubset", "assemble"]
+__all__ = ["TrainingSubset", "assemble", "scaled_to_unit"]
+
+Labels: TypeAlias = "NDArray[np.int64] | NDArray[np.float64]"
+"""Classes, or the targets of a regression."""
 
 _CHUNK = 1024
 """Inputs that are converted at a time, so that statistics need little memory."""
@@ -40,7 +43,7 @@ def assemble(
     *,
     classes: Sequence[str],
     inputs: NDArray[np.uint8] | NDArray[np.float32],
-    labels: NDArray[np.int64],
+    labels: Labels,
     splits: Splits,
     subset: int | None = None,
 ) -> Data:
@@ -48,27 +51,30 @@ def assemble(
 
     Args:
         name: of the data set.
-        classes: names of the classes.
+        classes: names of the classes; none at all for a regression.
         inputs: uint8 [N, C, H, W] of images, or float32 [N, F] in [0, 1] of rows of features.
-        labels: int64 [N].
+        labels: int64 [N] positions in `classes`; or float64 [N] targets of a regression, in units
+            of their own, which are standardised by the training split.
         splits: positions of each split in `inputs`.
         subset: how many inputs of the training split are kept; `None` means all.
 
     Raises:
-        DataError: fewer than two classes, values outside [0, 1], or an empty split.
+        DataError: a single class, values outside [0, 1], a target that is constant or not a
+            number, or an empty split.
         ParameterError: a subset larger than the training split, or without some class.
         InputError: arrays of other shapes or types.
     """
-    if len(classes) < 2:
+    if not _are_targets(labels) and len(classes) < 2:
         raise DataError(
             f"{name} has {len(classes)} class{'es' * (len(classes) != 1)}: nothing to tell apart",
-            allowed="2 classes or more",
+            allowed="2 classes or more, or a target of real numbers",
         )
     kept = _cut(name, splits.train, labels, subset)
+    targets, target_mean, target_std = _standardised(name, labels, by=kept)
     train, validation, test = (
         Split(
             torch.from_numpy(inputs[index]),
-            torch.from_numpy(labels[index]),
+            torch.from_numpy(targets[index]),
             torch.from_numpy(index),
         )
         for index in (kept, splits.validation, splits.test)
@@ -86,11 +92,48 @@ def assemble(
         sha256=_content_hash(classes, (train, validation, test)),
         mean=mean,
         std=std,
+        target_mean=target_mean,
+        target_std=target_std,
     )
 
 
+def scaled_to_unit(rows: NDArray[np.float64], *, by: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Features in [0, 1], by the minimum and maximum over the rows `by`; others are clipped.
+
+    Args:
+        rows: [N, F] in any units.
+        by: positions of the training rows.
+    """
+    low, high = rows[by].min(axis=0), rows[by].max(axis=0)
+    span = np.where(high > low, high - low, 1.0)
+    scaled: NDArray[np.float32] = np.clip((rows - low) / span, 0, 1).astype(np.float32)
+    return scaled
+
+
+def _are_targets(labels: Labels) -> TypeGuard[NDArray[np.float64]]:
+    """Whether these are the targets of a regression."""
+    return np.issubdtype(labels.dtype, np.floating)
+
+
+def _standardised(
+    name: str, labels: Labels, *, by: NDArray[np.int64]
+) -> tuple[NDArray[np.int64] | NDArray[np.float32], float, float]:
+    """Targets in units of their standard deviation over the rows `by`; classes as they are."""
+    if not _are_targets(labels):
+        return labels.astype(np.int64, copy=False), 0.0, 1.0
+    if not np.isfinite(labels).all():
+        raise DataError(f"{name}: a target is not a number", hint="leave out the rows without one")
+    mean, std = float(labels[by].mean()), float(labels[by].std())
+    if not std > 0:
+        raise DataError(f"{name}: all training targets are {mean:g}: nothing to predict")
+    return ((labels - mean) / std).astype(np.float32), mean, std
+
+
 def _cut(
-    name: str, train: NDArray[np.int64], labels: NDArray[np.int64], subset: int | None
+    name: str,
+    train: NDArray[np.int64],
+    labels: Labels,
+    subset: int | None,
 ) -> NDArray[np.int64]:
     if subset is None:
         return train
@@ -100,6 +143,8 @@ def _cut(
             allowed=f"1 to {len(train)}",
         )
     kept = train[:subset]
+    if _are_targets(labels):
+        return kept
     there, left = len(np.unique(labels[train])), len(np.unique(labels[kept]))
     if left < there:
         raise ParameterError(

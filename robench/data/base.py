@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Data", "Dataset", "Split", "check_plugin", "to_float"]
 
 Kind = Literal["image", "tabular"]
+Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,8 @@ class Split:
 
     Args:
         images: uint8 [N, C, H, W] of images, or float32 [N, F] in [0, 1] of rows of features.
-        labels: int64 [N], positions in `Data.classes`.
+        labels: int64 [N], positions in `Data.classes`; or float32 [N], the target of a regression
+            in units of its standard deviation over the training split, its mean subtracted.
         index: int64 [N], the position of each input in the whole data set. It names the input
             wherever the input goes, so that noise drawn for it does not depend on the batch.
 
@@ -65,11 +67,15 @@ class Split:
                 f"inputs of shape {tuple(self.images.shape)} and type {self.images.dtype}",
                 allowed="uint8 [N, C, H, W] for images, float32 [N, F] for rows of features",
             )
-        for name, tensor in (("labels", self.labels), ("index", self.index)):
-            if tensor.dtype != torch.int64 or tensor.shape != self.images.shape[:1]:
+        for name, tensor, kinds in (
+            ("labels", self.labels, (torch.int64, torch.float32)),
+            ("index", self.index, (torch.int64,)),
+        ):
+            if tensor.dtype not in kinds or tensor.shape != self.images.shape[:1]:
+                allowed = " or ".join(str(kind).removeprefix("torch.") for kind in kinds)
                 raise InputError(
                     f"`{name}` of shape {tuple(tensor.shape)} and type {tensor.dtype}",
-                    allowed=f"int64 [{len(self.images)}], one a row of `images`",
+                    allowed=f"{allowed} [{len(self.images)}], one a row of `images`",
                 )
 
     def __len__(self) -> int:
@@ -89,13 +95,16 @@ class Data:
     Args:
         name: as in ``robench list datasets``.
         kind: ``"image"`` or ``"tabular"``.
-        classes: name of each class, at least two; labels are positions in it.
+        classes: name of each class, at least two; labels are positions in it. Empty for a
+            regression.
         train: what networks are trained on.
         validation: what decisions are made on; no part of it is in `train` or `test`.
         test: what is reported on.
         sha256: hexadecimal hash over every input, label and index of the three splits.
         mean: mean of each channel or feature over `train`, in [0, 1].
         std: standard deviation of each, positive; 1 where the channel or feature is constant.
+        target_mean: of a regression, in the target's own units: what was subtracted.
+        target_std: likewise: what was divided by.
 
     Raises:
         InputError: splits that do not go together, or labels without a class.
@@ -110,6 +119,8 @@ class Data:
     sha256: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    target_mean: float = 0.0
+    target_std: float = 1.0
 
     def __post_init__(self) -> None:
         if (self.kind == "image") != (len(self.input_shape) == 3):
@@ -120,12 +131,31 @@ class Data:
                     f"{self.name}: the splits' inputs have the shapes {self.input_shape} and "
                     f"{tuple(split.images.shape[1:])}"
                 )
-            labels = split.labels
-            if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
-                raise InputError(
-                    f"{self.name}: labels from {int(labels.min())} to {int(labels.max())}",
-                    allowed=f"0 to {len(self.classes) - 1}, for {len(self.classes)} classes",
-                )
+            self._check_labels(split.labels)
+
+    def _check_labels(self, labels: Tensor) -> None:
+        if labels.is_floating_point() != (self.task == "regression"):
+            raise InputError(
+                f"{self.name}: labels of type {labels.dtype} for {len(self.classes)} classes",
+                allowed="int64 with classes, float32 without, for a regression",
+            )
+        if self.task == "regression" or not len(labels):
+            return
+        if not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
+            raise InputError(
+                f"{self.name}: labels from {int(labels.min())} to {int(labels.max())}",
+                allowed=f"0 to {len(self.classes) - 1}, for {len(self.classes)} classes",
+            )
+
+    @property
+    def task(self) -> Task:
+        """Telling classes apart, or predicting a number."""
+        return "classification" if self.classes else "regression"
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network has: a logit for each class, or one number."""
+        return len(self.classes) or 1
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from robench.data.assembly import TrainingSubset, assemble
+from robench.data.assembly import TrainingSubset, assemble, scaled_to_unit
 from robench.data.base import Data, Dataset
 from robench.data.splits import own_split
 
@@ -34,16 +33,8 @@ class BreastCancer(Dataset):
         return assemble(
             self.name,
             classes=[str(label) for label in original.target_names],
-            inputs=_scaled(original.data, by=splits.train[:subset]),
+            inputs=scaled_to_unit(original.data, by=splits.train[:subset]),
             labels=labels,
             splits=splits,
             subset=subset,
         )
-
-
-def _scaled(rows: NDArray[np.float64], *, by: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Features in [0, 1], by the minimum and maximum over the rows `by`; others are clipped."""
-    low, high = rows[by].min(axis=0), rows[by].max(axis=0)
-    span = np.where(high > low, high - low, 1.0)
-    scaled: NDArray[np.float32] = np.clip((rows - low) / span, 0, 1).astype(np.float32)
-    return scaled

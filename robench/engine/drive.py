@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ class Driver:
     def _hand_out(self) -> bool:
         """Fill the workers' hands; tells whether there is anything to wait for."""
         while len(self._running) < self.width and (cell := self.schedule.next()) is not None:
-            inherited = inherited_failure(cell, self.schedule.parent_of(cell))
+            inherited = inherited_failure(cell, self.schedule.needed_by(cell))
             if inherited is not None:
                 self.store.write(inherited)
                 self._take_in(inherited)
@@ -95,14 +95,15 @@ class Driver:
             self.listener.finished(record)
 
 
-def inherited_failure(cell: Cell, parent: Record | None) -> Record | None:
-    """A record for a cell whose parent has no checkpoint to hang off; `None` if it has one."""
-    if parent is None or parent.status == "ok":
+def inherited_failure(cell: Cell, needed: Iterable[Record]) -> Record | None:
+    """A record for a cell that needs a network which is not there; `None` if all are there."""
+    missing = next((record for record in needed if record.status != "ok"), None)
+    if missing is None:
         return None
-    reason = (parent.reason or "").partition("\n")[0]
-    if not reason.startswith(_MISSING):  # else the parent itself hangs off what is missing
-        reason = f"{_MISSING} {parent.id} is missing: {reason}"
-    return _unsuccessful(cell, parent.status, reason)
+    reason = (missing.reason or "").partition("\n")[0]
+    if not reason.startswith(_MISSING):  # else what is missing hangs off something missing itself
+        reason = f"{_MISSING} {missing.id} is missing: {reason}"
+    return _unsuccessful(cell, missing.status, reason)
 
 
 def _unsuccessful(cell: Cell, status: Status, reason: str) -> Record:

@@ -24,7 +24,7 @@ def run_in_process(schedule: Schedule, setting: Setting, listener: Listener) -> 
     """Run all cells in this process, one after the other: for debuggers and for tests."""
     store = Store(setting.results)
     while (cell := schedule.next()) is not None:
-        record = inherited_failure(cell, schedule.parent_of(cell))
+        record = inherited_failure(cell, schedule.needed_by(cell))
         if record is None:
             listener.started(cell)
             record = run_cell(cell, setting)

@@ -28,6 +28,7 @@ from robench.spec.params import parse_params
 
 if TYPE_CHECKING:
     from robench.data.base import Data
+    from robench.methods.base import Method
 
 __all__ = ["CONTROLS", "plan", "resolve_plugin", "select"]
 
@@ -102,12 +103,11 @@ def select(cells: Iterable[Cell], pattern: str) -> list[Cell]:
     cells = list(cells)
     by_id = {cell.id: cell for cell in cells}
     chosen: set[str] = set()
-    for cell in cells:
-        if matches(cell, pattern):
-            step: Cell | None = cell
-            while step is not None:
-                chosen.add(step.id)
-                step = by_id[step.parent] if step.parent is not None else None
+    waiting = [cell.id for cell in cells if matches(cell, pattern)]
+    while waiting:
+        cell = by_id[waiting.pop()]
+        chosen.add(cell.id)
+        waiting += cell.needs
     return [cell for cell in cells if cell.id in chosen]
 
 
@@ -191,6 +191,7 @@ def _cells_of_grid(
             where = suite.locate(*at, "distortions", place)
             _check_levels(distortion, rooms["degradations"], where)
     methods = _completed(resolved("methods", "methods"), guests, rooms["methods"])
+    _check_donors(methods, suite.locate(*at, "methods"))
     models = resolved("models", "models")
     for data in resolved("datasets", "data"):
         loaded = load(data)
@@ -231,6 +232,7 @@ def _cells_of_network(
     methods: list[PluginRef],
     registry: Registry[Any],
 ) -> Iterator[Cell]:
+    """One network under one recipe and seed, made sparse by each method, and its evaluations."""
     start = network.train_cell(
         grid,
         distortion,
@@ -240,24 +242,73 @@ def _cells_of_network(
     )
     if grid.recipe.dense_steps:
         yield start
-    for method in methods:
-        from_dense = registry.get(method.name).starts_from == "dense" and grid.recipe.dense_steps
+    trained: dict[tuple[str, float], Cell] = {}
+    for method in _donors_first(methods):
+        kind: type[Method] = registry.get(method.name)
+        parent = start.id if kind.starts_from == "dense" and grid.recipe.dense_steps else None
+        if kind.trains_once:
+            shared = network.train_cell(
+                grid, distortion, role="start", level=0.0, method=method, parent=parent
+            )
+            yield shared
+            parent = shared.id
         for level in (0.0,) if method.name == "dense" else grid.levels:
+            donor = trained[method_of, level] if (method_of := _donor_of(method)) else None
+            if donor is not None:
+                parent = _start_of(donor, registry, start)
             train = network.train_cell(
                 grid,
                 distortion,
                 method=method,
                 level=level,
-                parent=start.id if from_dense else None,
+                parent=parent,
+                donor=donor.id if donor is not None else None,
             )
+            trained.setdefault((method.name, level), train)
             yield train
             yield from _evaluations(train, grid.evaluate, network.loaded)
+
+
+def _donor_of(method: PluginRef) -> str | None:
+    """The name of the method whose masks this one asks for."""
+    from robench.methods.base import make
+
+    return make(method.name, method.params).donor()
+
+
+def _donors_first(methods: list[PluginRef]) -> list[PluginRef]:
+    return sorted(methods, key=lambda method: _donor_of(method) is not None)
+
+
+def _start_of(donor: Cell, registry: Registry[Any], start: Cell) -> str | None:
+    """Where a method with a donor starts: where the donor itself did."""
+    is_from_dense = registry.get(donor.method.name).starts_from == "dense"
+    return start.id if is_from_dense and donor.recipe.dense_steps else None
+
+
+def _check_donors(methods: Sequence[PluginRef], where: str | None) -> None:
+    """A method that asks for masks must find the method that makes them, and no chain of them.
+
+    Raises:
+        SuiteError: names the method, and those that it could ask.
+    """
+    able = [method.name for method in methods if _donor_of(method) is None]
+    able = [name for name in able if name != "dense"]
+    for method in methods:
+        donor = _donor_of(method)
+        if donor is not None and donor not in able:
+            raise SuiteError(
+                f"{method.label!r} asks for the masks of {donor!r}, which this grid does not train",
+                where=where,
+                allowed=able,
+                hint=f"add {donor!r} to `methods`",
+            )
 
 
 def _evaluations(train: Cell, evaluate: Evaluations, data: Data) -> Iterator[Cell]:
     stages = {
         "speed": evaluate.speed,
-        "attack": evaluate.attack,
+        "attack": evaluate.attack if data.task == "classification" else None,
         "degrade": evaluate.degrade if data.kind == "image" else None,
     }
     for stage, options in stages.items():

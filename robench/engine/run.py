@@ -164,12 +164,12 @@ def _records_to_keep(
             f"a damaged record is set aside as {kept} ({damage.problem}); it is done again"
         )
     keep: dict[str, Record] = {}
-    redone: set[str | None] = set()
+    redone: set[str] = set()
     for cell in cells:
         record = existing.get(cell.id)
         is_forced = force is not None and matches(cell, force)
         is_retried = record is not None and record.status in again
-        if is_forced or is_retried or cell.parent in redone:
+        if is_forced or is_retried or not redone.isdisjoint(cell.needs):
             redone.add(cell.id)
             store.remove(cell.id)
         elif record is not None:
@@ -180,7 +180,7 @@ def _records_to_keep(
 def _pending(cells: list[Cell], done: dict[str, Record], store: Store) -> list[Cell]:
     """What is left to do, and the networks it hangs off whose checkpoints are gone."""
     pending = [cell for cell in cells if cell.id not in done]
-    needed = {cell.parent for cell in pending if cell.parent is not None}
+    needed = {other for cell in pending for other in cell.needs}
     by_id = {cell.id: cell for cell in cells}
     lost = []
     for parent in needed & done.keys():

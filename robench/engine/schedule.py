@@ -28,7 +28,7 @@ class Schedule:
 
     Args:
         cells: what is to be done, parents before children.
-        done: records of the parents that are already there, by id.
+        done: records of the networks that are already there, by id.
     """
 
     cells: Iterable[Cell]
@@ -37,21 +37,25 @@ class Schedule:
     _waiting: dict[str, list[Cell]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        for cell in self.cells:
-            if cell.parent is None or cell.parent in self.done:
-                self._ready.append(cell)
-            else:
-                self._waiting.setdefault(cell.parent, []).append(cell)
+        self._ready.extend(cell for cell in self.cells if self._may_run(cell))
 
     def next(self) -> Cell | None:
-        """A cell whose parent is there, or `None` if all others wait for one."""
+        """A cell all of whose networks are there, or `None` if all others wait for one."""
         return self._ready.popleft() if self._ready else None
 
     def finish(self, record: Record) -> None:
         """Release the cells that waited for this one; they go first, while its data are warm."""
         self.done[record.id] = record
-        self._ready.extendleft(reversed(self._waiting.pop(record.id, [])))
+        released = [cell for cell in self._waiting.pop(record.id, []) if self._may_run(cell)]
+        self._ready.extendleft(reversed(released))
 
-    def parent_of(self, cell: Cell) -> Record | None:
-        """The record of the cell's parent, if it has one."""
-        return self.done.get(cell.parent) if cell.parent is not None else None
+    def needed_by(self, cell: Cell) -> list[Record]:
+        """The records of the networks that the cell reads."""
+        return [self.done[other] for other in cell.needs]
+
+    def _may_run(self, cell: Cell) -> bool:
+        """Whether all that the cell needs is there; else it waits for the first that is not."""
+        missing = next((other for other in cell.needs if other not in self.done), None)
+        if missing is not None:
+            self._waiting.setdefault(missing, []).append(cell)
+        return missing is None

@@ -140,15 +140,17 @@ def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
     context = Context(
         data=data,
         device=torch.device(cell.device),
-        parent=_parent_reader(cell, store),
+        parent=_reader(cell.parent, store),
+        donor=_reader(cell.donor, store),
     )
     return STAGES[cell.stage](cell, context)
 
 
-def _parent_reader(cell: Cell, store: Store) -> Callable[[], Checkpoint] | None:
-    if cell.parent is None:
+def _reader(cell_id: str | None, store: Store) -> Callable[[], Checkpoint] | None:
+    """Reads the checkpoint of a train cell when it is asked for."""
+    if cell_id is None:
         return None
-    path = store.checkpoint_path(cell.parent)
+    path = store.checkpoint_path(cell_id)
 
     def read() -> Checkpoint:
         from robench.training.checkpoint import Checkpoint

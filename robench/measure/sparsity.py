@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from robench.models.base import prunable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor, nn
 
 __all__ = ["LayerSparsity", "SparsityReport", "sparsity_report"]
@@ -73,6 +75,26 @@ class SparsityReport:
     dead_inputs: int
     layers: tuple[LayerSparsity, ...]
 
+    @property
+    def rows_zero(self) -> float:
+        """Share of all rows (filters and neurons) without any weight, in [0, 1]."""
+        return _share((layer.zero_rows, layer.rows) for layer in self.layers)
+
+    @property
+    def columns_zero(self) -> float:
+        """Share of all columns (shape fibres and inputs) that no row uses, in [0, 1]."""
+        return _share((layer.zero_columns, layer.columns) for layer in self.layers)
+
+    @property
+    def neurons_removed(self) -> float:
+        """Share of the filters and neurons below the last layer without any weight, in [0, 1]."""
+        return _share((layer.zero_rows, layer.rows) for layer in self.layers[:-1])
+
+    @property
+    def dead_inputs_share(self) -> float:
+        """`dead_inputs` over the inputs of the first prunable layer, in [0, 1]."""
+        return _share((layer.zero_inputs, layer.inputs) for layer in self.layers[:1])
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, as JSON takes it."""
         return asdict(self)
@@ -98,8 +120,14 @@ def sparsity_report(model: nn.Module) -> SparsityReport:
 
 
 def _level(layers: tuple[LayerSparsity, ...]) -> float:
-    weights = sum(layer.weights for layer in layers)
-    return sum(layer.zeros for layer in layers) / weights if weights else 0.0
+    return _share((layer.zeros, layer.weights) for layer in layers)
+
+
+def _share(counts: Iterable[tuple[int, int]]) -> float:
+    """Sum of the first over sum of the second numbers; 0 where there are none."""
+    parts = list(counts)
+    whole = sum(size for _, size in parts)
+    return sum(part for part, _ in parts) / whole if whole else 0.0
 
 
 def _layer(name: str, weight: Tensor) -> LayerSparsity:

@@ -27,10 +27,10 @@ from robench.spec.params import check_params_schema, parse_params
 
 if TYPE_CHECKING:
     import torch
-    from pydantic import BaseModel
+    from pydantic import BaseModel, JsonValue
     from torch import Tensor, nn
 
-    from robench.data.base import Data
+    from robench.data.base import Data, Task
 
 __all__ = ["Method", "Structure", "TrainState", "check_plugin", "make"]
 
@@ -55,8 +55,14 @@ class TrainState:
         batches: see `train_batches`.
         masks: which weights survive. Empty at first, so that nothing is masked; a weight that is
             masked is zero after every step. Replace or edit it in any hook.
+        task: what the outputs are: logits of classes, or one standardised number.
+        donor: the masks that another method ended with, for a method that names one in `donor`.
         step: optimiser steps done.
         epoch: full passes over the training data done.
+        native: the level that the method came to by itself, before `finish` brought the network to
+            the level that was asked for. Set it in `finish` where counting exact zeros does not
+            tell; `None` means that the loop counts them.
+        notes: plain data that goes into the record: a path of λ, merges, a correlation.
     """
 
     model: nn.Module
@@ -68,8 +74,12 @@ class TrainState:
     schedule: Callable[[int], float]
     batches: Callable[[], Iterator[tuple[Tensor, Tensor]]]
     masks: Masks = field(default_factory=Masks)
+    task: Task = "classification"
+    donor: Masks | None = None
     step: int = 0
     epoch: int = 0
+    native: float | None = None
+    notes: dict[str, JsonValue] = field(default_factory=dict)
 
     @property
     def learning_rate(self) -> float:
@@ -120,6 +130,10 @@ class Method:
     structure: ClassVar[Structure] = "unstructured"
     starts_from: ClassVar[Literal["init", "dense"]] = "init"
     """Whether the run begins with initial weights or with those of the shared dense network."""
+    trains_once: ClassVar[bool] = False
+    """Whether one trained network serves all levels. It is then trained once, at level 0, and each
+    level is `finish` alone, called on a fresh instance and a copy of that network; `finish` must
+    neither need what the other hooks left on `self`, nor train."""
     Params: ClassVar[type[BaseModel]] = Frozen
 
     def __init__(self, params: BaseModel | None = None) -> None:
@@ -132,6 +146,13 @@ class Method:
         empty.
         """
         return True
+
+    def donor(self) -> str | None:
+        """The name of the method whose masks this one wants to see in `state.donor`.
+
+        It is then trained at the same level, and from the same start, as that method.
+        """
+        return None
 
     def prepare(self, state: TrainState, /) -> None:
         """Before the first step: choose masks, add parameters."""

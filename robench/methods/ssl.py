@@ -15,12 +15,11 @@ from robench.methods.base import Method, TrainState
 from robench.methods.groups import Grouping
 from robench.methods.masks import zeros_at
 from robench.methods.removal import ChainGroups
+from robench.methods.silence import Silence
 from robench.models.chain import Layer, chain
 from robench.spec.base import Frozen
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from robench.data.base import Data
 
 __all__ = ["StructuredSparsity"]
@@ -67,7 +66,7 @@ class StructuredSparsity(Method):
         super().__init__(params)
         self._layers: list[Layer] = []
         self._groupings: list[tuple[Grouping, float]] = []
-        self._silent: list[tuple[Tensor, Tensor]] = []
+        self._silence = Silence()
         self._is_shrinking = True
 
     def supports(self, model: nn.Module, _data: Data) -> Literal[True] | str:
@@ -102,7 +101,7 @@ class StructuredSparsity(Method):
             is_over = state.step >= self.params.ssl_share * state.budget
             if not self._shrink(state) or is_over:
                 self._snap(state)
-        self._silence()
+        self._silence.apply()
 
     def _groups(self, state: TrainState) -> ChainGroups:
         return ChainGroups(self._layers, state.prunable, self.params.columns)
@@ -138,14 +137,5 @@ class StructuredSparsity(Method):
         state.masks = groups.masks(removal)
         self._is_shrinking = False
         for part, rows in zip(groups.parts, removal.rows, strict=True):
-            norm = part.layer.batch_norm
-            tensors = (part.layer.module.bias, *((norm.weight, norm.bias) if norm else ()))
-            for tensor in tensors if part.prunable else ():
-                if tensor is not None:  # a BatchNorm behind a flatten has several values a filter
-                    silent = rows.repeat_interleave(len(tensor) // len(rows))
-                    self._silent.append((tensor, silent))
-
-    def _silence(self) -> None:
-        with torch.no_grad():
-            for tensor, rows in self._silent:
-                tensor.masked_fill_(rows, 0.0)
+            if part.prunable:
+                self._silence.add(part.layer, rows)

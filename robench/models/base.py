@@ -86,7 +86,7 @@ class Network(nn.Module):
 
     Args:
         input_shape: (C, H, W) of an image or (F,) of a row of features.
-        classes: how many classes there are, at least 2.
+        classes: how many outputs there are: one for each class, or 1 for a regression.
         mean: mean of each channel or feature of the training data, in [0, 1].
         std: standard deviation of each, positive.
         params: the model's parameters; `None` means the defaults.
@@ -116,8 +116,8 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.input_shape = _checked_shape(input_shape, channels=len(mean))
-        if classes < 2:
-            raise InputError(f"{classes!r} classes cannot be told apart", allowed="2 or more")
+        if classes < 1:
+            raise InputError(f"a network of {classes!r} outputs says nothing", allowed="1 or more")
         self.classes = classes
         self.params = parse_params(f"model {self.name!r}", self.Params, params)
         self.normalise = Normalise(mean, std, dims=len(self.input_shape))
@@ -218,7 +218,7 @@ def build(
     Args:
         name: as in ``robench list models``.
         input_shape: (C, H, W) of an image or (F,) of a row of features.
-        classes: how many classes there are.
+        classes: how many outputs there are: one for each class, or 1 for a regression.
         mean: mean of each channel or feature of the training data, in [0, 1].
         std: standard deviation of each, positive.
         params: the model's parameters that differ from its defaults.

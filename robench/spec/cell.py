@@ -51,12 +51,19 @@ class Cell(Frozen):
     seed: int
     recipe: Recipe
     role: Literal["result", "start"] = "result"
-    """``start`` is a dense network trained once, for the methods that start from one."""
+    """``start`` is a network trained once, from which several results start."""
     device: str = "cpu"
     options: dict[str, JsonValue] = {}
     """Options of the stage, resolved; empty for ``train``."""
     parent: str | None = None
     """Id of the train cell whose checkpoint this cell works on, or starts from."""
+    donor: str | None = None
+    """Id of the train cell whose masks the method asks to see."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Ids of the train cells whose checkpoints this one reads."""
+        return tuple(other for other in (self.parent, self.donor) if other is not None)
 
     @property
     def id(self) -> str:

@@ -40,12 +40,12 @@ class Recipe(Frozen):
     dense_steps: Annotated[int, Field(ge=0)] = 600
     sparse_steps: Annotated[int, Field(ge=1)] = 600
     batch_size: Annotated[int, Field(ge=1)] = 64
-    optimiser: Literal["sgd", "adam"] = "sgd"
+    optimiser: Literal["sgd", "adam", "rmsprop"] = "sgd"
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
     sparse_learning_rate: Annotated[float, Field(gt=0)] | None = None
     """Of the steps that follow the shared dense network; `None` means `learning_rate`."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Of SGD; the first-moment decay of Adam."""
+    """Of SGD and RMSprop; the first-moment decay of Adam."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)

@@ -27,11 +27,13 @@ class Context:
         data: the data set of the cell, already loaded.
         device: where to compute.
         parent: reads the checkpoint that the cell hangs off; `None` where it hangs off nothing.
+        donor: reads the checkpoint whose masks the cell's method asks for, if it does.
     """
 
     data: Data
     device: torch.device
     parent: Callable[[], Checkpoint] | None = None
+    donor: Callable[[], Checkpoint] | None = None
 
 
 @dataclass(frozen=True)

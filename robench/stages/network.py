@@ -22,7 +22,7 @@ def fresh_network(cell: Cell, context: Context) -> Network:
     network = build(
         cell.model.name,
         input_shape=tuple(data.train.images.shape[1:]),
-        classes=len(data.classes),
+        classes=data.outputs,
         mean=data.mean,
         std=data.std,
         params=cell.model.params,

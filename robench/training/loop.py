@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn import functional as F
 
-from robench.errors import InputError, TrainingError
+from robench.data.objective import objective
+from robench.errors import InputError, LevelNotReachedError, TrainingError
 from robench.methods.base import TrainState
 from robench.methods.masks import Masks, count_zeros, tolerance, zeros_at
 from robench.models.base import prunable
@@ -28,6 +28,7 @@ from robench.training.watch import Watch, check_loss, check_weights
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pydantic import JsonValue
     from torch import Tensor, nn
 
     from robench.data.base import Data
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from robench.training.distortion import Degrade
     from robench.training.watch import Progress
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "finish", "train"]
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,23 @@ class TrainResult:
     Attributes:
         masks: of every prunable weight, true where it is not zero, on the device of the run.
         level: share of prunable weights that are zero.
+        native: the level that the method came to before `finish` brought it to the one asked for.
         steps: optimiser steps taken.
         samples: images shown, counting each time.
         epochs: full passes over the training data.
         losses: training loss at up to a hundred steps at even distances, the last one included.
-        loss_final: the last of them.
+        notes: what the method noted down.
         train_s: seconds that all of it took.
     """
 
     masks: Masks
     level: float
+    native: float
     steps: int
     samples: int
     epochs: int
     losses: list[float]
-    loss_final: float
+    notes: Mapping[str, JsonValue]
     train_s: float
 
 
@@ -76,6 +79,7 @@ def train(
     seeds: Mapping[str, int],
     device: torch.device | str = "cpu",
     masks: Mapping[str, Tensor] | None = None,
+    donor: Mapping[str, Tensor] | None = None,
     progress: Progress | None = None,
     degrade: Degrade | None = None,
 ) -> TrainResult:
@@ -95,12 +99,14 @@ def train(
         seeds: by purpose: ``order`` of the batches, ``method``, and ``distortion`` if there is one.
         device: where to train.
         masks: of some of the prunable weights, in force from the start.
+        donor: the masks that another method ended with, for a method that asks for them.
         progress: called with (step, steps, loss) a few times a second at most.
         degrade: replaces `robench.degrade` in the training distortion.
 
     Raises:
         InputError: steps, level or seeds out of range.
         NotApplicableError: the method has nothing to do on this network or data.
+        LevelNotReachedError: the method cannot bring the network to this level.
         TrainingError: the loss diverged, a hook raised, the method missed the level, or it left
             the network with other tensors than it had.
     """
@@ -111,6 +117,60 @@ def train(
     check_supports(method, model, _training_part(data))
     noise = _distortion(recipe, seeds, degrade)
     batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise)
+    state = _state(model, data, recipe, level, steps, learning_rate, seeds, batches)
+    state.masks = _on(device, masks)
+    state.donor = None if donor is None else _on(device, donor)
+    shapes, zeros = _shapes(model), count_zeros(state.prunable)
+    with _seeded(seed_for(seeds["order"], "global"), device):
+        losses = _run(method, state, batches, progress)
+        native = _finish(method, state, shapes)
+    achieved = _checked_level(method, state, level, zeros_before=zeros, native_zeros=native)
+    return _result(state, steps, batches, achieved, native, losses, clock)
+
+
+def finish(
+    model: nn.Module,
+    method: Method,
+    data: Data,
+    recipe: Recipe,
+    *,
+    level: float,
+    steps: int,
+    learning_rate: float,
+    seeds: Mapping[str, int],
+    device: torch.device | str = "cpu",
+) -> TrainResult:
+    """Bring a network that a method with `trains_once` has trained to a level, in place.
+
+    Nothing is trained: it is the last hook alone. Arguments, errors and result are those of
+    `train`, where `steps` are those that the network was trained for.
+    """
+    clock = time.perf_counter()
+    _check_arguments(recipe, level, steps, seeds)
+    device = torch.device(device)
+    model.to(device).train()
+    noise = _distortion(recipe, seeds, None)
+    batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise)
+    state = _state(model, data, recipe, level, steps, learning_rate, seeds, batches)
+    state.step, state.epoch = steps, steps // batches.in_epoch
+    shapes = _shapes(model)
+    with _seeded(seed_for(seeds["order"], "global"), device):
+        native = _finish(method, state, shapes)
+    achieved = _checked_level(method, state, level, zeros_before=0, native_zeros=native)
+    return _result(state, steps, batches, achieved, native, [], clock)
+
+
+def _state(
+    model: nn.Module,
+    data: Data,
+    recipe: Recipe,
+    level: float,
+    steps: int,
+    learning_rate: float,
+    seeds: Mapping[str, int],
+    batches: Batches,
+) -> TrainState:
+    """What the method will see, before anything has happened."""
     state = TrainState(
         model=model,
         prunable=prunable(model),
@@ -120,24 +180,35 @@ def train(
         generator=torch.Generator().manual_seed(seeds["method"]),
         schedule=schedule(recipe, peak=learning_rate, steps=steps),
         batches=lambda: batches.probe(state.step),
-        masks=Masks({name: mask.to(device) for name, mask in (masks or {}).items()}),
+        task=data.task,
     )
-    shapes, zeros = _shapes(model), count_zeros(state.prunable)
-    with _seeded(seed_for(seeds["order"], "global"), device):
-        losses = _run(method, state, batches, progress)
-    _check_unchanged(method, shapes, _shapes(model))
-    weights = prunable(model)
-    state.masks.cut(weights)
-    achieved = _check_level(method, level, weights, zeros_before=zeros)
-    model.eval()
+    return state
+
+
+def _on(device: torch.device, masks: Mapping[str, Tensor] | None) -> Masks:
+    return Masks({name: mask.to(device) for name, mask in (masks or {}).items()})
+
+
+def _result(
+    state: TrainState,
+    steps: int,
+    batches: Batches,
+    achieved: float,
+    native_zeros: int,
+    losses: list[float],
+    clock: float,
+) -> TrainResult:
+    weights = prunable(state.model)
+    native = native_zeros / sum(weight.numel() for weight in weights.values())
     return TrainResult(
         masks=Masks({name: weight.detach() != 0 for name, weight in weights.items()}),
         level=achieved,
+        native=native if state.native is None else state.native,
         steps=steps,
         samples=steps * batches.size,
         epochs=steps // batches.in_epoch,
         losses=losses,
-        loss_final=losses[-1],
+        notes=state.notes,
         train_s=time.perf_counter() - clock,
     )
 
@@ -145,15 +216,16 @@ def train(
 def _run(
     method: Method, state: TrainState, batches: Batches, progress: Progress | None
 ) -> list[float]:
-    """All hooks and steps, from `prepare` to `finish`; returns the losses that are kept."""
-    watch = Watch(state.budget, progress)
+    """All hooks and steps, from `prepare` up to `finish`; returns the losses that are kept."""
+    steps = state.budget  # the loop's, whatever a method makes of it
+    watch = Watch(steps, progress)
     _change(method, "prepare", state)
     state.masks.apply(state.prunable)
-    for step in range(state.budget):
+    for step in range(steps):
         for group in state.optimiser.param_groups:
             group["lr"] = state.schedule(step)
         images, labels = batches.at(step)
-        loss = F.cross_entropy(state.model(images), labels)
+        loss = objective(state.model(images), labels)
         watch.see(state, loss)
         try:
             _step(method, state, loss)
@@ -166,8 +238,17 @@ def _run(
             check_loss(state, loss)  # a hook that chokes on a loss that diverged is not to blame
             raise
     check_weights(state)
-    _change(method, "finish", state)
     return watch.losses
+
+
+def _finish(method: Method, state: TrainState, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """The last hook, after which the network is ready to be used; returns the zeros before it."""
+    native = count_zeros(state.prunable)
+    _change(method, "finish", state)
+    _check_unchanged(method, shapes, _shapes(state.model))
+    state.masks.cut(prunable(state.model))
+    state.model.eval()
+    return native
 
 
 def _step(method: Method, state: TrainState, loss: Tensor) -> None:
@@ -219,6 +300,13 @@ def _optimiser(model: nn.Module, recipe: Recipe, learning_rate: float) -> torch.
             betas=(recipe.momentum, 0.999),
             weight_decay=recipe.weight_decay,
         )
+    if recipe.optimiser == "rmsprop":
+        return torch.optim.RMSprop(
+            model.parameters(),
+            lr=learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
     return torch.optim.SGD(
         model.parameters(),
         lr=learning_rate,
@@ -256,21 +344,31 @@ def _check_unchanged(
             )
 
 
-def _check_level(
-    method: Method, level: float, weights: Mapping[str, Tensor], *, zeros_before: int
+def _checked_level(
+    method: Method, state: TrainState, level: float, *, zeros_before: int, native_zeros: int
 ) -> float:
     """The level that was reached, counted from the weights.
 
-    Zeros that the network came with are not held against a method that asks for fewer.
+    Zeros that the network came with are not held against a method that asks for fewer. Nor is there
+    a level to be met where a method trains the one network that all levels share.
     """
+    weights = prunable(state.model)
     total = sum(weight.numel() for weight in weights.values())
     zeros, wanted = count_zeros(weights), zeros_at(level, total)
     allowed = tolerance(weights, method.structure)
-    if not wanted - allowed <= zeros <= max(wanted, zeros_before) + allowed:
-        raise TrainingError(
-            f"method {method.name!r} left {zeros} of {total} prunable weights zero, where the "
-            f"level {level:g} asks for {wanted}",
-            allowed=f"{wanted} ± {allowed}",
-            hint="reach the level in finish(), for instance with magnitude_masks()",
+    is_shared = method.trains_once and level == 0
+    if is_shared or wanted - allowed <= zeros <= max(wanted, zeros_before) + allowed:
+        return zeros / total
+    if zeros == native_zeros > wanted:
+        raise LevelNotReachedError(
+            f"method {method.name!r} makes {zeros / total:.4f} of the weights zero by itself, more "
+            f"than the level {level:g} asks for",
+            achieved=zeros / total,
+            hint="weaken its penalty, or ask for a higher level",
         )
-    return zeros / total
+    raise TrainingError(
+        f"method {method.name!r} left {zeros} of {total} prunable weights zero, where the "
+        f"level {level:g} asks for {wanted}",
+        allowed=f"{wanted} ± {allowed}",
+        hint="reach the level in finish(), for instance with magnitude_masks()",
+    )

@@ -64,7 +64,7 @@ def test_first_keeps_the_order_and_never_asks_for_more_than_there_is() -> None:
     [
         (torch.zeros(2, 1, 2, 2), torch.zeros(2).long(), torch.arange(2)),
         (torch.zeros(2, 3, dtype=torch.uint8), torch.zeros(2).long(), torch.arange(2)),
-        (torch.zeros(2, 3), torch.zeros(2), torch.arange(2)),
+        (torch.zeros(2, 3), torch.zeros(2).double(), torch.arange(2)),
         (torch.zeros(2, 3), torch.zeros(3).long(), torch.arange(2)),
         (torch.zeros(2, 3), torch.zeros(2).long(), torch.arange(3)),
         (torch.zeros(2, 3), torch.zeros(2).long(), torch.arange(2).int()),

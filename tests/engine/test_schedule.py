@@ -43,7 +43,7 @@ def test_cells_of_a_parent_that_is_there_are_ready(make_cell) -> None:
     child = make_cell(seed=1, parent=parent.id)
     schedule = Schedule([child], {parent.id: record(parent)})
     assert schedule.next() == child
-    assert schedule.parent_of(child) == record(parent)
+    assert schedule.needed_by(child) == [record(parent)]
 
 
 def test_released_cells_go_first_in_their_order(make_cell) -> None:

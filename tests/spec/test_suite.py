@@ -83,7 +83,7 @@ def test_grids_inherit_and_override(write) -> None:
             "recipe: {optimiser: sdg}",
             "recipe: {dense_steps: 10, sparse_steps: 20}",
             9,
-            ["'sdg'", "'sgd' or 'adam'"],
+            ["'sdg'", "'sgd', 'adam' or 'rmsprop'"],
         ),
         ("methods: [hallo]", "methods: [halo, {name: magnitude, scope: layer}]", 6, ["'halo'"]),
         ("models: [lenet5]", "models: [mlp, {name: convnet}]", 5, ["'lenet-5'"]),

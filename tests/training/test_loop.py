@@ -57,7 +57,6 @@ def test_it_is_plain_training(network, run, digits, optimiser):
         plain.step()
     assert same(state_of(model), state_of(reference))
     assert result.losses == losses
-    assert result.loss_final == losses[-1]
 
 
 def test_what_it_reports(network, run):
@@ -353,7 +352,7 @@ def test_the_clock_and_the_level_are_the_loops(network, run):
     steps = []
     with pytest.raises(TrainingError, match=r"the level 0\.5"):
         run(network(), Cheats(), level=0.5, progress=lambda step, *_: steps.append(step))
-    assert max(steps) <= 20
+    assert 0 < len(steps) <= 20
 
 
 class Declines(Method):

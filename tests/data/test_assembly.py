@@ -129,3 +129,34 @@ def test_features_outside_the_unit_interval_are_refused(bad: float) -> None:
 def test_arrays_of_other_types_are_refused() -> None:
     with pytest.raises(InputError, match="float64"):
         assembled(ROWS.astype(np.float64))
+
+
+TARGETS = np.random.default_rng(1).normal(30.0, 7.0, 60)
+
+
+def regression(targets: NDArray[np.float64]) -> Data:
+    return assemble(
+        "some", classes=(), inputs=ROWS, labels=targets, splits=own_split(LABELS, "some")
+    )
+
+
+def test_targets_are_standardised_by_the_training_split() -> None:
+    data = regression(TARGETS)
+    used = TARGETS[data.train.index.numpy()]
+    assert (data.task, data.outputs, data.classes) == ("regression", 1, ())
+    assert data.target_mean == pytest.approx(used.mean())
+    assert data.target_std == pytest.approx(used.std())
+    for split in (data.train, data.validation, data.test):
+        own = split.labels.double().numpy() * data.target_std + data.target_mean
+        np.testing.assert_allclose(own, TARGETS[split.index.numpy()], rtol=1e-5)
+    assert assembled().task == "classification"
+    assert assembled().outputs == 3
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [(np.full(60, 3.5), "all training targets are 3.5"), (np.full(60, np.nan), "not a number")],
+)
+def test_targets_that_say_nothing_are_refused(targets: NDArray[np.float64], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        regression(targets)

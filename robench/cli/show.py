@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["show"]
 
+_WIDTH = 100
+"""Characters of a method's note; they may be long lists."""
+
 
 def show(
     cell: Annotated[str, typer.Argument(help="The id of a cell, or how it begins.")],
@@ -38,6 +41,7 @@ def _described(record: Record) -> str:
         f"suite    {cell.suite} version {cell.suite_version}",
         f"method   {cell.method.name} version {cell.method.version} {cell.method.params}",
         f"parent   {cell.parent or 'none'}",
+        *([f"donor    {cell.donor}"] if cell.donor else []),
         *(
             f"{key:<8} {record.provenance[key]}"
             for key in ("started", "wall_s", "machine")
@@ -45,11 +49,19 @@ def _described(record: Record) -> str:
         ),
         *(f"  {_metric(metric)}" for metric in record.metrics),
     ]
+    notes = record.details.get("method")
+    if isinstance(notes, dict):
+        lines += [f"  {key:<28} {_shortened(str(value))}" for key, value in notes.items()]
     if record.arrays:
         lines.append(f"arrays   {', '.join(record.arrays)}")
     if record.traceback:
         lines.append(record.traceback)
     return "\n".join(lines)
+
+
+def _shortened(text: str) -> str:
+    """What fits on a line; ``--json`` has it all."""
+    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…"
 
 
 def _metric(metric: Metric) -> str:

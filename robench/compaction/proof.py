@@ -20,7 +20,7 @@ from robench.compaction.report import Differences
 from robench.errors import CompactionError
 
 if TYPE_CHECKING:
-    from robench.compaction.plan import LayerPlan
+    from collections.abc import Mapping
 
 __all__ = ["prove_equal"]
 
@@ -39,14 +39,14 @@ _Pair = tuple[nn.Module, nn.Module]
 
 
 def prove_equal(
-    original: nn.Module, compacted: nn.Module, plans: list[LayerPlan], example: Tensor
+    original: nn.Module, compacted: nn.Module, kept: Mapping[str, Tensor], example: Tensor
 ) -> Differences:
     """Compare logits and input gradients, in double and in single precision.
 
     Args:
         original: float64, evaluation mode.
         compacted: float64, evaluation mode; neither network is changed.
-        plans: what was done, one a layer.
+        kept: layer → bool [units], which of its units the compacted network has.
         example: real inputs, float64[N, …].
 
     Returns:
@@ -84,7 +84,7 @@ def prove_equal(
     for name, tolerance in asdict(allowed).items():
         difference = getattr(found, name)
         if not difference <= tolerance:  # not a number exceeds everything
-            layer = _first_difference(doubles, plans, outputs_at)
+            layer = _first_difference(doubles, kept, outputs_at)
             raise _refusal(name, difference, tolerance, layer)
     return found
 
@@ -147,13 +147,12 @@ def _typical_gap(expected: Tensor, got: Tensor) -> float:
     return float((gaps / norms).median())
 
 
-def _first_difference(pair: _Pair, plans: list[LayerPlan], inputs: Tensor) -> str:
+def _first_difference(pair: _Pair, kept: Mapping[str, Tensor], inputs: Tensor) -> str:
     """Name of the first layer whose remaining outputs differ, else of the last layer."""
-    names = [plan.layer.name for plan in plans]
-    expected, got = (observe(model, names, inputs) for model in pair)
-    for plan in plans:
-        before = expected[plan.layer.name][1][:, plan.kept]
-        gap = _largest(before - got[plan.layer.name][1])
+    expected, got = (observe(model, kept, inputs) for model in pair)
+    for name, units in kept.items():
+        before = expected[name][1][:, units]
+        gap = _largest(before - got[name][1])
         if not gap <= _TOLERANCE_FLOAT64 * max(_largest(before), _LEAST_LOGIT):
-            return plan.layer.name
-    return names[-1]
+            return name
+    return list(kept)[-1]

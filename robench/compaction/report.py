@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from robench.compaction.edits import Edit
 from robench.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ class LayerReport:
         name: qualified name of the layer.
         kind: ``"Conv2d"`` or ``"Linear"``.
         units_before: output channels or features of the original.
-        units_after: of the compacted network; at least 1.
-        constants_folded: removed units whose constant, other than zero, went into the next bias.
-        note: why units were kept although they may be dead, or ``None``.
+        units_after: of the compacted network; 0 where the layer went with its branch.
+        constants_folded: inputs whose constant, other than zero, went into this layer's bias.
+        note: why units were kept although they may be dead, or why the layer is gone, or ``None``.
     """
 
     name: str
@@ -63,12 +64,17 @@ class CompactionReport:
         differences: between the original and the compacted network.
         parameters_before: number of parameters of the original, biases and BatchNorm included.
         parameters_after: of the compacted network.
+        edits: changes of the graph, beside the layers that became smaller.
+        changed_by_zero_bn: by how much the largest logit moved when constants were made zero
+            before all this; 0 where that was not asked for.
     """
 
     layers: tuple[LayerReport, ...]
     differences: Differences
     parameters_before: int
     parameters_after: int
+    edits: tuple[Edit, ...] = ()
+    changed_by_zero_bn: float = 0.0
 
     @property
     def units_removed(self) -> int:
@@ -91,6 +97,8 @@ class CompactionReport:
             differences=Differences(**data["differences"]),
             parameters_before=data["parameters_before"],
             parameters_after=data["parameters_after"],
+            edits=tuple(Edit(**edit) for edit in data["edits"]),
+            changed_by_zero_bn=data["changed_by_zero_bn"],
         )
 
 

@@ -12,7 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import nn
 
+from robench.compaction.edits import apply_edits
 from robench.compaction.report import CompactionReport, report_of
+from robench.compaction.trace import traced_copy
 from robench.errors import StoreError
 from robench.files import write_atomically
 
@@ -72,10 +74,10 @@ def load(path: str | Path, template: nn.Module) -> nn.Module:
     try:
         if metadata["format"] != _FORMAT:
             raise ValueError(f"its format is {metadata['format']!r}, not {_FORMAT!r}")
-        network = copy.deepcopy(template).eval()
+        report = CompactionReport.from_json(json.loads(metadata["report"]))
+        network = _edited(copy.deepcopy(template).eval(), report, tensors)
         _resize(network, json.loads(metadata["sizes"]), tensors)
         network.load_state_dict(tensors, assign=True)
-        report = CompactionReport.from_json(json.loads(metadata["report"]))
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(
             f"{str(path)!r} holds no compacted {type(template).__name__} of this architecture: "
@@ -86,6 +88,13 @@ def load(path: str | Path, template: nn.Module) -> nn.Module:
     object.__setattr__(network, "report", report)  # see compactor.py
     device = next(template.parameters()).device
     return network.to(device)
+
+
+def _edited(network: nn.Module, report: CompactionReport, tensors: dict[str, Tensor]) -> nn.Module:
+    """The network as its class has it, or as a graph where its graph was changed."""
+    if not report.edits:
+        return network
+    return apply_edits(traced_copy(network), list(report.edits), tensors)
 
 
 def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -106,7 +115,11 @@ def _sized(model: nn.Module) -> dict[str, _Sized]:
 
 def _sizes(module: _Sized) -> dict[str, int]:
     if isinstance(module, nn.Conv2d):
-        return {"in_channels": module.in_channels, "out_channels": module.out_channels}
+        return {
+            "in_channels": module.in_channels,
+            "out_channels": module.out_channels,
+            "groups": module.groups,
+        }
     if isinstance(module, nn.Linear):
         return {"in_features": module.in_features, "out_features": module.out_features}
     return {"num_features": module.num_features}

@@ -7,50 +7,93 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from robench.compaction.constants import blocks
+from robench.compaction.edits import Edit, apply_edits, free_name
+
 if TYPE_CHECKING:
-    from robench.compaction.plan import LayerPlan
+    from torch import fx
+
+    from robench.compaction.keep import LayerPlan, Plan
+    from robench.compaction.trace import Traced
 
 __all__ = ["shrink", "shrink_batch_norm", "shrink_layer"]
 
+_WORTH_SELECTING = 8
+"""Multiply-accumulates that must be saved for each channel that a selection copies."""
 
-def shrink(model: nn.Module, plans: list[LayerPlan]) -> None:
-    """Take the units that go out of `model`, a copy of the network that was planned for.
+
+def shrink(traced: Traced, plan: Plan) -> list[Edit]:
+    """Take the units that go out of a network.
 
     Args:
-        model: changed in place; same structure and precision as the planned network.
-        plans: one a layer, see :func:`robench.compaction.plan.plan_compaction`.
+        traced: changed in place.
+        plan: which go.
+
+    Returns:
+        The changes of its graph.
     """
-    for plan in plans:
-        layer = model.get_submodule(plan.layer.name)
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            _add_to_bias(layer, plan.bias_shift)
-            if not (plan.kept.all() and plan.inputs_kept.all()):
-                shrink_layer(layer, plan.kept, plan.inputs_kept)
-        if plan.link is None or plan.kept.all():
-            continue
-        for norm in plan.link.norms:
-            module = model.get_submodule(norm.name)
-            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                shrink_batch_norm(module, plan.kept.repeat_interleave(norm.block))
+    buffers: dict[str, Tensor] = {}
+    edits: list[Edit] = []
+
+    def store(prefix: str, tensor: Tensor) -> str:
+        name = free_name(traced.module, prefix, taken=buffers)
+        buffers[name] = tensor
+        return name
+
+    for layer in plan.layers:
+        inputs = layer.inputs_kept
+        if _is_worth_selecting(traced, layer):
+            inputs = inputs & ~layer.unread
+            places = inputs[layer.inputs_kept].nonzero().flatten().to(layer.shift.device)
+            source = traced.reads(layer.node)[0].name
+            edits.append(Edit("select", layer.node.name, source, store("selected", places)))
+        if not (layer.kept.all() and inputs.all()):
+            shrink_layer(layer.layer, layer.kept, inputs)
+        shift = layer.shift[:, layer.kept]
+        if shift.ndim > 2:
+            edits.append(Edit("add", layer.node.name, buffer=store("constant", shift)))
+        else:
+            _add_to_bias(layer.layer, shift[0])
+    _shrink_between(traced, plan)
+    apply_edits(traced.module, edits, buffers)
+    return edits
+
+
+def _shrink_between(traced: Traced, plan: Plan) -> None:
+    """BatchNorms, and constants that stand for branches."""
+    for node, strands in plan.strands.of.items():
+        kept, name = plan.needed[strands], str(node.target)
+        if traced.kinds[node] == "norm" and not kept.all():
+            shrink_batch_norm(traced.parts[name], kept)
+        elif traced.kinds[node] == "constant" and not kept.all():
+            traced.module.register_buffer(name, traced.module.get_buffer(name)[:, kept])
 
 
 def shrink_layer(layer: nn.Conv2d | nn.Linear, units: Tensor, inputs: Tensor) -> None:
-    """Keep the rows `units` and the columns `inputs` of a layer; both are bool.
+    """Keep the units and the inputs of a layer for which these are true.
 
-    A convolution must not be grouped.
+    In a grouped convolution all groups must keep as many of each, or nothing at all.
     """
-    _replace(layer, "weight", layer.weight[units][:, inputs])
+    weight = blocks(layer)
+    own_units, own_inputs = units.view(weight.shape[0], -1), inputs.view(weight.shape[0], -1)
+    is_there = (own_units.any(1) | own_inputs.any(1)).nonzero().flatten().tolist()
+    smaller = torch.cat(
+        [weight[group, own_units[group]][:, own_inputs[group]] for group in is_there]
+    )
+    _replace(layer, "weight", smaller.reshape(*smaller.shape[:2], *layer.weight.shape[2:]))
     if layer.bias is not None:
         _replace(layer, "bias", layer.bias[units])
     outputs, reads = int(units.sum()), int(inputs.sum())
     if isinstance(layer, nn.Conv2d):
-        layer.out_channels, layer.in_channels = outputs, reads
+        layer.out_channels, layer.in_channels, layer.groups = outputs, reads, len(is_there)
     else:
         layer.out_features, layer.in_features = outputs, reads
 
 
-def shrink_batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, features: Tensor) -> None:
+def shrink_batch_norm(norm: nn.Module, features: Tensor) -> None:
     """Keep the channels `features` (bool) of a BatchNorm."""
+    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        raise TypeError(f"{type(norm).__name__} is no BatchNorm")
     for name in ("weight", "bias"):
         if getattr(norm, name) is not None:
             _replace(norm, name, getattr(norm, name)[features])
@@ -58,6 +101,30 @@ def shrink_batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, features: Tensor) -
         if getattr(norm, name) is not None:
             setattr(norm, name, getattr(norm, name)[features].clone())
     norm.num_features = int(features.sum())
+
+
+def _is_worth_selecting(traced: Traced, plan: LayerPlan) -> bool:
+    """Whether inputs that nothing reads cost more than copying the others out.
+
+    Only inputs of the network are looked at: the channels between layers go at their source.
+    """
+    selected = plan.inputs_kept & ~plan.unread
+    is_grouped = getattr(plan.layer, "groups", 1) > 1
+    if is_grouped or not selected.any() or _comes_from_layer(traced, plan.node):
+        return False
+    saved = int(plan.unread.sum()) * int(plan.kept.sum())
+    return saved >= _WORTH_SELECTING * int(selected.sum())
+
+
+def _comes_from_layer(traced: Traced, node: fx.Node) -> bool:
+    """Whether a layer lies between the network's input and this step."""
+    waiting = traced.reads(node)
+    while waiting:
+        step = waiting.pop()
+        if traced.kinds[step] == "layer":
+            return True
+        waiting += traced.reads(step)
+    return False
 
 
 def _add_to_bias(layer: nn.Conv2d | nn.Linear, shift: Tensor) -> None:

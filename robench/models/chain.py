@@ -19,7 +19,7 @@ from robench.errors import NotApplicableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Layer", "Operation", "chain"]
+__all__ = ["Layer", "Operation", "chain", "trace"]
 
 _LAYERS = (nn.Conv2d, nn.Linear)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -91,7 +91,7 @@ def chain(model: nn.Module) -> list[Layer]:
         NotApplicableError: the network cannot be traced, branches or joins, uses one layer twice,
             or has no Conv2d or Linear. The message names the step.
     """
-    steps = _steps(_trace(model), model)
+    steps = _steps(trace(model), model)
     starts = [index for index, step in enumerate(steps) if _is_layer(step.module)]
     if not starts:
         raise NotApplicableError(
@@ -115,7 +115,12 @@ class _Tracer(fx.Tracer):
         return not any(isinstance(part, _LAYERS + _BATCH_NORMS) for part in m.modules())
 
 
-def _trace(model: nn.Module) -> fx.Graph:
+def trace(model: nn.Module) -> fx.Graph:
+    """The operations of a network with one output, layers and BatchNorm as one node each.
+
+    Raises:
+        NotApplicableError: the network cannot be traced.
+    """
     try:
         graph = _Tracer().trace(model)
     except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError) as error:

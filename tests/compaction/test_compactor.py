@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch.nn.utils import parametrizations, prune
 
 import robench.compaction.compactor as compactor
 from robench.compaction import CompactionReport, compact, report_of
+from robench.compaction.report import Differences
 from robench.errors import CompactionError, InputError, NotApplicableError
 from robench.models import MODELS, build
 
@@ -201,9 +203,11 @@ def test_flat_images_whose_max_pooling_ties_are_no_false_alarm(seed: int) -> Non
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_built_in_models(name: str, share: float) -> None:
     generator = torch.Generator().manual_seed(1)
-    model = build(name, input_shape=(1, 16, 16), classes=4, mean=(0.4,), std=(0.3,), seed=1)
+    side_px = 64 if name == "alexnet" else 16
+    shape = (1, side_px, side_px)
+    model = build(name, input_shape=shape, classes=4, mean=(0.4,), std=(0.3,), seed=1)
     model = kill(model.eval(), generator, share)
-    report = check(model, torch.rand(4, 1, 16, 16, generator=generator))
+    report = check(model, torch.rand(4, *shape, generator=generator))
     assert report.units_removed > 0
 
 
@@ -433,13 +437,20 @@ def with_nan() -> nn.Module:
     return model
 
 
-class Residual(nn.Module):
+class Twice(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(3, 3)
 
     def forward(self, rows: Tensor) -> Tensor:
-        return self.fc(rows) + rows
+        return self.fc(self.fc(rows))
+
+
+class Branching(nn.Module):
+    """What it computes depends on the values that it is given."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows if rows.sum() > 0 else -rows
 
 
 @pytest.mark.parametrize(
@@ -456,14 +467,17 @@ class Residual(nn.Module):
         (with_computed_weight(), torch.rand(2, 3), CompactionError, ["'0'", "prune.remove"]),
         (with_parametrisation(), torch.rand(2, 3), CompactionError, ["'0'", "remove_param"]),
         (with_nan(), torch.rand(2, 3), InputError, ["not a number", "diverged"]),
-        (Residual().eval(), torch.rand(2, 3), NotApplicableError, ["'add'"]),
+        (Twice().eval(), torch.rand(2, 3), CompactionError, ["'fc' is called twice"]),
+        (Branching().eval(), torch.rand(2, 3), NotApplicableError, ["cannot be traced"]),
+        (small(), torch.rand(2, 3), InputError, ["constants='fold'", "keep, bias-map, zero-bn"]),
     ],
 )
 def test_refusals_say_what_where_and_what_next(
     model: nn.Module, example: Tensor, error: type[Exception], words: list[str]
 ) -> None:
+    constants = "fold" if "constants='fold'" in words else "keep"
     with pytest.raises(error) as caught:
-        compact(model, example)
+        compact(model, example, constants=constants)
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
@@ -492,13 +506,13 @@ def _change_gradient(model: nn.Module) -> None:
 def test_a_wrong_compaction_is_caught_and_the_layer_named(
     damage: Callable[[nn.Module], None], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shrink = compactor.shrink
+    prove_equal = compactor.prove_equal
 
-    def shrink_badly(model: nn.Module, plans: list[compactor.LayerPlan]) -> None:
-        shrink(model, plans)
-        damage(model)
+    def prove_damaged(original: nn.Module, compacted: nn.Module, *rest: Any) -> Differences:
+        damage(compacted)
+        return prove_equal(original, compacted, *rest)
 
-    monkeypatch.setattr(compactor, "shrink", shrink_badly)
+    monkeypatch.setattr(compactor, "prove_equal", prove_damaged)
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3), nn.ReLU(), nn.Linear(3, 2)
     ).eval()

@@ -1,0 +1,121 @@
+"""Which channels of which steps are one and the same, and so can only go together.
+
+Every unit (an output channel or feature of a layer) starts a *strand*: the channel in which it is
+written, and everything that reads it or that it is added to. A residual sum ties two strands
+together; a step that may mix channels pins all strands that it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from robench.compaction.operations import words
+
+if TYPE_CHECKING:
+    from torch import Tensor, fx, nn
+
+    from robench.compaction.trace import Traced
+
+__all__ = ["Strands"]
+
+
+class Strands:
+    """The strands of a network.
+
+    Args:
+        traced: the network.
+
+    Attributes:
+        of: step → int64 [channels], the strand of each channel that it gives.
+        count: how many strands there are; they are numbered 0 … count - 1.
+        pinned: bool [count], true where a strand cannot go, whatever it carries.
+    """
+
+    def __init__(self, traced: Traced) -> None:
+        self._traced = traced
+        self._ties: list[tuple[Tensor, Tensor]] = []
+        self._pins: list[tuple[Tensor, str]] = []
+        self.of: dict[fx.Node, Tensor] = {}
+        self.count = 0
+        for node in traced.nodes:
+            self._follow(node)
+        self._merge()
+
+    def why(self, node: fx.Node) -> str | None:
+        """Why the units of a layer are all pinned, or `None` if they are not."""
+        own = self.of[node]
+        if not bool(self.pinned[own].all()):
+            return None
+        for strands, reason in self._pins:
+            if bool(torch.isin(own, strands).any()):
+                return reason
+        return None
+
+    def _follow(self, node: fx.Node) -> None:
+        traced, kind = self._traced, self._traced.kinds[node]
+        if kind == "form":
+            return
+        read = [self.of[other] for other in traced.reads(node)]
+        if kind == "output":
+            for strands in read:
+                self._pin(strands, "")
+        elif kind == "layer":
+            self.of[node] = self._units(traced.layer(node), read[0])
+        elif kind in ("norm", "each"):
+            self.of[node] = read[0]
+        elif kind == "flatten":
+            channels = len(read[0])
+            self.of[node] = read[0].repeat_interleave(traced.values[node].shape[1] // channels)
+        elif kind in ("sum", "product"):
+            self._ties.append((read[0], read[-1]))
+            self.of[node] = read[0]
+        elif kind == "concatenate":
+            self.of[node] = torch.cat(read)
+        else:
+            self._barrier(node, read)
+
+    def _units(self, layer: nn.Conv2d | nn.Linear, read: Tensor) -> Tensor:
+        """New strands, one a unit; a depthwise convolution goes on with those that it reads."""
+        units = self._new(len(layer.weight))
+        groups = getattr(layer, "groups", 1)
+        if groups == len(read) > 1:
+            self._ties.append((read.repeat_interleave(len(units) // groups), units))
+        return units
+
+    def _barrier(self, node: fx.Node, read: Sequence[Tensor]) -> None:
+        """A step of unknown effect, the input, or a constant that is added to other strands."""
+        value = self._traced.values[node]
+        self.of[node] = self._new(value.shape[1] if value.ndim > 1 else 0)
+        if self._traced.kinds[node] == "constant":
+            return
+        reason = f"{words(node, self._traced.parts)} may mix or count channels"
+        for strands in (*read, self.of[node]):
+            self._pin(strands, reason)
+
+    def _new(self, count: int) -> Tensor:
+        strands = torch.arange(self.count, self.count + count)
+        self.count += count
+        return strands
+
+    def _pin(self, strands: Tensor, reason: str) -> None:
+        self._pins.append((strands, reason))
+
+    def _merge(self) -> None:
+        """Give strands that are tied one number, and spread the pins over them."""
+        ties = [torch.stack(tie) for tie in self._ties]
+        first, second = torch.cat(ties, dim=1).numpy() if ties else np.empty((2, 0), dtype=np.int64)
+        edges = coo_array((np.ones(len(first)), (first, second)), shape=(self.count, self.count))
+        count, labels = connected_components(edges, directed=False)
+        number = torch.from_numpy(labels.astype(np.int64))
+        self.count = int(count)
+        self.of = {node: number[strands] for node, strands in self.of.items()}
+        self._pins = [(number[strands], reason) for strands, reason in self._pins]
+        self.pinned = torch.zeros(self.count, dtype=torch.bool)
+        for strands, _ in self._pins:
+            self.pinned[strands] = True

@@ -1,0 +1,98 @@
+"""Changes of a network's graph, small enough to be written to a file and done again.
+
+Most compactions only make layers smaller and need none. A branch that is constant goes as a whole;
+a constant whose border a padded convolution sees becomes a map that is added; inputs that nothing
+reads are left out by a selection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import fx
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from torch import Tensor
+
+__all__ = ["Edit", "apply_edits", "free_name"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of a graph.
+
+    Attributes:
+        kind: ``drop``: `step` gives what `operand`, which it reads, gives. ``constant``: `step`
+            reads a stored tensor instead of `operand`. ``add``: a stored tensor is added to what
+            `step` gives. ``select``: `step` reads some channels of `operand` alone.
+        step: name of the step in the graph.
+        operand: name of a step that it reads.
+        buffer: name of the stored tensor, if there is one.
+    """
+
+    kind: Literal["drop", "constant", "add", "select"]
+    step: str
+    operand: str = ""
+    buffer: str = ""
+
+
+def apply_edits(
+    module: fx.GraphModule, edits: list[Edit], buffers: dict[str, Tensor]
+) -> fx.GraphModule:
+    """Change a graph in place, and take out what nothing needs any more.
+
+    Args:
+        module: changed in place.
+        edits: in the order in which they were found.
+        buffers: the stored tensors by name.
+
+    Returns:
+        The same module.
+
+    Raises:
+        KeyError: a step or buffer that is not there.
+    """
+    for edit in edits:
+        steps = {node.name: node for node in module.graph.nodes}
+        if edit.buffer:
+            module.register_buffer(edit.buffer, buffers[edit.buffer])
+        _apply(module.graph, edit, steps[edit.step], steps.get(edit.operand))
+    module.graph.eliminate_dead_code()
+    module.delete_all_unused_submodules()
+    module.recompile()
+    return module
+
+
+def free_name(module: fx.GraphModule, prefix: str, taken: Collection[str] = ()) -> str:
+    """A name for a stored tensor that the module does not have yet."""
+    number = 0
+    while hasattr(module, f"{prefix}_{number}") or f"{prefix}_{number}" in taken:
+        number += 1
+    return f"{prefix}_{number}"
+
+
+def _apply(graph: fx.Graph, edit: Edit, step: fx.Node, operand: fx.Node | None) -> None:
+    if edit.kind == "add":
+        with graph.inserting_after(step):
+            stored = graph.get_attr(edit.buffer)
+        with graph.inserting_after(stored):
+            total = graph.call_function(torch.add, (step, stored))
+        step.replace_all_uses_with(total, delete_user_cb=lambda user: user is not total)
+        return
+    if operand is None:
+        raise KeyError(edit.operand)
+    if edit.kind == "drop":
+        step.replace_all_uses_with(operand)
+        graph.erase_node(step)
+        return
+    with graph.inserting_before(step):
+        stored = graph.get_attr(edit.buffer)
+        if edit.kind == "constant":
+            step.replace_input_with(operand, stored)
+        else:
+            chosen = graph.call_function(torch.index_select, (operand, 1, stored))
+            step.replace_input_with(operand, chosen)

@@ -1,0 +1,225 @@
+"""Which units stay, and what the constants of those that go must leave behind.
+
+A strand goes when no unit that stays reads it, or when it is constant wherever it is read and the
+readers' biases can take the constant over. Nothing is changed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from robench.compaction.channels import Strands
+from robench.compaction.constants import blocks, constant_channels, is_uniform, pads_with_zeros
+
+if TYPE_CHECKING:
+    from torch import Tensor, fx
+
+    from robench.compaction.trace import Traced
+
+__all__ = ["Constants", "LayerPlan", "Plan"]
+
+Constants = Literal["keep", "bias-map", "zero-bn"]
+"""What becomes of a constant whose border a padded convolution would see: its unit stays, or the
+next layer gets a bias of its own for each pixel, or BatchNorm is told to make the constant zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    """What becomes of one layer.
+
+    Attributes:
+        node: its step.
+        name: its qualified name.
+        layer: the module.
+        kept: bool [units], ``False`` where a unit goes.
+        inputs_kept: bool [inputs], ``False`` where the channel that feeds the input goes.
+        unread: bool [inputs], kept, but no unit that stays reads it.
+        shift: [1, units, …], what the constants of removed inputs add to the outputs: one value a
+            unit, or a map a unit.
+        folded: bool [units], gone, and a constant other than zero went into its readers' biases.
+        stuck: bool [units], constant, and kept because a reader cannot take the constant over.
+        why: why units were kept although they may be dead, or ``None``.
+    """
+
+    node: fx.Node
+    name: str
+    layer: nn.Conv2d | nn.Linear
+    kept: Tensor
+    inputs_kept: Tensor
+    unread: Tensor
+    shift: Tensor
+    folded: Tensor
+    stuck: Tensor
+    why: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """A layer as a reader and writer of strands.
+
+    Attributes:
+        node: its step.
+        name: its qualified name.
+        layer: the module.
+        inputs: int64 [inputs], the strand of each.
+        units: int64 [units], the strand of each.
+        constant: bool [inputs], which do not depend on the network's input.
+        movable: bool [inputs], constant, and the layer's bias can take the constant over.
+    """
+
+    node: fx.Node
+    name: str
+    layer: nn.Conv2d | nn.Linear
+    inputs: Tensor
+    units: Tensor
+    constant: Tensor
+    movable: Tensor
+
+
+class Plan:
+    """Which units of which layers go.
+
+    Args:
+        traced: the network, float64; it stays as it is.
+        constants: what becomes of constants that no single bias can take over.
+
+    Attributes:
+        strands: the strands of the network.
+        needed: bool [strands], which stay.
+        layers: one plan a layer, in the order of execution. Each keeps at least one unit.
+    """
+
+    def __init__(self, traced: Traced, constants: Constants) -> None:
+        self.strands = Strands(traced)
+        found = constant_channels(traced)
+        self._traced = traced
+        self._readers = [
+            _reader(traced, node, self.strands, found, constants) for node in traced.layers
+        ]
+        self.needed = self.strands.pinned.clone()
+        self._evened: dict[int, str] = {}
+        self._find_needed()
+        self._blocked = self._find_blocked()
+        self._folded = self._find_folded()
+        self.layers = [self._plan(reader) for reader in self._readers]
+
+    def _find_needed(self) -> None:
+        """What a reader needs may need more, so go on until nothing changes."""
+        needed, before = self.needed, -1
+        while (now := int(needed.sum())) > before:
+            before = now
+            for reader in reversed(self._readers):
+                if not bool(needed[reader.units].any()):
+                    needed[reader.units[0]] = True  # a layer without units computes nothing
+                must = _read_by(reader, needed[reader.units]) & ~reader.movable
+                needed[reader.inputs[must]] = True
+                if not bool(needed[reader.inputs].any()):
+                    needed[reader.inputs[0]] = True
+                self._even_out(reader)
+
+    def _even_out(self, reader: _Reader) -> None:
+        """Groups of a convolution must be of one size; those without anything at all may go."""
+        groups = getattr(reader.layer, "groups", 1)
+        if groups == 1:
+            return
+        sides = [reader.units.view(groups, -1), reader.inputs.view(groups, -1)]
+        is_there = self.needed[sides[0]].any(1) | self.needed[sides[1]].any(1)
+        for side in sides:
+            most = max(int(self.needed[side].sum(1).max()), 1)
+            for strands in side[is_there]:
+                spare = strands[~self.needed[strands]][: most - int(self.needed[strands].sum())]
+                self.needed[spare] = True
+                reason = f"{reader.name!r} is a grouped convolution, whose groups stay of one size"
+                self._evened.update(dict.fromkeys(spare.tolist(), reason))
+
+    def _find_blocked(self) -> dict[int, str]:
+        """Strands that a layer keeps alive although they are constant, and why."""
+        blocked = dict(self._evened)
+        for reader in self._readers:
+            read = _read_by(reader, self.needed[reader.units])
+            stuck = read & reader.constant & ~reader.movable
+            reason = f"{reader.name!r} pads a constant with zeros"
+            blocked.update(dict.fromkeys(reader.inputs[stuck].tolist(), reason))
+        return blocked
+
+    def _find_folded(self) -> Tensor:
+        """Bool [strands]: gone, with a constant other than zero that somebody takes over."""
+        folded = torch.zeros_like(self.needed)
+        for reader in self._readers:
+            folded[reader.inputs[self._moved(reader)]] = True
+        return folded
+
+    def _moved(self, reader: _Reader) -> Tensor:
+        """Bool [inputs]: gone, and the layer's bias takes a constant other than zero over."""
+        gone = ~self.needed[reader.inputs] & reader.constant
+        is_read = _read_by(reader, self.needed[reader.units])
+        return gone & is_read & ~_is_zero(self._traced.read(reader.node))
+
+    def _plan(self, reader: _Reader) -> LayerPlan:
+        kept, inputs_kept = self.needed[reader.units], self.needed[reader.inputs]
+        blocked = [self._blocked.get(strand) for strand in reader.units.tolist()]
+        stuck = kept & torch.tensor([reason is not None for reason in blocked])
+        return LayerPlan(
+            node=reader.node,
+            name=reader.name,
+            layer=reader.layer,
+            kept=kept,
+            inputs_kept=inputs_kept,
+            unread=inputs_kept & ~_read_by(reader, kept),
+            shift=_shift(reader.layer, self._traced.read(reader.node), self._moved(reader)),
+            folded=~kept & self._folded[reader.units],
+            stuck=stuck,
+            why=self._why(reader, stuck, blocked),
+        )
+
+    def _why(self, reader: _Reader, stuck: Tensor, blocked: list[str | None]) -> str | None:
+        if bool(stuck.any()):
+            reason = blocked[int(stuck.nonzero()[0])]
+            return f"{int(stuck.sum())} dead units stay: {reason}"
+        return self.strands.why(reader.node)
+
+
+def _reader(
+    traced: Traced,
+    node: fx.Node,
+    strands: Strands,
+    constant: dict[fx.Node, Tensor],
+    constants: Constants,
+) -> _Reader:
+    layer, source = traced.layer(node), traced.reads(node)[0]
+    value = traced.values[source]
+    own = constant[source]
+    movable = own
+    if constants != "bias-map" and isinstance(layer, nn.Conv2d):
+        movable = own & (_is_zero(value) | (is_uniform(value) & (not pads_with_zeros(layer))))
+    name = str(node.target)
+    return _Reader(node, name, layer, strands.of[source], strands.of[node], own, movable)
+
+
+def _read_by(reader: _Reader, units: Tensor) -> Tensor:
+    """Bool [inputs]: which inputs have a weight other than zero in one of these units."""
+    weight = (blocks(reader.layer) != 0).any(3).cpu()
+    return (weight & units.view(weight.shape[0], -1, 1)).any(1).flatten()
+
+
+def _is_zero(value: Tensor) -> Tensor:
+    """Bool [channels]: whether there is nothing but zeros in a channel of [1, C, …]."""
+    return (value == 0).reshape(value.shape[1], -1).all(1).cpu()
+
+
+def _shift(layer: nn.Conv2d | nn.Linear, value: Tensor, moved: Tensor) -> Tensor:
+    """What the constant channels `moved` add to the layer's outputs."""
+    if not bool(moved.any()):
+        return value.new_zeros(1, len(layer.weight))
+    shape = (1, -1, *(1 for _ in value.shape[2:]))
+    with torch.no_grad():
+        alone = value * moved.to(value).view(shape)
+        shift: Tensor = layer(alone)
+        if layer.bias is not None:
+            shift = shift - layer.bias.view(shape)
+    is_map = shift.ndim > 2 and not bool(is_uniform(shift).all())
+    return shift if is_map or shift.ndim == 2 else shift.flatten(2).mean(2)

@@ -1,0 +1,125 @@
+"""Which steps between two layers let their channels be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robench.compaction.channels import Strands
+from robench.compaction.trace import Traced, traced_copy
+
+
+class Between(nn.Module):
+    """A convolution, some steps given as a function, and a second layer."""
+
+    def __init__(self, steps: Callable[[Tensor], Tensor], second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.steps, self.second = nn.Conv2d(1, 3, 3), steps, second
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.second(self.steps(self.first(images)))
+
+
+def strands(model: nn.Module) -> tuple[list[int], list[int], str | None]:
+    """Strands of the first layer's units and of what the last layer reads; why they are pinned."""
+    traced = Traced(traced_copy(model.double().eval()), torch.rand(1, 1, 4, 4).double())
+    found = Strands(traced)
+    first, last = traced.layers[0], traced.layers[-1]
+    read = found.of[traced.reads(last)[0]]
+    return found.of[first].tolist(), read.tolist(), found.why(first)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        lambda maps: torch.flatten(F.relu(maps), 1),
+        lambda maps: F.max_pool2d(maps, 1).flatten(1),
+        lambda maps: F.dropout(torch.tanh(maps).flatten(start_dim=1), 0.5, training=False),
+        lambda maps: maps.sigmoid().view(maps.size(0), -1),
+        lambda maps: F.adaptive_avg_pool2d(maps, 2).reshape(maps.shape[0], -1),
+        lambda maps: (2 * maps + 1).flatten(1),
+    ],
+)
+def test_functions_that_keep_channels_apart(steps: Callable[[Tensor], Tensor]) -> None:
+    units, read, why = strands(Between(steps, nn.Linear(12, 2)))
+    assert why is None
+    assert read == [unit for unit in units for _ in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [
+        (lambda maps: maps.view(-1, 12), "view"),
+        (lambda maps: maps.view(maps.size(0), 12), "view"),
+        (lambda maps: torch.flatten(maps, 2).flatten(1), "flatten"),
+        (lambda maps: torch.softmax(maps, 1).flatten(1), "softmax"),
+        (lambda maps: maps.transpose(1, 2).flatten(1), "transpose"),
+        (lambda maps: F.layer_norm(maps, (2, 2)).flatten(1), "layer_norm"),
+        (lambda maps: (maps / maps.size(1)).flatten(1), "truediv"),
+        (lambda maps: (maps * maps.size(1)).flatten(1), "mul"),
+        (lambda maps: (maps + maps[:, :1]).flatten(1), "getitem"),
+    ],
+)
+def test_functions_that_do_not(steps: Callable[[Tensor], Tensor], word: str) -> None:
+    _, _, why = strands(Between(steps, nn.Linear(12, 2)))
+    assert why is not None
+    assert word in why
+
+
+def test_a_linear_layer_over_the_width_of_a_map_is_a_barrier() -> None:
+    _, _, why = strands(Between(F.relu, nn.Sequential(nn.Linear(2, 2), nn.Flatten())))
+    assert why is not None
+    assert "Linear" in why
+
+
+class Custom(nn.ReLU):
+    """A subclass may do anything."""
+
+
+@pytest.mark.parametrize(
+    ("module", "is_open"),
+    [
+        (nn.PReLU(), True),
+        (nn.PReLU(3), False),
+        (nn.Dropout2d(), True),
+        (nn.AvgPool2d(2), True),
+        (nn.BatchNorm2d(3), True),
+        (nn.InstanceNorm2d(3), False),
+        (nn.ChannelShuffle(3), False),
+        (nn.Softmax2d(), False),
+        (Custom(), False),
+    ],
+)
+def test_modules(module: nn.Module, is_open: bool) -> None:
+    _, _, why = strands(nn.Sequential(nn.Conv2d(1, 3, 3), module, nn.Conv2d(3, 2, 1)))
+    assert (why is None) is is_open
+    assert why is None or type(module).__name__ in why
+
+
+def test_flattening_two_dimensions_alone_is_no_way() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(2), nn.Flatten(), nn.Linear(12, 2))
+    assert strands(model)[2] is not None
+
+
+def test_a_sum_ties_and_a_concatenation_places_side_by_side() -> None:
+    class Joins(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = (nn.Conv2d(1, 3, 3) for _ in range(3))
+            self.last = nn.Conv2d(6, 2, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.last(torch.cat([self.a(images) + self.b(images), self.c(images)], dim=1))
+
+    traced = Traced(traced_copy(Joins().double().eval()), torch.rand(1, 1, 4, 4).double())
+    found = Strands(traced)
+    a, b, c, last = (found.of[node].tolist() for node in traced.layers)
+    assert a == b
+    assert not set(a) & set(c)
+    assert found.of[traced.reads(traced.layers[-1])[0]].tolist() == a + c
+    assert not found.pinned[a + c].any()
+    assert found.pinned[last].all()  # the logits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from robench.compaction.columns import ColumnChoice
 from robench.compaction.edits import Edit
 from robench.errors import InputError
 
@@ -64,6 +65,7 @@ class CompactionReport:
         differences: between the original and the compacted network.
         parameters_before: number of parameters of the original, biases and BatchNorm included.
         parameters_after: of the compacted network.
+        columns: how convolutions with zero columns are computed.
         edits: changes of the graph, beside the layers that became smaller.
         changed_by_zero_bn: by how much the largest logit moved when constants were made zero
             before all this; 0 where that was not asked for.
@@ -73,6 +75,7 @@ class CompactionReport:
     differences: Differences
     parameters_before: int
     parameters_after: int
+    columns: tuple[ColumnChoice, ...] = ()
     edits: tuple[Edit, ...] = ()
     changed_by_zero_bn: float = 0.0
 
@@ -97,9 +100,15 @@ class CompactionReport:
             differences=Differences(**data["differences"]),
             parameters_before=data["parameters_before"],
             parameters_after=data["parameters_after"],
+            columns=tuple(_column_choice(choice) for choice in data["columns"]),
             edits=tuple(Edit(**edit) for edit in data["edits"]),
             changed_by_zero_bn=data["changed_by_zero_bn"],
         )
+
+
+def _column_choice(data: dict[str, Any]) -> ColumnChoice:
+    shapes = {key: tuple(data[key]) for key in ("input_shape", "window")}
+    return ColumnChoice(**{**data, **shapes})
 
 
 def report_of(compacted: nn.Module) -> CompactionReport:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import nn
 
+from robench.compaction.columns import apply_columns
 from robench.compaction.edits import apply_edits
 from robench.compaction.report import CompactionReport, report_of
 from robench.compaction.trace import traced_copy
@@ -76,7 +77,9 @@ def load(path: str | Path, template: nn.Module) -> nn.Module:
             raise ValueError(f"its format is {metadata['format']!r}, not {_FORMAT!r}")
         report = CompactionReport.from_json(json.loads(metadata["report"]))
         network = _edited(copy.deepcopy(template).eval(), report, tensors)
-        _resize(network, json.loads(metadata["sizes"]), tensors)
+        sizes = json.loads(metadata["sizes"])
+        _reform(network, report, sizes, tensors)
+        _resize(network, sizes, tensors)
         network.load_state_dict(tensors, assign=True)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(
@@ -125,6 +128,28 @@ def _sizes(module: _Sized) -> dict[str, int]:
     return {"num_features": module.num_features}
 
 
+def _reform(
+    network: nn.Module,
+    report: CompactionReport,
+    sizes: Mapping[str, Mapping[str, int]],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Give convolutions over some of their columns the form that they have on file."""
+    used = {}
+    choices = [choice for choice in report.columns if choice.form != "dense"]
+    for choice in choices:
+        inner = f"{choice.name}.{'linear' if choice.form == 'gathered' else 'conv'}"
+        conv = network.get_submodule(choice.name)
+        if not isinstance(conv, nn.Conv2d):
+            raise ValueError(f"{choice.name!r} is no Conv2d")
+        outputs, inputs = sizes[inner].get("out_features", 0), choice.input_shape[0]
+        conv.out_channels = outputs or sizes[inner]["out_channels"]
+        conv.in_channels = inputs
+        _make_room(inner, conv, tensors)
+        used[choice.name] = tensors.get(f"{choice.name}.columns", torch.empty(0))
+    apply_columns(network, choices, used)
+
+
 def _resize(
     network: nn.Module, sizes: Mapping[str, Mapping[str, int]], tensors: Mapping[str, Tensor]
 ) -> None:
@@ -141,6 +166,7 @@ def _resize(
 
 
 def _make_room(name: str, module: _Sized, tensors: Mapping[str, Tensor]) -> None:
+    """Parameters of the module's sizes, where there are tensors under that name."""
     trainable = module.weight is None or module.weight.requires_grad
     if isinstance(module, nn.Conv2d):
         inputs = module.in_channels // module.groups

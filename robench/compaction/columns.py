@@ -1,0 +1,295 @@
+"""Convolutions over the columns that are left, after shape-wise sparsity.
+
+A column of a convolution is one position of the kernel in one input channel, over all filters: a
+shape fibre (Wen et al. 2016, arXiv 1608.03665). Columns that are zero leave a convolution of the
+same size, which no dense kernel computes any quicker. Two forms do: a smaller kernel, where zero
+columns lie along its border; and the columns that are left gathered into a matrix, and multiplied.
+Which is quickest depends on the shape, so each is timed against the dense layer, on one thread, and
+a layer is only replaced where the other form wins at every batch size that was looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from robench.compaction.observe import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+__all__ = [
+    "ColumnChoice",
+    "CroppedConv2d",
+    "GatheredConv2d",
+    "apply_columns",
+    "choose_columns",
+]
+
+Form = Literal["dense", "cropped", "gathered"]
+
+_LEAST_GAIN = 1.1
+"""Times quicker that another form must be, so that noise does not decide."""
+_LEAST_SHARE = 0.1
+"""Share of zero columns below which nothing is tried."""
+_ROUNDS = 7
+_LIMIT_S = 1.0
+"""Of timing one layer at one batch size; two rounds are always taken."""
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """How a convolution with zero columns is computed.
+
+    Attributes:
+        name: qualified name of the layer.
+        form: ``dense`` as before, ``cropped`` to a smaller kernel, or ``gathered``.
+        columns: input channels times kernel positions.
+        columns_kept: those that some filter uses.
+        input_shape: (channels, height, width) that the layer reads.
+        window: first row, last row, first column, last column of the kernel that are used.
+        latency_ms: form → batch size → milliseconds, the best of several calls.
+    """
+
+    name: str
+    form: Form
+    columns: int
+    columns_kept: int
+    input_shape: tuple[int, int, int]
+    window: tuple[int, int, int, int]
+    latency_ms: dict[str, dict[str, float]]
+
+
+class CroppedConv2d(nn.Module):
+    """A convolution with a smaller kernel, and the padding that puts it where it was.
+
+    Args:
+        conv: the convolution; its kernel's border may be zero.
+        window: first row, last row, first column, last column of the kernel that are kept.
+    """
+
+    def __init__(self, conv: nn.Conv2d, window: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        top, bottom, left, right = window
+        rows, columns = conv.dilation
+        above, beside = _padding(conv)
+        below = above - (conv.kernel_size[0] - 1 - bottom) * rows
+        behind = beside - (conv.kernel_size[1] - 1 - right) * columns
+        # A negative padding crops.
+        self.padding = (beside - left * columns, behind, above - top * rows, below)
+        self.window = window
+        size = (bottom - top + 1, right - left + 1)
+        self.conv = nn.Conv2d(
+            conv.in_channels, conv.out_channels, size, _pair(conv.stride), 0, _pair(conv.dilation),
+            bias=conv.bias is not None, dtype=conv.weight.dtype, device=conv.weight.device,
+        )  # fmt: skip
+        with torch.no_grad():
+            self.conv.weight.copy_(conv.weight[..., top : bottom + 1, left : right + 1])
+            if self.conv.bias is not None and conv.bias is not None:
+                self.conv.bias.copy_(conv.bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[N, C, H, W] → [N, filters, H', W'], as the whole kernel would give."""
+        outputs: Tensor = self.conv(F.pad(maps, self.padding))
+        return outputs
+
+
+class GatheredConv2d(nn.Module):
+    """A convolution as one product with the columns that some filter uses.
+
+    Args:
+        conv: the convolution, not grouped, padded with zeros.
+        columns: bool [C, kernel height, kernel width], which are used.
+        input_shape: (C, H, W) of the maps that it reads; others are refused.
+    """
+
+    columns: Tensor
+    places: Tensor
+
+    def __init__(self, conv: nn.Conv2d, columns: Tensor, input_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        above, beside = _padding(conv)
+        self.input_shape, self.padding = input_shape, (beside, beside, above, above)
+        places, self.output_size = _places(conv, columns, input_shape)
+        self.register_buffer("columns", columns)
+        self.register_buffer("places", places.to(columns.device), persistent=False)
+        self.columns_used = int(columns.sum())
+        self._refusal = f"compacted for maps of shape {input_shape} alone"
+        self.linear = nn.Linear(
+            self.columns_used, conv.out_channels, bias=conv.bias is not None,
+            dtype=conv.weight.dtype, device=conv.weight.device,
+        )  # fmt: skip
+        with torch.no_grad():
+            self.linear.weight.copy_(conv.weight[:, columns])
+            if conv.bias is not None:
+                self.linear.bias.copy_(conv.bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[N, C, H, W] → [N, filters, H', W'], channels last in memory."""
+        # torch.fx can trace neither `if` nor `raise`.
+        torch._assert(maps.shape[1:] == self.input_shape, self._refusal)  # type: ignore[no-untyped-call]
+        row = F.pad(maps, self.padding).flatten(1)
+        gathered = row.index_select(1, self.places).view(-1, *self.output_size, self.columns_used)
+        outputs: Tensor = self.linear(gathered)
+        return outputs.permute(0, 3, 1, 2)
+
+
+def choose_columns(model: nn.Module, example: Tensor) -> list[ColumnChoice]:
+    """Find the quickest form of every convolution with zero columns.
+
+    Args:
+        model: in evaluation mode, in the precision and on the device in which it will run; it
+            stays as it is.
+        example: a batch of inputs; one input and the whole batch are timed.
+
+    Returns:
+        One choice for each convolution with enough zero columns, in module order.
+    """
+    found = {
+        name: part
+        for name, part in model.named_modules()
+        if isinstance(part, nn.Conv2d) and _may_be_replaced(part)
+    }
+    seen = observe(model, found, example)
+    return [_choose(name, conv, seen[name][0]) for name, conv in found.items()]
+
+
+def apply_columns(
+    model: nn.Module, choices: Iterable[ColumnChoice], used: Mapping[str, Tensor] | None = None
+) -> None:
+    """Give convolutions the forms that were chosen, in place.
+
+    Args:
+        model: changed in place.
+        choices: of a network with these layers.
+        used: layer → bool [C, kernel height, kernel width], the columns that it uses; read off
+            its weight by default.
+
+    Raises:
+        KeyError, AttributeError: the choices do not fit the model.
+    """
+    for choice in choices:
+        conv = model.get_submodule(choice.name)
+        if not isinstance(conv, nn.Conv2d):
+            raise AttributeError(f"{choice.name!r} is no Conv2d")
+        parent, _, own = choice.name.rpartition(".")
+        columns = _used(conv) if used is None else used[choice.name]
+        setattr(model.get_submodule(parent), own, _formed(choice, conv, columns).eval())
+
+
+def _formed(choice: ColumnChoice, conv: nn.Conv2d, columns: Tensor) -> nn.Module:
+    if choice.form == "gathered":
+        return GatheredConv2d(conv, columns, choice.input_shape)
+    return CroppedConv2d(conv, choice.window) if choice.form == "cropped" else conv
+
+
+def _pair(extent: tuple[int, ...]) -> tuple[int, int]:
+    return extent[0], extent[1]
+
+
+def _padding(conv: nn.Conv2d) -> tuple[int, int]:
+    if isinstance(conv.padding, str):
+        raise TypeError(f"padding {conv.padding!r}")
+    return conv.padding[0], conv.padding[1]
+
+
+def _may_be_replaced(conv: nn.Conv2d) -> bool:
+    is_plain = type(conv) is nn.Conv2d and conv.groups == 1 and conv.padding_mode == "zeros"
+    if not is_plain or isinstance(conv.padding, str):
+        return False
+    used = _used(conv)
+    return bool(used.any()) and float((~used).float().mean()) >= _LEAST_SHARE
+
+
+def _used(conv: nn.Conv2d) -> Tensor:
+    """Bool [C, kernel height, kernel width], which columns some filter uses."""
+    return (conv.weight.detach() != 0).any(0)
+
+
+def _window(used: Tensor) -> tuple[int, int, int, int]:
+    """The smallest part of the kernel that holds everything that is used."""
+    rows, columns = used.any(0).any(1).nonzero(), used.any(0).any(0).nonzero()
+    return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
+
+
+def _choose(name: str, conv: nn.Conv2d, maps: Tensor) -> ColumnChoice:
+    used, shape = _used(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
+    window = _window(used)
+    forms: dict[Form, nn.Module] = {"dense": conv}
+    if window != (0, conv.kernel_size[0] - 1, 0, conv.kernel_size[1] - 1):
+        forms["cropped"] = CroppedConv2d(conv, window)
+    forms["gathered"] = GatheredConv2d(conv, used, shape)
+    seconds = {size: _timed(forms, maps[:size]) for size in sorted({1, len(maps)})}
+    best: Form = "dense"
+    for form in forms:
+        if min(times[best] / times[form] for times in seconds.values()) >= _LEAST_GAIN:
+            best = form
+    return ColumnChoice(
+        name=name,
+        form=best,
+        columns=used.numel(),
+        columns_kept=int(used.sum()),
+        input_shape=shape,
+        window=window,
+        latency_ms={
+            form: {str(size): 1e3 * times[form] for size, times in seconds.items()}
+            for form in forms
+        },
+    )
+
+
+def _timed(forms: Mapping[Form, nn.Module], maps: Tensor) -> dict[Form, float]:
+    """The quickest of several calls of each, taken in turn so that a busy moment meets all."""
+    best: dict[Form, float] = dict.fromkeys(forms, float("inf"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    begun = time.perf_counter()
+    try:
+        with torch.no_grad():
+            for number in range(_ROUNDS):
+                for form, module in forms.items():
+                    best[form] = min(best[form], _seconds(module, maps))
+                if number and time.perf_counter() - begun > _LIMIT_S:
+                    break
+    finally:
+        torch.set_num_threads(threads)
+    return best
+
+
+def _seconds(module: nn.Module, maps: Tensor) -> float:
+    _settle(maps)
+    start = time.perf_counter()
+    module(maps)
+    _settle(maps)
+    return time.perf_counter() - start
+
+
+def _settle(maps: Tensor) -> None:
+    if maps.is_cuda:
+        torch.cuda.synchronize(maps.device)
+
+
+def _places(
+    conv: nn.Conv2d, columns: Tensor, input_shape: tuple[int, int, int]
+) -> tuple[Tensor, tuple[int, int]]:
+    """Where in a flattened padded input each output position finds its columns; output size."""
+    above, beside = _padding(conv)
+    height, width = input_shape[1] + 2 * above, input_shape[2] + 2 * beside
+    (rows_apart, columns_apart), (down, across) = conv.dilation, conv.stride
+    size = (
+        (height - rows_apart * (conv.kernel_size[0] - 1) - 1) // down + 1,
+        (width - columns_apart * (conv.kernel_size[1] - 1) - 1) // across + 1,
+    )
+    channel, row, column = columns.cpu().nonzero(as_tuple=True)
+    within = (channel * height + row * rows_apart) * width + column * columns_apart
+    corner = (
+        torch.arange(size[0])[:, None] * down * width + torch.arange(size[1])[None] * across
+    ).flatten()
+    return (corner[:, None] + within[None]).flatten(), size

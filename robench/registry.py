@@ -7,6 +7,9 @@ comes from one of three places, and is treated alike whichever it was:
 * an entry point of an installed package, in the registry's group (``robench.methods``, …);
 * a file of the user's own, given as ``--plugin FILE``.
 
+A registry may also have *families*: names with a prefix, such as ``torchvision:resnet18``, of which
+there are too many for a table.
+
 Nothing is imported until an object is asked for, so that listing names is quick.
 """
 
@@ -21,14 +24,14 @@ import inspect
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from robench.errors import PluginError, UnknownNameError
+from robench.errors import PluginError, UnknownNameError, nearest_names
 
-__all__ = ["ROOMS", "Registry", "all_registries", "load_plugin"]
+__all__ = ["ROOMS", "Family", "Registry", "all_registries", "load_plugin"]
 
 T = TypeVar("T")
 
@@ -51,6 +54,36 @@ class _Entry:
     value: object | None = None
 
 
+@dataclass(frozen=True)
+class Family:
+    """Names with a prefix, ``torchvision:resnet18``, whose objects a function makes.
+
+    Attributes:
+        target: ``"package.module:function"``, which is called as ``function(rest, where=where)``
+            with what stands after the colon, letter for letter, and file and line of the text that
+            asked. The name of its first parameter is what ``robench list`` shows after the colon:
+            ``torchvision:<name>``, ``csv:<path>``.
+        members: ``"package.module:function"`` that gives everything that may stand after the colon,
+            without importing anything heavy. Where it gives nothing, and for a family without such
+            a list (`None`), the target itself tells what it does not know.
+    """
+
+    target: str
+    members: str | None = None
+
+    def known(self) -> Collection[str]:
+        """Everything that may stand after the colon; empty where only the target can tell."""
+        if self.members is None:
+            return ()
+        return cast("Callable[[], Collection[str]]", _resolve(self.members))()
+
+    def form(self, prefix: str) -> str:
+        """``torchvision:<name>``."""
+        function = _definition(self.target)
+        named = function.args.args if isinstance(function, ast.FunctionDef) else []
+        return f"{prefix}:<{named[0].arg if named else 'name'}>"
+
+
 class Registry(Generic[T]):
     """Names of one kind of plug-in, and the objects behind them.
 
@@ -61,9 +94,18 @@ class Registry(Generic[T]):
         accept: ``"package.module:function"``; that function takes an object and returns ``None``
             when it is of this kind, else the reason why it is not. A string, so that the registry
             can be built without importing what the check needs.
+        families: prefix → the family, or the target of one that lists no members.
     """
 
-    def __init__(self, kind: str, *, group: str, builtins: Mapping[str, str], accept: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        group: str,
+        builtins: Mapping[str, str],
+        accept: str,
+        families: Mapping[str, Family | str] | None = None,
+    ) -> None:
         self.kind = kind
         self.group = group
         self._accept = accept
@@ -71,17 +113,51 @@ class Registry(Generic[T]):
         self._entries = {
             name: _Entry(target, "robench itself") for name, target in builtins.items()
         }
+        self._families = {
+            prefix: Family(family) if isinstance(family, str) else family
+            for prefix, family in (families or {}).items()
+        }
+        self._made: dict[str, _Entry] = {}
         self._entry_points_read = False
 
     # -- asking -------------------------------------------------------------------------------
 
     def names(self) -> tuple[str, ...]:
-        """Every known name, sorted; imports nothing."""
+        """Every known name but those of families, sorted; imports nothing."""
         self._read_entry_points()
         return tuple(sorted(self._entries))
 
+    def families(self) -> tuple[str, ...]:
+        """The form of each family's names, ``torchvision:<name>``, sorted; imports nothing."""
+        return tuple(sorted(family.form(prefix) for prefix, family in self._families.items()))
+
     def __contains__(self, name: object) -> bool:
-        return name in self.names()
+        try:
+            self.check(str(name))
+        except UnknownNameError:
+            return False
+        return True
+
+    def check(self, name: str, *, where: str | None = None) -> None:
+        """Refuse a name that no plug-in has; cheap, for what is behind the name is not imported.
+
+        Raises:
+            UnknownNameError: no plug-in has this name, as far as can be told without importing it.
+        """
+        self._read_entry_points()
+        if name in self._entries:
+            return
+        prefix, colon, rest = name.partition(":")
+        family = self._families.get(prefix)
+        if family is None and colon and self._families:
+            raise UnknownNameError(f"family of {self.kind}s", prefix, self._families, where=where)
+        if family is None or not rest:
+            raise UnknownNameError(self.kind, name, self._offers(name), where=where)
+        members = family.known()
+        if members and rest not in members:
+            near = nearest_names(rest, members, count=10) or sorted(members)[:10]
+            shown = [*(f"{prefix}:{member}" for member in near), f"… ({len(members)} in all)"]
+            raise UnknownNameError(self.kind, name, shown, where=where)
 
     def get(self, name: str, *, where: str | None = None) -> T:
         """The object of that name, imported on first use.
@@ -94,16 +170,11 @@ class Registry(Generic[T]):
             UnknownNameError: no plug-in has this name.
             PluginError: the plug-in cannot be imported, or is not of this kind.
         """
-        self._read_entry_points()
-        entry = self._entries.get(name)
-        if entry is None:
-            raise UnknownNameError(self.kind, name, self._entries, where=where)
-        if entry.value is None:
+        entry = self._entries.get(name) or self._made.get(name)
+        if entry is None or entry.value is None:
+            self.check(name, where=where)
             with self._lock:
-                value = _import_target(entry.target, kind=self.kind, name=name)
-                self._check(value, name, entry.source)
-                entry = _Entry(entry.target, entry.source, value)
-                self._entries[name] = entry
+                entry = self._loaded(name, where)
         return cast("T", entry.value)
 
     def origin(self, name: str) -> str:
@@ -114,13 +185,15 @@ class Registry(Generic[T]):
             path = inspect.getsourcefile(target)
             line = inspect.getsourcelines(target)[1]
         except (OSError, TypeError):
-            return self._entries[name].source
+            return self._entry(name).source
         return f"{path}:{line}"
 
     def summary(self, name: str) -> str:
-        """First line of the plug-in's docstring, read from its source without importing it."""
-        self._read_entry_points()
-        entry = self._entries[name]
+        """First line of the plug-in's docstring, read from its source without importing it.
+
+        For the form of a family, ``torchvision:<name>``, that of the family's target.
+        """
+        entry = self._entry(name)
         if entry.value is not None:
             return _first_line(inspect.getdoc(entry.value))
         return _summary_from_source(entry.target)
@@ -143,6 +216,35 @@ class Registry(Generic[T]):
         return self._reason_against(value) is None
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _entry(self, name: str) -> _Entry:
+        self._read_entry_points()
+        entry = self._entries.get(name) or self._made.get(name)
+        if entry is not None:
+            return entry
+        target = self._families[name.partition(":")[0]].target
+        return _Entry(target, target)
+
+    def _loaded(self, name: str, where: str | None) -> _Entry:
+        entry = self._entry(name)
+        if name in self._entries:
+            value = _import_target(entry.target, kind=self.kind, name=name)
+            kept = self._entries
+        else:
+            prefix, _, rest = name.partition(":")
+            kind = f"family of {self.kind}s"
+            make = _import_target(entry.target, kind=kind, name=prefix)
+            value = cast("Callable[..., object]", make)(rest, where=where)
+            kept = self._made
+        self._check(value, name, entry.source)
+        kept[name] = _Entry(entry.target, entry.source, value)
+        return kept[name]
+
+    def _offers(self, name: str) -> list[str]:
+        """What to show instead of a name that is not known; a family may have it."""
+        families = self._families.items()
+        relatives = (f"{prefix}:{name}" for prefix, family in families if name in family.known())
+        return [*self._entries, *self.families(), *relatives]
 
     def _claim(self, name: str, entry: _Entry) -> None:
         holder = self._entries.get(name)
@@ -271,15 +373,20 @@ def _resolve(target: str) -> object:
 
 
 def _summary_from_source(target: str) -> str:
+    return _first_line(ast.get_docstring(_definition(target)))
+
+
+def _definition(target: str) -> ast.ClassDef | ast.FunctionDef | ast.Module:
+    """Source of what a target names; of its module, where that does not define it."""
     module_name, _, attribute = target.partition(":")
     spec = importlib.util.find_spec(module_name)
     if spec is None or spec.origin is None:
-        return ""
+        return ast.Module([], [])
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute:
-            return _first_line(ast.get_docstring(node))
-    return _first_line(ast.get_docstring(tree))
+            return node
+    return tree
 
 
 def _first_line(docstring: str | None) -> str:

@@ -38,7 +38,8 @@ def list_(
 
 def _plugins(word: str) -> dict[str, str]:
     registry = all_registries()[word]
-    return {name: registry.summary(name) for name in registry.names()}
+    names = (*registry.names(), *registry.families())
+    return {name: registry.summary(name) for name in names}
 
 
 def _suites() -> dict[str, str]:

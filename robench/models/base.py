@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import InputError, NotApplicableError
+from robench.models.residual import identity_branches
 from robench.spec.base import Frozen
 from robench.spec.params import check_params_schema, parse_params
 
@@ -153,6 +154,16 @@ class Network(nn.Module):
         By default those of all Conv2d and Linear layers. A model leaves some out by overriding.
         """
         return _convolution_and_linear_weights(self)
+
+    def residual_branches(self) -> tuple[tuple[str, ...], ...]:
+        """The layers of each branch that runs beside an identity shortcut, and can go whole.
+
+        Returns:
+            For each branch, the qualified names of its Conv2d, Linear and BatchNorm modules. With
+            all their weights and biases at zero, the block hands its input on. By default what
+            `robench.models.residual.identity_branches` finds: nothing in a chain of layers.
+        """
+        return identity_branches(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, classes] of inputs [N, *input_shape] in [0, 1]."""

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import PositiveInt
 from torch import nn
@@ -10,14 +11,19 @@ from torch import nn
 from robench.models.base import Network
 from robench.spec.base import Frozen
 
-__all__ = ["MLP", "fully_connected"]
+__all__ = ["MLP", "Activation", "fully_connected"]
+
+Activation = Literal["relu", "tanh"]
+
+_ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 class MLP(Network):
     """Fully connected, ReLU, 500-300 hidden units unless `widths` says otherwise.
 
     The default is the network that Wen et al. 2016 (arXiv 1608.03665) make sparse on MNIST. Takes
-    images, which it flattens, and rows of features.
+    images, which it flattens, and rows of features. With tanh the initial weights are those of
+    Glorot & Bengio 2010, uniform with variance 2 / (fan-in + fan-out).
     """
 
     name = "mlp"
@@ -27,19 +33,35 @@ class MLP(Network):
 
         widths: tuple[PositiveInt, ...] = (500, 300)
         """Units of each hidden layer; none at all gives logistic regression."""
+        activation: Activation = "relu"
+        """What follows each hidden layer."""
 
     def layers(self, params: Params, /) -> nn.Sequential:
-        """Linear and ReLU in turn, then the linear classifier."""
-        return fully_connected(math.prod(self.input_shape), params.widths, self.classes)
+        """Linear and activation in turn, then the linear classifier."""
+        self.activation = params.activation
+        features = math.prod(self.input_shape)
+        return fully_connected(features, params.widths, self.classes, params.activation)
+
+    def initialise(self) -> None:
+        """Draw initial weights: Glorot's for tanh, which has slope 1 at zero; else the base's."""
+        if self.activation == "relu":
+            super().initialise()
+            return
+        for module in self.body:
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
 
 
-def fully_connected(features: int, widths: Sequence[int], classes: int) -> nn.Sequential:
-    """Flatten, then Linear layers `fc1`, `fc2`, … with ReLU between them."""
+def fully_connected(
+    features: int, widths: Sequence[int], classes: int, activation: Activation = "relu"
+) -> nn.Sequential:
+    """Flatten, then Linear layers `fc1`, `fc2`, … with `relu1` or `tanh1`, … between them."""
     body = nn.Sequential()
     body.add_module("flatten", nn.Flatten())
     sizes = itertools.pairwise([features, *widths, classes])
     for number, (inputs, outputs) in enumerate(sizes, start=1):
         body.add_module(f"fc{number}", nn.Linear(inputs, outputs))
         if number <= len(widths):
-            body.add_module(f"relu{number}", nn.ReLU())
+            body.add_module(f"{activation}{number}", _ACTIVATIONS[activation]())
     return body

@@ -20,7 +20,7 @@ from robench._lazy import lazily
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from robench.api import Results, build_board, run
+    from robench.api import Results, build_board, evaluate, run
     from robench.attacks import minimal_l2
     from robench.attacks.base import Attack
     from robench.compaction import compact
@@ -40,6 +40,7 @@ _HOMES = {
     "build_board": "robench.api",
     "compact": "robench.compaction",
     "degrade": "robench.degradations",
+    "evaluate": "robench.api",
     "load_suite": "robench.spec",
     "measure_speed": "robench.measure",
     "minimal_l2": "robench.attacks",
@@ -57,6 +58,7 @@ __all__ = [
     "build_board",
     "compact",
     "degrade",
+    "evaluate",
     "load_suite",
     "measure_speed",
     "minimal_l2",

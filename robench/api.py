@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.engine.given import Given
 from robench.engine.progress import Progress
 from robench.engine.run import Engine, Run, run_suite
 from robench.errors import StoreError
-from robench.spec import Record, Suite, load_suite
+from robench.spec import PluginChoice, Record, Suite, load_suite
 from robench.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Results", "build_board", "run"]
+__all__ = ["Results", "build_board", "evaluate", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +98,70 @@ def run(
         data_root=Path(data) if data is not None else None,
         device=device,
         progress=progress,
+    )
+    return Results(done, tuple(done.records()))
+
+
+def evaluate(
+    weights: str | Path,
+    *,
+    model: str | Mapping[str, object],
+    suite: Suite | str | Path,
+    name: str | None = None,
+    dataset: str | None = None,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    results: str | Path = "results",
+    jobs: int | None = None,
+    plugins: Sequence[str | Path] = (),
+    data: str | Path | None = None,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Measure, attack and degrade a network that robench did not train, as a suite asks for.
+
+    Args:
+        weights: a safetensors file: the network's state, or a checkpoint of robench.
+        model: the name of its architecture, such as ``torchvision:resnet18``, or a mapping with
+            ``name`` and the parameters that differ from the model's defaults.
+        suite: whose data sets and evaluations count; its methods and models do not.
+        name: what the board calls it; the file's name by default.
+        dataset: the one of the suite's data sets that the network knows; `None` takes them all.
+        mean: what the network subtracts from each channel of images in [0, 1]; the data set's mean
+            by default.
+        std: what it divides by; the data set's standard deviation by default.
+        results: the folder of records.
+        jobs: worker processes, as for `run`.
+        plugins: Python files with models, attacks, … of one's own.
+        data: where data sets lie; `None` asks the environment variable ``ROBENCH_DATA``.
+        device: ``auto``, ``cpu`` or ``cuda``; `None` is what the suite says.
+        progress: where progress goes; `None` writes to standard error.
+
+    Raises:
+        UsageError: a file, a model or a data set that is not there, or weights that do not fit.
+    """
+    from robench.registry import load_plugin
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    checked = suite if isinstance(suite, Suite) else load_suite(suite)
+    given = Given(
+        path=Path(weights),
+        model=PluginChoice.model_validate(model),
+        name=name or Path(weights).stem,
+        dataset=dataset,
+        mean=tuple(mean),
+        std=tuple(std),
+    )
+    done = run_suite(
+        checked,
+        results=Path(results),
+        jobs=jobs,
+        plugins=[Path(plugin) for plugin in plugins],
+        data_root=Path(data) if data is not None else None,
+        device=device,
+        progress=progress,
+        given=given,
     )
     return Results(done, tuple(done.records()))
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from robench.cli import board, doctor, list_, new, run, show
+from robench.cli import board, check, doctor, evaluate, list_, new, run, show
 from robench.errors import RobenchError, UsageError
 
 __all__ = ["app", "main"]
@@ -27,6 +27,8 @@ app.command("run")(run.run)
 app.command("list")(list_.list_)
 app.command("show")(show.show)
 app.add_typer(new.app, name="new")
+app.command("check")(check.check)
+app.command("evaluate")(evaluate.evaluate)
 app.command("board")(board.board)
 app.command("doctor")(doctor.doctor)
 

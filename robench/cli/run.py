@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from robench.api import Results
     from robench.spec import Record
 
-__all__ = ["run"]
+__all__ = ["report", "run"]
 
 
 def run(
@@ -65,11 +66,16 @@ def run(
         data=data,
         device=device,
     )
-    _print_summary(list(results_of_run.records))
-    failed, noisy = results_of_run.failed, results_of_run.noisy
+    report(results_of_run, results)
+
+
+def report(done: Results, results: Path) -> None:
+    """Say what came out of a run, and what to do next."""
+    _print_summary(list(done.records))
+    failed, noisy = done.failed, done.noisy
     if failed:
         sys.stdout.write(
-            f"{len(failed)} of {len(results_of_run.records)} cells failed; the first: "
+            f"{len(failed)} of {len(done.records)} cells failed; the first: "
             f"robench show {failed[0].id} --results {results}\n"
         )
     if noisy:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from robench.data.base import Data
     from robench.methods.base import Method
 
-__all__ = ["CONTROLS", "plan", "resolve_plugin", "select"]
+__all__ = ["CONTROLS", "evaluations", "loader", "plan", "resolve_plugin", "select"]
 
 CONTROLS = ("dense", "random", "magnitude")
 """Methods that run in every suite at the same budget, whether it names them or not."""
@@ -85,7 +85,7 @@ def plan(
         ParameterError: a plug-in was given a parameter that it does not take.
         DataError: a data set is missing or corrupt.
     """
-    load = _loader(data_root, note)
+    load = loader(data_root, note)
     cells: dict[str, Cell] = {}
     for index, grid in enumerate(suite.grids):
         at = () if suite.is_flat else ("grids", index)
@@ -130,17 +130,22 @@ def resolve_plugin(
     plugin = registry.get(choice.name, where=where)
     schema: type[BaseModel] | None = getattr(plugin, "Params", None)
     version: int = getattr(plugin, "version", 1)
+    # The path in the name of a file's family is not part of what the file is.
+    name: str = getattr(plugin, "name", choice.name) if ":" in choice.name else choice.name
+    location = choice.name if name != choice.name else None
     if schema is None:
         if choice.params:
             raise ParameterError(
                 f"the {registry.kind} {choice.name!r} takes no parameters", where=where
             )
-        return PluginRef(name=choice.name, version=version)
+        return PluginRef(name=name, version=version, location=location)
     params = parse_params(f"{registry.kind} {choice.name!r}", schema, choice.params, where)
     resolved: dict[str, JsonValue] = params.model_dump(mode="json")
     defaults = _defaults(schema)
     changed = tuple(key for key in resolved if resolved[key] != defaults.get(key))
-    return PluginRef(name=choice.name, version=version, params=resolved, changed=changed)
+    return PluginRef(
+        name=name, version=version, params=resolved, changed=changed, location=location
+    )
 
 
 def _defaults(schema: type[BaseModel]) -> dict[str, JsonValue]:
@@ -155,7 +160,7 @@ def _defaults(schema: type[BaseModel]) -> dict[str, JsonValue]:
         }
 
 
-def _loader(root: Path | None, note: Callable[[str], None]) -> Callable[[PluginRef], Data]:
+def loader(root: Path | None, note: Callable[[str], None]) -> Callable[[PluginRef], Data]:
     """Loads data sets, and says so once of each."""
     from robench.data import load
 
@@ -165,7 +170,7 @@ def _loader(root: Path | None, note: Callable[[str], None]) -> Callable[[PluginR
         if data.label not in told:
             told.add(data.label)
             note(f"loading {data.label}")
-        return load(data.name, data.params, root=root)
+        return load(data.location or data.name, data.params, root=root)
 
     return load_and_tell
 
@@ -266,7 +271,7 @@ def _cells_of_network(
             )
             trained.setdefault((method.name, level), train)
             yield train
-            yield from _evaluations(train, grid.evaluate, network.loaded)
+            yield from evaluations(train, grid.evaluate, network.loaded)
 
 
 def _donor_of(method: PluginRef) -> str | None:
@@ -305,11 +310,13 @@ def _check_donors(methods: Sequence[PluginRef], where: str | None) -> None:
             )
 
 
-def _evaluations(train: Cell, evaluate: Evaluations, data: Data) -> Iterator[Cell]:
+def evaluations(train: Cell, evaluate: Evaluations, data: Data) -> Iterator[Cell]:
+    """The cells that hang off a trained network, with everything resolved that can change them."""
     stages = {
         "speed": evaluate.speed,
         "attack": evaluate.attack if data.task == "classification" else None,
         "degrade": evaluate.degrade if data.kind == "image" else None,
+        "trees": evaluate.trees if data.kind == "tabular" else None,
     }
     for stage, options in stages.items():
         if options is not None:
@@ -328,6 +335,10 @@ def _resolve_options(stage: str, options: dict[str, JsonValue], data: Data) -> d
         from robench.attacks.suites import suite_version
 
         options["version"] = suite_version(str(options["suite"]))
+    if stage == "trees":
+        from robench.measure.boosting import check_library
+
+        check_library(str(options["library"]))
     if stage == "degrade":
         options["kinds"] = _resolve_kinds(options["kinds"], data)
     return options

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from robench.engine.given import Given, plan_given
 from robench.engine.local import run_in_process, run_in_workers
 from robench.engine.plan import matches, plan, select
 from robench.engine.progress import Progress, choose_progress
@@ -58,6 +59,7 @@ def run_suite(
     data_root: Path | None = None,
     device: str | None = None,
     progress: Progress | None = None,
+    given: Given | None = None,
 ) -> Run:
     """Do what a suite asks for and is not there yet.
 
@@ -73,6 +75,7 @@ def run_suite(
         data_root: where data sets lie that are not embedded.
         device: ``cpu``, ``cuda`` or ``auto``; `None` is what the suite says.
         progress: is told what happens; `None` chooses by whether there is a terminal.
+        given: a trained network to evaluate, in place of those that the suite trains.
 
     Raises:
         UsageError: a mistake in the suite, the plug-ins, the data or the folder, before any work.
@@ -83,13 +86,14 @@ def run_suite(
     progress = progress or choose_progress()
     found = [named for plugin in plugins for named in load_plugin(plugin)]
     with progress.of_loggers():
-        cells = plan(
-            suite,
-            data_root=data_root,
-            device=resolve_device(device or suite.device),
-            guests=[name for kind, name in found if kind == "method"],
-            note=progress.note,
-        )
+        place = resolve_device(device or suite.device)
+        guests = [name for kind, name in found if kind == "method"]
+        if given is not None:
+            cells = plan_given(suite, given, data_root=data_root, device=place, note=progress.note)
+        else:
+            cells = plan(
+                suite, data_root=data_root, device=place, guests=guests, note=progress.note
+            )
     cells = _only(cells, only)
     done = _records_to_keep(store, cells, force, progress, retry_failed=retry_failed)
     pending = _pending(cells, done, store)

@@ -131,7 +131,8 @@ def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
     from robench.stages import STAGES
     from robench.stages.base import Context
 
-    data = _data(cell.data.name, canonical_json(cell.data.params), setting.data_root)
+    name = cell.data.location or cell.data.name
+    data = _data(name, canonical_json(cell.data.params), setting.data_root)
     if data.sha256 != cell.data_sha256:
         raise StoreError(
             f"the data set {cell.data.label} changed while the suite was running",

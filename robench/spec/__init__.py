@@ -8,7 +8,7 @@
 * `robench.spec.identity`: canonical JSON, hashes, and seeds by name.
 """
 
-from robench.spec.cell import Cell, PluginRef
+from robench.spec.cell import GIVEN, Cell, PluginRef
 from robench.spec.identity import as_json, canonical_json, digest, json_number, seed_for
 from robench.spec.record import Metric, Record, Status
 from robench.spec.suite import (
@@ -23,10 +23,12 @@ from robench.spec.suite import (
     ResolvedKind,
     SpeedOptions,
     Suite,
+    TreesOptions,
     load_suite,
 )
 
 __all__ = [
+    "GIVEN",
     "AttackOptions",
     "Cell",
     "DegradeOptions",
@@ -43,6 +45,7 @@ __all__ = [
     "SpeedOptions",
     "Status",
     "Suite",
+    "TreesOptions",
     "as_json",
     "canonical_json",
     "digest",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from robench.spec.base import Frozen
 from robench.spec.identity import as_json, digest, seed_for
 from robench.spec.suite import Recipe
 
-__all__ = ["Cell", "PluginRef", "Stage"]
+__all__ = ["GIVEN", "Cell", "PluginRef", "Stage"]
 
-Stage = Literal["train", "speed", "attack", "degrade", "corrupt"]
+GIVEN = "given"
+"""Stands for the method of a network that robench did not train: its weights lie in a file."""
+
+Stage = Literal["train", "speed", "attack", "degrade", "corrupt", "trees"]
 
 
 class PluginRef(Frozen):
@@ -24,6 +27,9 @@ class PluginRef(Frozen):
     """All parameters, defaults included."""
     changed: tuple[str, ...] = ()
     """Names of the parameters that the suite set itself; they make up the label."""
+    location: str | None = Field(default=None, exclude=True)
+    """The name that finds the plug-in on this machine, where it is longer than `name` since it
+    holds the path of a file. It is neither hashed nor recorded: the content is."""
 
     @property
     def label(self) -> str:

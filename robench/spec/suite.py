@@ -34,6 +34,7 @@ __all__ = [
     "ResolvedKind",
     "SpeedOptions",
     "Suite",
+    "TreesOptions",
     "find_suite",
     "load_suite",
     "shipped_suites",
@@ -92,6 +93,17 @@ class DegradeOptions(Frozen):
         return (value,) if isinstance(value, str) and value != "all" else value
 
 
+class TreesOptions(Frozen):
+    """Gradient-boosted trees beside the network, on tabular data only."""
+
+    library: Literal["scikit-learn", "lightgbm"] = "scikit-learn"
+    most_rounds: Annotated[int, Field(ge=1)] = 300
+    """The validation split chooses how many of these rounds of boosting are kept."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    leaves: Annotated[int, Field(ge=2)] = 31
+    """The most leaves that a tree may have."""
+
+
 class ResolvedKind(Frozen):
     """A degradation as a cell asks for it: its version, and the levels to show."""
 
@@ -112,6 +124,7 @@ class Evaluations(Frozen):
     speed: SpeedOptions | None = None
     attack: AttackOptions | None = None
     degrade: DegradeOptions | None = None
+    trees: TreesOptions | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -278,17 +291,12 @@ def _check_names(suite: Suite) -> None:
         at = () if suite._flat else ("grids", index)
         for key, kind in (("data", "datasets"), ("models", "models"), ("methods", "methods")):
             for place, choice in enumerate(getattr(grid, key)):
-                _check_name(registries[kind], choice.name, suite.locate(*at, key, place))
+                registries[kind].check(choice.name, where=suite.locate(*at, key, place))
         for place, distortion in enumerate(grid.distortions):
             if distortion is not None:
                 where = suite.locate(*at, "distortions", place)
-                _check_name(registries["degradations"], distortion.kind, where)
+                registries["degradations"].check(distortion.kind, where=where)
         degrade = grid.evaluate.degrade
         for kind in degrade.kinds if degrade is not None and degrade.kinds != "all" else ():
             where = suite.locate(*at, "evaluate", "degrade", "kinds")
-            _check_name(registries["degradations"], kind, where)
-
-
-def _check_name(registry: Any, name: str, where: str | None) -> None:
-    if name not in registry:
-        raise UnknownNameError(registry.kind, name, registry.names(), where=where)
+            registries["degradations"].check(kind, where=where)

@@ -1,25 +1,27 @@
-"""Train one network with one method to one level."""
+"""Train one network with one method to one level, or take one that was trained elsewhere."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from robench.errors import LevelNotReachedError
-from robench.measure.sparsity import sparsity_report
+import torch
+
+from robench.errors import LevelNotReachedError, StoreError
 from robench.methods.base import make
-from robench.spec import Cell, Metric
+from robench.models.base import prunable
+from robench.spec import GIVEN, Cell, Metric
 from robench.stages.base import Context, Outcome
+from robench.stages.describe import describe, level_metrics
 from robench.stages.network import fresh_network, parent_checkpoint
-from robench.stages.quality import quality
 from robench.training import loop
-from robench.training.checkpoint import Checkpoint
-from robench.training.evaluate import predict
+from robench.training.weights import file_sha256, fit_weights, read_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-    from robench.measure.sparsity import SparsityReport
+    from pydantic import JsonValue
+
     from robench.methods.base import Method
     from robench.models.base import Network
 
@@ -32,6 +34,8 @@ def train(cell: Cell, context: Context) -> Outcome:
     A level that the method cannot reach is a row that says so, with the level that it came to.
     """
     network = fresh_network(cell, context)
+    if cell.method.name == GIVEN:
+        return _given(cell, context, network)
     if cell.parent is not None:
         parent_checkpoint(context).apply_to(network)
     try:
@@ -40,31 +44,48 @@ def train(cell: Cell, context: Context) -> Outcome:
         return Outcome(
             status="not-applicable",
             reason=str(error),
-            metrics=_levels(cell, achieved=error.achieved, is_reached=False),
+            metrics=level_metrics(cell, achieved=error.achieved, is_reached=False),
         )
-    data = context.data
-    logits = predict(network, data.test.images)
-    validation = predict(network, data.validation.images)
-    report = sparsity_report(network)
-    return Outcome(
+    return describe(
+        cell,
+        context,
+        network,
+        result.masks,
         metrics=(
-            *quality(data, logits, data.test),
-            *quality(data, validation, data.validation, suffix="_validation"),
-            *_levels(cell, achieved=report.level, is_reached=cell.role == "result"),
             Metric(name="level_native", value=result.native),
-            *_denominators(report),
             *(Metric(name="loss_final", value=loss) for loss in result.losses[-1:]),
             Metric(name="steps", value=result.steps),
             Metric(name="train_s", value=result.train_s),
         ),
-        details={"sparsity": report.to_json(), "loss": result.losses, "method": result.notes},
-        arrays={
-            "index": data.test.index.numpy(),
-            "label": data.test.labels.numpy(),
-            "logits": logits.cpu().numpy(),
-        },
-        checkpoint=Checkpoint.of(network, result.masks),
+        details={"loss": result.losses, "method": result.notes},
     )
+
+
+def _given(cell: Cell, context: Context, network: Network) -> Outcome:
+    """A network whose weights lie in a file."""
+    path = cell.method.location
+    if path is None or file_sha256(path) != cell.method.params["sha256"]:
+        raise StoreError(
+            "the file of the weights is gone, or changed while it was being evaluated",
+            where=path,
+            hint="run `robench evaluate` again: its cells will be new ones",
+        )
+    _normalise_by(network, cell.method.params)
+    fit_weights(network, read_weights(path))
+    network.eval()
+    masks = {name: weight.detach() != 0 for name, weight in prunable(network).items()}
+    return describe(cell, context, network, masks)
+
+
+def _normalise_by(network: Network, params: Mapping[str, JsonValue]) -> None:
+    """What the network was trained with, where it is said, in place of the data set's own."""
+    with torch.no_grad():
+        for buffer, values in (
+            (network.normalise.mean, params["mean"]),
+            (network.normalise.std, params["std"]),
+        ):
+            if values:
+                buffer.copy_(torch.tensor(values).view_as(buffer))
 
 
 def _trained(cell: Cell, context: Context, network: Network) -> loop.TrainResult:
@@ -100,24 +121,3 @@ def _budget(cell: Cell, method: Method, *, is_trained: bool) -> tuple[int, float
     if not is_from_dense:
         return recipe.total_steps, recipe.learning_rate
     return recipe.sparse_steps, recipe.sparse_learning_rate or recipe.learning_rate
-
-
-def _levels(cell: Cell, *, achieved: float, is_reached: bool) -> tuple[Metric, ...]:
-    return (
-        Metric(name="level_target", value=cell.level),
-        Metric(name="level_achieved", value=achieved),
-        Metric(name="reached", value=float(is_reached)),
-    )
-
-
-def _denominators(report: SparsityReport) -> Iterator[Metric]:
-    """The level by the measures of the papers, each a share of its own whole."""
-    yield Metric(name="params_total", value=report.parameters)
-    yield Metric(name="params_nonzero", value=report.parameters_nonzero)
-    yield Metric(name="params_removed", value=1 - report.parameters_nonzero / report.parameters)
-    yield Metric(name="rows_zero", value=report.rows_zero)
-    yield Metric(name="columns_zero", value=report.columns_zero)
-    yield Metric(name="neurons_removed", value=report.neurons_removed)
-    yield Metric(name="dead_inputs", value=report.dead_inputs_share)
-    if report.level_convolutions is not None:
-        yield Metric(name="level_convolutions", value=report.level_convolutions)

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
 from robench.board.coverage import Standing
 from robench.board.estimates import Estimate
-from robench.board.format import NO_VALUE, distance, interval, level, percent, points, ratio
+from robench.board.format import (
+    NO_VALUE,
+    distance,
+    interval,
+    level,
+    number,
+    percent,
+    points,
+    ratio,
+)
 from robench.board.rows import Row
 
-__all__ = ["ACCURACY", "ACHIEVED", "COLUMNS", "DISTANCE", "SPEEDUP", "Column"]
+__all__ = [
+    "ACCURACY",
+    "ACHIEVED",
+    "DISTANCE",
+    "OTHER_LEVELS",
+    "R2",
+    "SPEEDUP",
+    "Column",
+    "is_measured",
+    "shown",
+]
 
 
 @dataclass(frozen=True)
@@ -67,13 +86,20 @@ ACHIEVED = Column(
 )
 ACCURACY = Column(
     "accuracy, %",
-    "Share of clean test images that are classified correctly.",
+    "Share of clean test inputs that are classified correctly.",
     attrgetter("accuracy"),
+    percent,
+)
+R2 = Column(
+    "R², %",
+    "Share of the variance of the target over the test inputs that is explained; below zero where "
+    "the mean would be a better prediction.",
+    attrgetter("r2"),
     percent,
 )
 DISTANCE = Column(
     "median l2",
-    "Median over the correctly classified test images of the smallest l2 change that makes the "
+    "Median over the correctly classified test inputs of the smallest l2 change that makes the "
     "network err.",
     attrgetter("median_l2"),
     distance,
@@ -84,14 +110,30 @@ SPEEDUP = Column(
     attrgetter("speedup"),
     ratio,
 )
-COLUMNS = (
+_MSE = Column(
+    "mse",
+    "Mean squared error over the test inputs, in the target's own units.",
+    lambda row: row.others.get("mse"),
+    number,
+)
+_WITH_TREES = Column(
+    "with trees, %",
+    "Accuracy or R² of the network together with gradient-boosted trees: a mean of both, weighted "
+    "on the validation split.",
+    attrgetter("ensemble"),
+    percent,
+)
+_COLUMNS = (
     ACCURACY,
+    R2,
+    _MSE,
     Column(
         "against dense, points",
-        "Accuracy minus that of the dense network of the same seed, in percentage points.",
+        "Accuracy or R² minus that of the dense network of the same seed, in percentage points.",
         attrgetter("against_dense"),
         points,
     ),
+    _WITH_TREES,
     DISTANCE,
     Column(
         "degraded, %",
@@ -107,3 +149,42 @@ COLUMNS = (
     ),
     SPEEDUP,
 )
+
+
+def shown(rows: Iterable[Row]) -> tuple[Column, ...]:
+    """The columns that any of these rows has a number for; accuracy where there are none at all."""
+    rows = list(rows)
+    return tuple(column for column in _COLUMNS if is_measured(column, rows)) or (ACCURACY,)
+
+
+def is_measured(column: Column, rows: Iterable[Row]) -> bool:
+    """Whether any row has this number."""
+    return any(column.estimate(row) is not None for row in rows)
+
+
+def _other(metric: str, title: str, meaning: str) -> Column:
+    return Column(title, meaning, lambda row: row.others.get(metric), percent)
+
+
+OTHER_LEVELS = (
+    _other(
+        "level_native",
+        "by itself, %",
+        "Weights that the method had made zero before the last step that reaches the level.",
+    ),
+    _other("level_convolutions", "convolutions, %", "Zeros of the convolutions' weights alone."),
+    _other(
+        "params_removed",
+        "parameters, %",
+        "Zeros of all parameters, biases and normalisation included.",
+    ),
+    _other("rows_zero", "rows, %", "Filters and neurons without any weight left."),
+    _other("columns_zero", "columns, %", "Shape fibres and inputs that no row uses."),
+    _other(
+        "neurons_removed",
+        "neurons, %",
+        "Filters and neurons below the last layer without any weight left.",
+    ),
+    _other("dead_inputs", "dead inputs, %", "Inputs of the first layer that nothing reads."),
+)
+"""The level by the measures of the papers."""

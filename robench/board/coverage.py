@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from robench.board.comparable import ROW
 from robench.board.format import level
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robench.board.rows import RowKey
+    from robench.board.measured import RowKey
 
-__all__ = ["Coverage", "Standing", "coverage_of", "standings_of"]
+__all__ = ["Coverage", "NotReached", "Standing", "coverage_of", "not_reached_of", "standings_of"]
 
 State = Literal["complete", "incomplete", "failed", "not applicable"]
 
@@ -51,8 +52,23 @@ class Coverage:
         return self.ok / possible if possible else 1.0
 
 
+@dataclass(frozen=True)
+class NotReached:
+    """A row whose method did not come to the level that it was asked for."""
+
+    panel: str
+    training: str
+    method: str
+    level: float
+    achieved: tuple[float, float]
+    """The least and the most sparsity that it came to, over the seeds that failed."""
+    seeds: tuple[int, ...]
+    reason: str
+    """Of the first of these seeds."""
+
+
 _BLOCK = ["panel", "training"]
-_STAGES = ("train", "speed", "attack", "degrade", "corrupt")
+_STAGES = ("train", "speed", "attack", "degrade", "corrupt", "trees")
 
 
 def standings_of(frame: pd.DataFrame) -> dict[RowKey, Standing]:
@@ -95,6 +111,28 @@ def coverage_of(frame: pd.DataFrame) -> Coverage:
         expected=expected,
         not_applicable=int((status == "not-applicable").sum()),
         missing_levels=tuple(missing),
+    )
+
+
+def not_reached_of(frame: pd.DataFrame) -> tuple[NotReached, ...]:
+    """The levels that methods say they did not reach, and how far they came."""
+    cells = _result_cells(frame)
+    short = cells[
+        (cells["stage"] == "train")
+        & (cells["status"] == "not-applicable")
+        & cells["level_achieved"].notna()
+    ].sort_values([*ROW, "seed"])
+    return tuple(
+        NotReached(
+            panel=str(panel),
+            training=str(training),
+            method=str(method),
+            level=float(of["level"].iloc[0]),
+            achieved=(float(of["level_achieved"].min()), float(of["level_achieved"].max())),
+            seeds=tuple(int(seed) for seed in of["seed"]),
+            reason=_first_line(of["reason"].iloc[0]),
+        )
+        for (panel, training, method, _), of in short.groupby(ROW)
     )
 
 

@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 from robench.board.estimates import Estimate
 
-__all__ = ["NO_VALUE", "distance", "interval", "level", "percent", "points", "ratio", "slug"]
+__all__ = [
+    "NO_VALUE",
+    "distance",
+    "interval",
+    "level",
+    "number",
+    "percent",
+    "points",
+    "ratio",
+    "slug",
+]
 
 NO_VALUE = "–"
 
@@ -37,6 +47,11 @@ def distance(value: float) -> str:
 def ratio(value: float) -> str:
     """How many times: ``2.31``, ``54``."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def number(value: float) -> str:
+    """A number of any size in three digits: ``0.0123``, ``28.4``, ``1.21e+04``."""
+    return f"{value:.3g}"
 
 
 def interval(estimate: Estimate, write: Callable[[float], str]) -> str:

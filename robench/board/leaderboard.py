@@ -9,13 +9,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from robench.board.comparable import panelled, without_superseded
-from robench.board.coverage import Coverage, Standing, coverage_of, standings_of
-from robench.board.rows import Row, RowKey, rows_of
+from robench.board.coverage import (
+    Coverage,
+    NotReached,
+    Standing,
+    coverage_of,
+    not_reached_of,
+    standings_of,
+)
+from robench.board.rows import Row, rows_of
 from robench.engine.plan import CONTROLS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from robench.board.measured import RowKey
     from robench.spec import Record
 
 __all__ = ["Leaderboard", "leaderboard"]
@@ -34,6 +42,8 @@ class Leaderboard:
     rows: tuple[Row, ...]
     standings: Mapping[RowKey, Standing]
     coverage: Coverage
+    not_reached: tuple[NotReached, ...]
+    """Levels that methods did not come to, in the order of the panels."""
 
     @cached_property
     def panels(self) -> tuple[str, ...]:
@@ -93,6 +103,7 @@ def leaderboard(records: Iterable[Record]) -> Leaderboard:
         rows=tuple(sorted(rows, key=_row_order)),
         standings=standings_of(frame),
         coverage=coverage_of(frame),
+        not_reached=not_reached_of(frame),
     )
 
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from robench.board.columns import ACHIEVED, COLUMNS
+from robench.board.columns import ACHIEVED, shown
 from robench.board.format import level, percent
 
 if TYPE_CHECKING:
+    from robench.board.columns import Column
     from robench.board.leaderboard import Leaderboard
     from robench.board.rows import Row
     from robench.board.views.base import View
@@ -65,27 +66,27 @@ def _explanation() -> str:
 
 
 def _table(board: Leaderboard) -> str:
-    heads = [*_HEADS, *(column.title for column in COLUMNS), "status"]
+    columns = shown(board.rows)
+    heads = [*_HEADS, *(column.title for column in columns), "status"]
     left = 4
     rule = ["---"] * left + ["---:"] * (len(heads) - left - 1) + ["---"]
-    lines = [heads, rule, *(_row(board, row) for row in board.rows)]
+    lines = [heads, rule, *(_row(board, row, columns) for row in board.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _row(board: Leaderboard, row: Row) -> Sequence[str]:
+def _row(board: Leaderboard, row: Row, columns: Iterable[Column]) -> Sequence[str]:
     standing = board.standing(row)
     complete = standing.state == "complete"
-    seeds = row.accuracy.seeds if row.accuracy else 0
     numbers = [
         f"{column.value(row)} {column.interval(row)}".strip().replace("[", "\\[")
-        for column in COLUMNS
+        for column in columns
     ]
     reasons = f": {'; '.join(standing.reasons)}" if standing.reasons else ""
     return [
         *(escaped(text) for text in (row.data, row.model_label, row.training, row.method)),
         level(row.level),
         ACHIEVED.value(row),
-        f"{seeds}{'' if complete else ' †'}",
+        f"{row.seeds}{'' if complete else ' †'}",
         *numbers,
         escaped(standing.state + reasons),
     ]

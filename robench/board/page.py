@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import robench
-from robench.board.columns import ACHIEVED, COLUMNS, DISTANCE
+from robench.board.columns import ACHIEVED, DISTANCE, OTHER_LEVELS, is_measured, shown
 from robench.board.format import level, percent
 from robench.board.scripts import (
     chart_script,
@@ -69,8 +69,9 @@ def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         methods=methods,
         palettes={"light": LIGHT, "dark": DARK},
         achieved=ACHIEVED,
-        columns=COLUMNS,
+        columns=shown(board.rows),
         distance=DISTANCE,
+        other_levels=[column for column in OTHER_LEVELS if is_measured(column, board.rows)],
         failures=_failures(board.unsuccessful),
         specs={view.key: view.spec for view in views if view.spec},
         configs={

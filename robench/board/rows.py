@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from robench.board.comparable import ROW
-from robench.board.estimates import Estimate, estimate_of, estimates
-from robench.stats.intervals import paired_difference
+from robench.board.estimates import Estimate
+from robench.board.measured import FRACTION, RowKey, by_key, key_of, measured, others_of
+from robench.board.quality import (
+    ACCURACY,
+    R2,
+    Quality,
+    against_dense,
+    estimated,
+    qualities_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from robench.spec import Record
 
-__all__ = ["Flag", "Row", "RowKey", "flags_of", "measured", "rows_of"]
-
-RowKey = tuple[str, str, str, float]
-"""Panel, training, method, level."""
-FRACTION = (0.0, 1.0)
+__all__ = ["Flag", "Row", "flags_of", "rows_of"]
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,15 @@ class Row:
     level: float
     """The requested level."""
     level_achieved: Estimate | None = None
-    accuracy: Estimate | None = None
+    measure: Quality = ACCURACY
+    """What `quality` is: accuracy, or R² where the networks predict a number."""
+    quality: Estimate | None = None
     against_dense: Estimate | None = None
-    """Accuracy minus that of the dense network of the same seed."""
+    """Quality minus that of the dense network of the same seed."""
+    ensemble: Estimate | None = None
+    """Quality of the network together with boosted trees."""
+    trees: Estimate | None = None
+    """Quality of those trees alone, the same for all networks of a panel."""
     median_l2: Estimate | None = None
     degraded: Estimate | None = None
     """Accuracy on degraded images: the mean over kinds of the mean over levels."""
@@ -55,6 +65,23 @@ class Row:
     batch_size: int | None = None
     """At which the speed-up was measured: the largest there is."""
     flags: tuple[Flag, ...] = ()
+    others: Mapping[str, Estimate] = field(default_factory=dict)
+    """By metric, what is told in the details; see `robench.board.measured.OTHERS`."""
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """The quality of a network that tells classes apart."""
+        return self.quality if self.measure is ACCURACY else None
+
+    @property
+    def r2(self) -> Estimate | None:
+        """The quality of a network that predicts a number."""
+        return self.quality if self.measure is R2 else None
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds have a trained network."""
+        return self.quality.seeds if self.quality is not None else 0
 
     @property
     def model_label(self) -> str:
@@ -67,18 +94,14 @@ class Row:
         return (self.panel, self.training, self.method, self.level)
 
 
-def measured(frame: pd.DataFrame, stage: str, metric: str) -> pd.DataFrame:
-    """The rows of one metric of the networks that count: start networks are no result."""
-    is_result = frame["role"] == "result"
-    return frame[is_result & (frame["stage"] == stage) & (frame["metric"] == metric)]
-
-
 def rows_of(frame: pd.DataFrame, records: Iterable[Record]) -> list[Row]:
     """All rows, whether anything was measured or not, in the order of their keys."""
     results = frame[frame["role"] == "result"]
     places = results.drop_duplicates(ROW).sort_values(ROW).to_dict("records")
     columns = _columns(frame)
     flags = flags_of(records, frame)
+    measures = qualities_of(frame)
+    others = others_of(frame)
     batch_sizes = _largest_batch(measured(frame, "speed", "speedup"))
     return [
         Row(
@@ -89,40 +112,33 @@ def rows_of(frame: pd.DataFrame, records: Iterable[Record]) -> list[Row]:
             method=place["method"],
             level=place["level"],
             batch_size=batch_sizes.get(place["panel"]),
-            flags=flags.get(_key(place), ()),
-            **{name: column.get(_key(place)) for name, column in columns.items()},
+            measure=measures[place["panel"]],
+            flags=flags.get(key, ()),
+            others=others.get(key, {}),
+            **{name: column.get(key) for name, column in columns.items()},
         )
         for place in places
+        for key in [key_of(place)]
     ]
-
-
-def _key(row: Mapping[Any, Any]) -> RowKey:
-    return (row["panel"], row["training"], row["method"], row["level"])
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, Mapping[RowKey, Estimate]]:
     """Each column of the leaderboard, by the key of the row."""
-    accuracy = measured(frame, "train", "accuracy")
     speedup = measured(frame, "speed", "speedup")
     largest = speedup["panel"].map(_largest_batch(speedup))
     return {
-        "level_achieved": _by_key(measured(frame, "train", "level_achieved"), bounds=FRACTION),
-        "accuracy": _by_key(accuracy, bounds=FRACTION),
-        "against_dense": _against_dense(accuracy),
-        "median_l2": _by_key(measured(frame, "attack", "median_l2"), bounds=(0.0, float("inf"))),
-        "degraded": _by_key(_mean_over_degradations(frame), bounds=FRACTION),
-        "operation_ratio": _by_key(measured(frame, "speed", "operation_ratio"), geometric=True),
-        "speedup": _by_key(
+        "level_achieved": by_key(measured(frame, "train", "level_achieved"), bounds=FRACTION),
+        "quality": estimated(frame),
+        "against_dense": against_dense(frame),
+        "ensemble": estimated(frame, "ensemble_"),
+        "trees": estimated(frame, "trees_"),
+        "median_l2": by_key(measured(frame, "attack", "median_l2"), bounds=(0.0, float("inf"))),
+        "degraded": by_key(_mean_over_degradations(frame), bounds=FRACTION),
+        "operation_ratio": by_key(measured(frame, "speed", "operation_ratio"), geometric=True),
+        "speedup": by_key(
             speedup[speedup["batch_size"] == largest] if len(speedup) else speedup, geometric=True
         ),
     }
-
-
-def _by_key(frame: pd.DataFrame, **how: Any) -> dict[RowKey, Estimate]:
-    if frame.empty:
-        return {}
-    found = estimates(frame, ROW, **how).to_dict("records")
-    return {_key(row): estimate_of(row) for row in found}
 
 
 def _largest_batch(speedup: pd.DataFrame) -> dict[str, int]:
@@ -144,29 +160,9 @@ def _mean_over_degradations(frame: pd.DataFrame) -> pd.DataFrame:
     return mean.assign(low=float("nan"), high=float("nan"), n=each["n"].min())
 
 
-def _against_dense(accuracy: pd.DataFrame) -> dict[RowKey, Estimate]:
-    by_row: dict[RowKey, dict[int, float]] = {}
-    for row in accuracy.dropna(subset="value").to_dict("records"):
-        by_row.setdefault(_key(row), {})[int(row["seed"])] = row["value"]
-    differences = {}
-    for key, values in by_row.items():
-        dense = by_row.get((key[0], key[1], "dense", 0.0), {})
-        found = paired_difference(values, dense)
-        if key[2] != "dense" and found.n:
-            low, high = found.low, found.high
-            differences[key] = Estimate(
-                value=found.value,
-                low=max(low, -1.0) if low is not None else None,
-                high=min(high, 1.0) if high is not None else None,
-                seeds=found.n,
-                interval="seeds" if low is not None else None,
-            )
-    return differences
-
-
 def flags_of(records: Iterable[Record], frame: pd.DataFrame) -> dict[RowKey, tuple[Flag, ...]]:
     """The flags that were raised, by the row that they belong to."""
-    keys = {row["id"]: _key(row) for row in frame.drop_duplicates("id").to_dict("records")}
+    keys = {row["id"]: key_of(row) for row in frame.drop_duplicates("id").to_dict("records")}
     counts: dict[RowKey, dict[tuple[str, str], int]] = {}
     for record in records:
         if record.cell.stage != "attack" or record.id not in keys:

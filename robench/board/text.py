@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from robench.board.columns import ACCURACY, DISTANCE, SPEEDUP, Column
+from robench.board.columns import ACCURACY, DISTANCE, R2, SPEEDUP, Column, is_measured
 from robench.board.format import level
 from robench.board.leaderboard import leaderboard
 
@@ -64,7 +64,7 @@ def summary_text(records: Iterable[Record], *, width: int = 100) -> str:
 
 
 def _table(board: Leaderboard, rows: list[Row]) -> Table:
-    columns = [column for column in (ACCURACY, DISTANCE, SPEEDUP) if _is_measured(column, rows)]
+    columns = [column for column in (ACCURACY, R2, DISTANCE, SPEEDUP) if is_measured(column, rows)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("method", overflow="fold", min_width=12)
     table.add_column("level", justify="right", no_wrap=True)
@@ -77,7 +77,7 @@ def _table(board: Leaderboard, rows: list[Row]) -> Table:
         table.add_row(
             Text("" if row.method == previous else _plain(row.method)),
             Text("" if row.method == "dense" else f"{level(row.level)}%"),
-            Text(str(row.accuracy.seeds if row.accuracy else 0)),
+            Text(str(row.seeds)),
             *(_number(column, row) for column in columns),
             _remark(board, row),
         )
@@ -89,10 +89,6 @@ def _plain(name: str) -> str:
     """A name without what could move the cursor or colour the terminal, and not too long."""
     printable = "".join(letter if letter.isprintable() else " " for letter in name)
     return printable if len(printable) <= _LONGEST_NAME else printable[: _LONGEST_NAME - 1] + "…"
-
-
-def _is_measured(column: Column, rows: Iterable[Row]) -> bool:
-    return any(column.estimate(row) is not None for row in rows)
 
 
 def _number(column: Column, row: Row) -> Text:

@@ -47,5 +47,6 @@ def method(
     source = to / f"{module}.py"
     sys.stdout.write(
         f"wrote {source} and {to / f'test_{module}.py'}; try\n"
+        f"  robench check {source}\n"
         f"  robench run smoke --plugin {source} --only {name}\n"
     )

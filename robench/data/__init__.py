@@ -29,10 +29,12 @@ DATASETS: Registry[type[Dataset]] = Registry(
         "cifar100": "robench.data.cifar100:Cifar100",
         "digits": "robench.data.digits:Digits",
         "fashion-mnist": "robench.data.fashion_mnist:FashionMnist",
+        "friedman1": "robench.data.friedman1:Friedman1",
         "image-folder": "robench.data.image_folder:ImageFolder",
         "mnist": "robench.data.mnist:Mnist",
     },
     accept="robench.data.base:check_plugin",
+    families={"csv": "robench.data.table:family"},
 )
 """Every data set by name."""
 

@@ -46,6 +46,7 @@ def assemble(
     labels: Labels,
     splits: Splits,
     subset: int | None = None,
+    features: Sequence[str] = (),
 ) -> Data:
     """Cut a whole data set into its splits.
 
@@ -57,6 +58,7 @@ def assemble(
             of their own, which are standardised by the training split.
         splits: positions of each split in `inputs`.
         subset: how many inputs of the training split are kept; `None` means all.
+        features: names of the features of tabular data.
 
     Raises:
         DataError: a single class, values outside [0, 1], a target that is constant or not a
@@ -94,6 +96,7 @@ def assemble(
         std=std,
         target_mean=target_mean,
         target_std=target_std,
+        features=tuple(features),
     )
 
 

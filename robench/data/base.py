@@ -105,6 +105,7 @@ class Data:
         std: standard deviation of each, positive; 1 where the channel or feature is constant.
         target_mean: of a regression, in the target's own units: what was subtracted.
         target_std: likewise: what was divided by.
+        features: name of each feature of tabular data; empty where they have none.
 
     Raises:
         InputError: splits that do not go together, or labels without a class.
@@ -121,10 +122,15 @@ class Data:
     std: tuple[float, ...]
     target_mean: float = 0.0
     target_std: float = 1.0
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.kind == "image") != (len(self.input_shape) == 3):
             raise InputError(f"{self.name}: {self.kind} data of shape {self.input_shape}")
+        if self.features and (len(self.features),) != self.input_shape:
+            raise InputError(
+                f"{self.name}: {len(self.features)} names of features for {self.input_shape}"
+            )
         for split in (self.train, self.validation, self.test):
             if tuple(split.images.shape[1:]) != self.input_shape:
                 raise InputError(

@@ -37,4 +37,5 @@ class BreastCancer(Dataset):
             labels=labels,
             splits=splits,
             subset=subset,
+            features=[str(name) for name in original.feature_names],
         )

@@ -127,7 +127,8 @@ class Method:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     """Raise it with every change that changes a figure."""
-    structure: ClassVar[Structure] = "unstructured"
+    structure: Structure = "unstructured"
+    """Set it on the instance, in `__init__`, where it depends on the parameters."""
     starts_from: ClassVar[Literal["init", "dense"]] = "init"
     """Whether the run begins with initial weights or with those of the shared dense network."""
     trains_once: ClassVar[bool] = False

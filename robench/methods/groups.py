@@ -1,14 +1,16 @@
 """Groups of weights that live or die together, and the group lasso on them.
 
-The groups of one kind partition a weight: rows are everything that leads to one filter or neuron,
-channels everything that one input channel or neuron leads to, shapes one position of the kernel in
-one input channel, over all filters (Wen et al. 2016, arXiv 1608.03665).
+The groups of one kind partition a weight (Wen et al. 2016, arXiv 1608.03665): rows are everything
+that leads to one filter or neuron, channels everything that one input channel or neuron leads to,
+shapes one position of the kernel in one input channel over all filters, kernels what one filter
+has for one input channel, and a layer is one group by itself.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -17,12 +19,45 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["GroupKind", "Grouping", "blocks"]
+__all__ = ["GROUPS", "GroupKind", "Grouping", "Groups", "blocks", "kinds_in"]
 
-GroupKind = Literal["row", "channel", "shape"]
+GroupKind = Literal["row", "channel", "shape", "kernel", "layer"]
 
-_WITHIN: dict[GroupKind, tuple[int, ...]] = {"row": (2, 3), "channel": (1, 3), "shape": (1,)}
+Groups = Literal[
+    "filter-channel", "filter-shape", "filter", "channel", "shape", "filter-2d", "depth"
+]
+"""Which kinds are penalised together, by the names of the paper."""
+
+GROUPS: dict[Groups, tuple[GroupKind, ...]] = {
+    "filter-channel": ("row", "channel"),
+    "filter-shape": ("row", "shape"),
+    "filter": ("row",),
+    "channel": ("channel",),
+    "shape": ("shape",),
+    "filter-2d": ("kernel",),
+    "depth": ("layer",),
+}
+"""The kinds in a convolution; see `kinds_in` for other layers."""
+
+_WITHIN: dict[GroupKind, tuple[int, ...]] = {
+    "row": (2, 3),
+    "channel": (1, 3),
+    "shape": (1,),
+    "kernel": (3,),
+    "layer": (0, 1, 2, 3),
+}
 """The dimensions of `blocks` that lie inside one group."""
+
+
+def kinds_in(module: nn.Module, groups: Groups) -> tuple[GroupKind, ...]:
+    """The kinds of groups that a layer is divided into.
+
+    Those of `GROUPS`, but for a Linear layer beside convolutions with two-dimensional filters: it
+    has none, so that its rows and columns are the groups. Its shapes are its channels.
+    """
+    if groups == "filter-2d" and isinstance(module, nn.Linear):
+        return GROUPS["filter-channel"]
+    return GROUPS[groups]
 
 
 def blocks(weight: Tensor, conv_groups: int = 1) -> Tensor:
@@ -77,6 +112,21 @@ class Grouping:
         """The sum of the norms, a scalar."""
         return self.norms().sum()
 
+    def spread(self, values: Tensor) -> Tensor:
+        """One value a group, [count], at all weights of the group: of the shape of the weight."""
+        shape = blocks(self.weight, self.conv_groups).shape
+        within = _WITHIN[self.kind]
+        broad = [1 if dim in within else extent for dim, extent in enumerate(shape)]
+        return values.view(broad).expand(shape).reshape(self.weight.shape)
+
+    def count_in(self, chosen: Tensor) -> Tensor:
+        """How many of the chosen weights lie in each group, [count].
+
+        Args:
+            chosen: bool, of the shape of the weight.
+        """
+        return blocks(chosen, self.conv_groups).sum(dim=_WITHIN[self.kind]).flatten()
+
     def add_gradient(self, to: Tensor, strength: float) -> None:
         """Add `strength` times the gradient of `penalty` to a tensor, in place.
 
@@ -87,10 +137,9 @@ class Grouping:
             strength: factor of the gradient.
         """
         with torch.no_grad():
-            view, norms = self._view_and_norms()
-            # The weights of a zero group are zero, so that any divisor will do.
-            divisors = torch.where(norms == 0, 1.0, norms)
-            blocks(to, self.conv_groups).addcdiv_(view, divisors, value=strength)
+            # A zero group has an infinite reciprocal, which any finite number can stand for.
+            reciprocals = self._sums_of_squares().rsqrt_().clamp_(max=1e18)
+            blocks(to, self.conv_groups).addcmul_(self._view, reciprocals, value=strength)
 
     def shrink(self, threshold: float) -> None:
         """Shorten each group's norm by `threshold`, in place; groups that are shorter become zero.
@@ -98,11 +147,15 @@ class Grouping:
         This is the proximal operator of ``threshold * penalty``: block soft-thresholding.
         """
         with torch.no_grad():
-            view, norms = self._view_and_norms()
-            view.mul_(torch.where(norms > threshold, 1 - threshold / norms, 0.0))
+            norms = self._sums_of_squares().sqrt_()
+            shorter = torch.where(norms > threshold, 1 - threshold / norms, 0.0)
+            self._view.mul_(shorter)
 
-    def _view_and_norms(self) -> tuple[Tensor, Tensor]:
-        """The blocks and their norms, to be broadcast over them."""
-        view = blocks(self.weight, self.conv_groups)
+    @cached_property
+    def _view(self) -> Tensor:
+        return blocks(self.weight.detach(), self.conv_groups)
+
+    def _sums_of_squares(self) -> Tensor:
+        """The squared norm of each group, to be broadcast over the blocks."""
         # Over columns this is seven times faster than torch.linalg.vector_norm on a CPU.
-        return view, view.square().sum(dim=_WITHIN[self.kind], keepdim=True).sqrt_()
+        return self._view.square().sum(dim=_WITHIN[self.kind], keepdim=True)

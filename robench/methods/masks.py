@@ -23,10 +23,13 @@ __all__ = [
     "Masks",
     "Scope",
     "achieved_level",
+    "apportion",
     "count_zeros",
     "magnitude_masks",
+    "masks_by_count",
     "masks_by_score",
     "random_masks",
+    "random_scores",
     "tolerance",
     "zeros_at",
 ]
@@ -128,12 +131,21 @@ def random_masks(
     Raises:
         NotApplicableError: the level leaves no weight in some layer.
     """
-    scores = {
+    return masks_by_score(random_scores(weights, generator), level, scope=scope)
+
+
+def random_scores(weights: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """A number in [0, 1) for each weight, evenly distributed, of the weight's shape and device.
+
+    Args:
+        weights: name → weight.
+        generator: source of the numbers, on the CPU, so that all devices draw the same ones.
+    """
+    return {
         # 53 bits, so that ties are too rare to favour a low index.
         name: torch.rand(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
         for name, weight in weights.items()
     }
-    return masks_by_score(scores, level, scope=scope)
 
 
 def masks_by_score(scores: Mapping[str, Tensor], level: float, *, scope: Scope = "global") -> Masks:
@@ -154,25 +166,54 @@ def masks_by_score(scores: Mapping[str, Tensor], level: float, *, scope: Scope =
     """
     if not 0 <= level < 1:
         raise InputError(f"the level {level!r} is out of range", allowed="[0, 1)")
-    flat = [score.detach().flatten() for score in scores.values()]
-    for name, score in zip(scores, flat, strict=True):
-        if bool(score.isnan().any()):
-            raise InputError(f"a score of {name!r} is not a number")
-    sizes = [len(score) for score in flat]
+    sizes = [score.numel() for score in scores.values()]
     count = zeros_at(level, sum(sizes))
-    if count > sum(sizes) - len(sizes):
-        raise NotApplicableError(
-            f"{count} zeros among {sum(sizes)} weights leave nothing in some of the "
-            f"{len(sizes)} layers",
-            hint="ask for a lower level, or take a larger network",
-        )
-    if scope == "global":
-        removed = _lowest_but_one_each(flat, count)
-    else:
-        counts = _apportion(sizes, level, count)
-        removed = [_lowest_but_one_each([s], k)[0] for s, k in zip(flat, counts, strict=True)]
-    shapes = zip(scores.items(), removed, strict=True)
-    return Masks({name: ~gone.view(score.shape) for (name, score), gone in shapes})
+    if scope == "layer":
+        return masks_by_count(scores, apportion([level * size for size in sizes], sizes, count))
+    _check_room(sizes, count)
+    removed = _lowest_but_one_each(_flat(scores), count)
+    return _masks_without(removed, scores)
+
+
+def masks_by_count(scores: Mapping[str, Tensor], zeros: Sequence[int]) -> Masks:
+    """Masks that zero the weights of lowest score in each layer, so many as are given.
+
+    Args:
+        scores: name → score of each weight.
+        zeros: how many weights of each layer become zero, less than it has; see `apportion`.
+
+    Raises:
+        InputError: a score that is not a number.
+    """
+    counts = zip(_flat(scores), zeros, strict=True)
+    removed = [_lowest_but_one_each([score], count)[0] for score, count in counts]
+    return _masks_without(removed, scores)
+
+
+def apportion(shares: Sequence[float], sizes: Sequence[int], count: int) -> list[int]:
+    """`count` zeros dealt out to layers by largest remainder, with a weight left in each.
+
+    Args:
+        shares: how many zeros each layer should have, in fractions of a weight; their sum is
+            `count`, but for rounding.
+        sizes: how many weights each layer has.
+        count: how many zeros there are to be.
+
+    Returns:
+        Whole numbers whose sum is exactly `count`, each within one of its share, unless a layer
+        that cannot give its share leaves it to the others.
+
+    Raises:
+        NotApplicableError: so many zeros leave no weight in some layer.
+    """
+    _check_room(sizes, count)
+    counts = [min(int(share), size - 1) for share, size in zip(shares, sizes, strict=True)]
+    while (missing := count - sum(counts)) > 0:
+        room = [place for place, size in enumerate(sizes) if counts[place] < size - 1]
+        room.sort(key=lambda place: counts[place] - shares[place])
+        for place in room[:missing]:
+            counts[place] += 1
+    return counts
 
 
 def zeros_at(level: float, weights: int) -> int:
@@ -214,37 +255,56 @@ def tolerance(weights: Mapping[str, Tensor], structure: str = "unstructured") ->
     return max(total // 1000, unit)
 
 
+def _check_room(sizes: Sequence[int], count: int) -> None:
+    if count > sum(sizes) - len(sizes):
+        raise NotApplicableError(
+            f"{count} zeros among {sum(sizes)} weights leave nothing in some of the "
+            f"{len(sizes)} layers",
+            hint="ask for a lower level, or take a larger network",
+        )
+
+
+def _flat(scores: Mapping[str, Tensor]) -> list[Tensor]:
+    """Each tensor in one dimension, none of them with a NaN."""
+    flat = [score.detach().flatten() for score in scores.values()]
+    for name, score in zip(scores, flat, strict=True):
+        if bool(score.isnan().any()):
+            raise InputError(f"a score of {name!r} is not a number")
+    return flat
+
+
+def _masks_without(removed: Sequence[Tensor], scores: Mapping[str, Tensor]) -> Masks:
+    shapes = zip(scores.items(), removed, strict=True)
+    return Masks({name: ~gone.view(score.shape) for (name, score), gone in shapes})
+
+
 def _lowest_but_one_each(scores: Sequence[Tensor], count: int) -> list[Tensor]:
     """Where the `count` lowest of all scores are, but for the highest of each tensor."""
+    sizes = [len(score) for score in scores]
+    starts = [sum(sizes[:index]) for index in range(len(sizes))]
+    stays = torch.stack(
+        [
+            start + (score == score.max()).nonzero()[-1, 0]
+            for start, score in zip(starts, scores, strict=True)
+        ]
+    )
     everything = torch.cat(list(scores))
-    candidates = torch.ones_like(everything, dtype=torch.bool)
-    start = 0
-    for score in scores:
-        candidates[start + (score == score.max()).nonzero()[-1]] = False
-        start += len(score)
-    places = candidates.nonzero().squeeze(1)
-    removed = torch.zeros_like(candidates)
-    removed[places[_lowest(everything[places], count)]] = True
-    return list(torch.split(removed, [len(score) for score in scores]))
+    if not everything.is_floating_point():
+        everything = everything.double()
+    everything[stays] = torch.inf
+    return list(torch.split(_lowest(everything, count, stays), sizes))
 
 
-def _lowest(scores: Tensor, count: int) -> Tensor:
-    """True at exactly `count` of the scores, the lowest; of equal ones at the first."""
+def _lowest(scores: Tensor, count: int, stays: Tensor) -> Tensor:
+    """True at exactly `count` of the scores, the lowest; of equal ones at the first.
+
+    Places in `stays` are never chosen; their scores are infinite.
+    """
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     threshold = scores.kthvalue(count).values
     chosen = scores < threshold
-    ties = (scores == threshold).nonzero().squeeze(1)
-    chosen[ties[: count - int(chosen.sum())]] = True
+    ties = scores == threshold
+    ties[stays] = False  # where other scores are infinite too
+    chosen[ties.nonzero().squeeze(1)[: count - int(chosen.sum())]] = True
     return chosen
-
-
-def _apportion(sizes: Sequence[int], level: float, count: int) -> list[int]:
-    """`count` zeros dealt to layers in proportion to their sizes, by largest remainder."""
-    counts = [min(int(level * size), size - 1) for size in sizes]
-    while (missing := count - sum(counts)) > 0:
-        room = [place for place, size in enumerate(sizes) if counts[place] < size - 1]
-        room.sort(key=lambda place: counts[place] - level * sizes[place])
-        for place in room[:missing]:
-            counts[place] += 1
-    return counts

@@ -10,22 +10,59 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from robench.errors import NotApplicableError, TrainingError
+from robench.errors import LevelNotReachedError, NotApplicableError, TrainingError
 from robench.methods.groups import Grouping, GroupKind, blocks
 from robench.methods.masks import Masks, zeros_at
+from robench.methods.silence import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from torch import Tensor
 
     from robench.models.chain import Layer
 
-__all__ = ["ChainGroups", "Part", "Removal"]
+__all__ = ["ChainGroups", "Part", "Removable", "Removal", "longest_run", "require_room"]
+
+
+class Removable(Protocol):
+    """The groups of a network with the weights that it has now, and how they are removed.
+
+    Make a new one when the weights have moved.
+    """
+
+    @property
+    def removable(self) -> list[tuple[str, Grouping]]:
+        """The groups that may go, with the qualified names of their layers."""
+
+    @property
+    def zeros(self) -> int:
+        """How many prunable weights are zero now, with those that nothing can use for that.
+
+        All of them, where a layer is dead that the network cannot do without.
+        """
+
+    def check_reachable(self, level: float) -> None:
+        """Make sure, before any training, that so many groups may go.
+
+        Raises:
+            LevelNotReachedError: they may not; says which level is the highest.
+        """
+
+    def snap(self, level: float) -> tuple[Masks, Silence]:
+        """The masks without the weakest groups, and what must be silent for that.
+
+        As many groups go as the level asks for, or fewer by less than one of them. They are ranked
+        over the whole network by their norm over the square root of their size. Weights that are
+        zero already are masked too.
+
+        Raises:
+            LevelNotReachedError: the groups do not come in sizes that make up the level.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +91,13 @@ class Part:
     def by_column(self, values: Tensor) -> Tensor:
         """Values of `nonzero`'s shape as [G, rows / G, columns / G, weights in both]."""
         return values.flatten(2)[..., None] if self.columns.kind == "shape" else values
+
+    @property
+    def counts(self) -> Tensor:
+        """How many weights are not zero in each row and column, [G, rows / G, columns / G]."""
+        # A sum of booleans, or over a dimension of one, takes several times as long.
+        ones = self.by_column(self._blocks.sign().abs_())
+        return ones.sum(3) if ones.shape[3] > 1 else ones[..., 0]
 
     @property
     def magnitudes(self) -> Tensor:
@@ -96,15 +140,18 @@ class ChainGroups:
     Args:
         layers: the chain, in forward order.
         prunable: qualified names of the weights that may become zero.
-        columns: what a column is; the columns of a Linear are always its inputs.
+        kinds: what may be chosen: rows, and one kind of columns; other rows and columns go only
+            with what is chosen. The columns of a Linear are always its inputs.
 
     Raises:
         NotApplicableError: a layer does not read the layer before it unit by unit.
     """
 
     def __init__(
-        self, layers: Sequence[Layer], prunable: Collection[str], columns: GroupKind
+        self, layers: Sequence[Layer], prunable: Collection[str], kinds: Collection[GroupKind]
     ) -> None:
+        columns: GroupKind = "shape" if "shape" in kinds else "channel"
+        self._kinds = kinds
         self.parts: list[Part] = []
         units = 0
         for layer in layers:
@@ -121,13 +168,30 @@ class ChainGroups:
             units = layer.units
 
     @property
-    def removable(self) -> list[Grouping]:
+    def removable(self) -> list[tuple[str, Grouping]]:
         """Columns of all prunable layers, and rows of all but the output."""
-        groupings = []
-        for part in self.parts:
+        return [
+            (part.layer.name, grouping)
+            for part in self.parts
+            for grouping in (part.rows, part.columns)
+            if self._may_go(part, grouping)
+        ]
+
+    @property
+    def zeros(self) -> int:
+        """How many prunable weights are zero now, or read or lead to nothing but zeros."""
+        alive = [counts.sum(dim) for counts in self._counts for dim in (2, 1)]
+        dead = torch.cat([sums.flatten() for sums in alive]) == 0
+        return self._without(dead.nonzero().flatten()).zeros
+
+    def snap(self, level: float) -> tuple[Masks, Silence]:
+        """The masks that `remove` leads to; biases and BatchNorm of rows that go are silent."""
+        removal = self.remove(level)
+        silence = Silence()
+        for part, rows in zip(self.parts, removal.rows, strict=True):
             if part.prunable:
-                groupings += [part.columns] if part.layer.is_output else [part.rows, part.columns]
-        return groupings
+                silence.add(part.layer, rows)
+        return self.masks(removal), silence
 
     def remove(self, level: float) -> Removal:
         """The weakest groups, as many as the level asks for, or less than one group fewer.
@@ -136,36 +200,24 @@ class ChainGroups:
         Each layer keeps at least one weight.
 
         Raises:
-            NotApplicableError: the level cannot be reached without cutting the chain.
+            LevelNotReachedError: the level cannot be reached without cutting the chain.
             TrainingError: zeros cut the chain already.
         """
         self.check_reachable(level)
         wanted = zeros_at(level, self._total)
         order = self._ranking
-        # The more groups go, the more weights are zero: bisect on the longest run that fits.
-        fits, too_many = 0, len(order) + 1
-        while too_many - fits > 1:
-            middle = (fits + too_many) // 2
-            if self._without(order[:middle]).zeros <= wanted:
-                fits = middle
-            else:
-                too_many = middle
+        fits = longest_run(order, lambda places: self._without(places).zeros <= wanted)
         return self._fill(order[:fits], order[fits:], wanted)
 
     def check_reachable(self, level: float) -> None:
         """Make sure that the level leaves the chain whole.
 
         Raises:
-            NotApplicableError: it does not; says which level is the highest.
+            LevelNotReachedError: it does not; says which level is the highest.
             TrainingError: zeros cut the chain already.
         """
         most = self._without(self._ranking).zeros
-        if zeros_at(level, self._total) > most + self._total // 1000:
-            raise NotApplicableError(
-                f"the level {level:g} would remove the last group of a layer",
-                allowed=f"up to {math.floor(1000 * most / self._total) / 1000:g} on this network",
-                hint="ask for a lower level, or take a larger network",
-            )
+        require_room(level, most, self._total, slack=self._total // 1000)
 
     def masks(self, removal: Removal) -> Masks:
         """The masks of a removal; weights that were zero before are masked too."""
@@ -177,14 +229,18 @@ class ChainGroups:
                 masks[f"{part.layer.name}.weight"] = alive.view(part.rows.weight.shape)
         return masks
 
+    def _may_go(self, part: Part, grouping: Grouping) -> bool:
+        if grouping is part.rows:
+            return part.prunable and "row" in self._kinds and not part.layer.is_output
+        return part.prunable and grouping.kind in self._kinds
+
     @cached_property
     def _total(self) -> int:
         return sum(part.rows.weight.numel() for part in self.parts if part.prunable)
 
     @cached_property
     def _counts(self) -> list[Tensor]:
-        """How many weights are not zero in each row and column, [G, rows / G, columns / G]."""
-        return [part.by_column(part.nonzero).sum(3, dtype=torch.float32) for part in self.parts]
+        return [part.counts for part in self.parts]
 
     @cached_property
     def _ranking(self) -> Tensor:
@@ -196,8 +252,8 @@ class ChainGroups:
         for part in self.parts:
             for grouping in (part.rows, part.columns):
                 score = grouping.norms().detach().double() / math.sqrt(grouping.size)
-                stays = not part.prunable or (grouping is part.rows and part.layer.is_output)
-                scores.append(torch.full_like(score, torch.nan) if stays else score)
+                may_go = self._may_go(part, grouping)
+                scores.append(score if may_go else torch.full_like(score, torch.nan))
         flat = torch.cat(scores)
         flat[self._path] = torch.nan  # the last group of a layer stays
         order = flat.argsort(stable=True)
@@ -278,3 +334,44 @@ class ChainGroups:
             if best.zeros < larger.zeros <= wanted:
                 chosen, best = more, larger
         return best
+
+
+def longest_run(order: Tensor, fits: Callable[[Tensor], bool]) -> int:
+    """How many groups may go, the first in order first.
+
+    Args:
+        order: groups, the weakest first.
+        fits: whether so many may go. If some may not, then no more than these may.
+    """
+    most, too_many = 0, len(order) + 1
+    while too_many - most > 1:
+        middle = (most + too_many) // 2
+        if fits(order[:middle]):
+            most = middle
+        else:
+            too_many = middle
+    return most
+
+
+def require_room(
+    level: float, most: int, total: int, *, slack: int, limit: str = "the last group of a layer"
+) -> None:
+    """Make sure that a level is within what a network can lose.
+
+    Args:
+        level: share of the weights that are to be zero.
+        most: how many can be.
+        total: weights.
+        slack: by how many the level may be missed.
+        limit: what would have to go beyond that.
+
+    Raises:
+        LevelNotReachedError: it is not; says which level is the highest.
+    """
+    if zeros_at(level, total) > most + slack:
+        highest = math.floor(1000 * most / total) / 1000
+        raise LevelNotReachedError(
+            f"the level {level:g} would remove {limit}; this network allows up to {highest:g}",
+            achieved=most / total,
+            hint="ask for a lower level, or take a larger network",
+        )

@@ -35,7 +35,16 @@ class Silence:
         norm = layer.batch_norm
         for tensor in (layer.module.bias, *((norm.weight, norm.bias) if norm else ())):
             if tensor is not None:  # a BatchNorm behind a flatten has several values a filter
-                self._held.append((tensor, removed.repeat_interleave(len(tensor) // len(removed))))
+                self.hold(tensor, removed.repeat_interleave(len(tensor) // len(removed)))
+
+    def hold(self, tensor: Tensor, removed: Tensor) -> None:
+        """Hold single values of a bias, or of a BatchNorm's weight or bias.
+
+        Args:
+            tensor: what to hold, [values].
+            removed: bool [values], true at those that are to be zero.
+        """
+        self._held.append((tensor, removed))
 
     def apply(self) -> None:
         """Set all of it to zero, in place; call it after every step."""

@@ -29,6 +29,7 @@ MODELS: Registry[type[Network]] = Registry(
     builtins={
         "alexnet": "robench.models.alexnet:AlexNet",
         "convnet": "robench.models.convnet:ConvNet",
+        "geometric-mlp": "robench.models.geometric_mlp:GeometricMLP",
         "lenet-300-100": "robench.models.lenet_300_100:LeNet300100",
         "lenet-5": "robench.models.lenet_5:LeNet5",
         "mlp": "robench.models.mlp:MLP",

@@ -8,6 +8,7 @@ from robench.stages.attack import attack
 from robench.stages.degrade import degrade
 from robench.stages.speed import speed
 from robench.stages.train import train
+from robench.stages.trees import trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,4 +22,5 @@ STAGES: Mapping[str, Stage] = {
     "speed": speed,
     "attack": attack,
     "degrade": degrade,
+    "trees": trees,
 }

@@ -22,6 +22,7 @@ from robench.spec.identity import seed_for
 from robench.training.batches import Batches
 from robench.training.distortion import TrainingDistortion
 from robench.training.hooks import call_hook, check_supports, overrides, penalty_of
+from robench.training.optimiser import optimiser
 from robench.training.schedules import schedule
 from robench.training.watch import Watch, check_loss, check_weights
 
@@ -176,7 +177,7 @@ def _state(
         prunable=prunable(model),
         level=level,
         budget=steps,
-        optimiser=_optimiser(model, recipe, learning_rate),
+        optimiser=optimiser(model, recipe, learning_rate),
         generator=torch.Generator().manual_seed(seeds["method"]),
         schedule=schedule(recipe, peak=learning_rate, steps=steps),
         batches=lambda: batches.probe(state.step),
@@ -290,29 +291,6 @@ def _distortion(
     if recipe.distortion is None:
         return None
     return TrainingDistortion(recipe.distortion, seeds["distortion"], degrade)
-
-
-def _optimiser(model: nn.Module, recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:
-    if recipe.optimiser == "adam":
-        return torch.optim.Adam(
-            model.parameters(),
-            lr=learning_rate,
-            betas=(recipe.momentum, 0.999),
-            weight_decay=recipe.weight_decay,
-        )
-    if recipe.optimiser == "rmsprop":
-        return torch.optim.RMSprop(
-            model.parameters(),
-            lr=learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-        )
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
 
 
 @contextmanager

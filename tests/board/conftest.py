@@ -107,6 +107,8 @@ class Maker:
             return self._record(cell, self._speed(remaining, compacts))
         if stage == "degrade":
             return self._record(cell, self._degrade(cell, accuracy))
+        if stage == "trees":
+            return self._trees(cell, accuracy)
         return self._attack(cell, accuracy, remaining)
 
     def _mishap(self, cell: Cell) -> tuple[Status, str] | None:
@@ -136,16 +138,51 @@ class Maker:
         achieved = cell.level + (0.004 if cell.method.name == "ssl" and cell.level else 0.0)
         total = 85_000
         return (
-            Metric.share("accuracy", round(min(1, max(0, accuracy)) * n), n),
-            Metric.share("accuracy_validation", round(min(1, max(0, accuracy)) * n), n),
+            *self._quality(cell, accuracy, n),
+            *self._quality(cell, accuracy, n, suffix="_validation"),
             Metric(name="level_target", value=cell.level),
             Metric(name="level_achieved", value=achieved),
             Metric(name="params_total", value=total),
             Metric(name="params_nonzero", value=round(total * (1 - achieved))),
+            Metric(name="params_removed", value=0.98 * achieved),
+            Metric(name="level_native", value=0.5 * achieved),
+            Metric(name="dead_inputs", value=achieved**6),
             Metric(name="loss_final", value=1.01 - accuracy),
             Metric(name="steps", value=600),
             Metric(name="train_s", value=2.5),
         )
+
+    @staticmethod
+    def _quality(
+        cell: Cell, accuracy: float, n: int, prefix: str = "", suffix: str = ""
+    ) -> tuple[Metric, ...]:
+        """Accuracy, or of Friedman's regression R², which may be below zero, and the error."""
+        if cell.data.name != "friedman1":
+            share = min(1, max(0, accuracy))
+            return (Metric.share(f"{prefix}accuracy{suffix}", round(share * n), n),)
+        r2 = 1.3 * accuracy - 0.4
+        named = {f"{prefix}r2{suffix}": r2, f"{prefix}mse{suffix}": 25 * (1 - r2)}
+        return tuple(
+            Metric(name=name, value=value, n=n, low=value - 0.02, high=value + 0.02)
+            for name, value in named.items()
+        )
+
+    def _trees(self, cell: Cell, accuracy: float) -> Record:
+        trees = 0.93 + 0.01 * cell.seed
+        mine = {f"x{place}": 0.4 / 2**place for place in range(5 if cell.level < 0.9 else 2)}
+        theirs = [["x0", 0.5], ["x7", 0.5]]
+        metrics = (
+            *self._quality(cell, trees, 360, "trees_"),
+            *self._quality(cell, max(accuracy, trees) + 0.01, 360, "ensemble_"),
+            Metric(name="ensemble_weight", value=0.4, n=50),
+            Metric(name="importance_entropy", value=4 * (1 - cell.level) + 0.5, n=250),
+            Metric(name="unused_inputs", value=cell.level**6, n=250),
+            Metric(name="trees_importance_entropy", value=1.0, n=250),
+            Metric(name="trees_unused_inputs", value=0.25, n=250),
+            Metric(name="importance_divergence", value=0.3, n=250),
+        )
+        importance = {"network": list(map(list, mine.items())), "trees": theirs}
+        return self._record(cell, metrics, details={"importance": importance})
 
     def _speed(self, remaining: float, compacts: float) -> tuple[Metric, ...]:
         ratio = remaining**-compacts

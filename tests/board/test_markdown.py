@@ -44,7 +44,7 @@ def test_no_name_breaks_the_table(make: Make) -> None:
     )
     lines = table_lines(text)
     assert len(lines) == len(names) + 2
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {15}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {14}
     assert "<b>" not in text.replace("\\<b\\>", "")
 
 

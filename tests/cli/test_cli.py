@@ -3,28 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-from robench.cli import main
-
-
-@pytest.fixture
-def robench(monkeypatch, capsys):
-    """Runs a command in this process: gives exit status, standard output and standard error."""
-
-    def command(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["robench", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(caught.value.code or 0), out, err
-
-    return command
 
 
 @pytest.fixture
@@ -166,19 +147,3 @@ def test_new_never_overwrites(robench, tmp_path: Path) -> None:
     status, _, err = robench("new", "method", "my-method", "--to", tmp_path)
     assert status == 2
     assert "exists already" in err
-
-
-def test_a_new_method_and_its_test_run_at_once(robench, tmp_path: Path) -> None:
-    status, out, _ = robench("new", "method", "my-method", "--to", tmp_path)
-    assert status == 0
-    assert "--plugin" in out
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_method.py"],
-        check=False,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout

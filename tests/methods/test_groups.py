@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robench.methods.groups import Grouping
+from robench.methods.groups import Grouping, kinds_in
 
-KINDS = ["row", "channel", "shape"]
+KINDS = ["row", "channel", "shape", "kernel", "layer"]
 
 
 def random_weight(*shape: int, seed: int = 0) -> Tensor:
@@ -25,8 +27,12 @@ def gradient_of(grouping: Grouping) -> Tensor:
 
 def by_hand(weight: Tensor, kind: str) -> list[Tensor]:
     """The groups of an ungrouped layer, picked one by one."""
+    if kind == "layer":
+        return [weight]
     if kind == "row":
         return [weight[n] for n in range(weight.shape[0])]
+    if kind == "kernel":
+        return [weight[n, c] for n in range(weight.shape[0]) for c in range(weight.shape[1])]
     if kind == "channel" or weight.dim() == 2:
         return [weight[:, c] for c in range(weight.shape[1])]
     _, channels, height, width = weight.shape
@@ -50,7 +56,7 @@ def test_penalty_and_gradient(shape, kind):
     torch.testing.assert_close(own, expected)
 
 
-@pytest.mark.parametrize("kind", ["row", "channel"])
+@pytest.mark.parametrize("kind", ["row", "channel", "shape", "kernel"])
 def test_the_groups_of_a_grouped_convolution_are_those_of_its_parts(kind):
     conv = nn.Conv2d(6, 4, 3, groups=2, dtype=torch.float64)
     grouping = Grouping.of(conv, kind)
@@ -113,6 +119,97 @@ def test_shrink_of_single_weights_is_soft_thresholding():
     weight = torch.tensor([[1.5, -0.3, -2.0, 0.0]])
     Grouping(weight, "channel").shrink(0.5)
     torch.testing.assert_close(weight, torch.tensor([[1.0, 0.0, -1.5, 0.0]]))
+
+
+def test_shrinking_a_layer_is_shrinking_its_one_group():
+    """Depth-wise: one group of all weights, as if they were one row."""
+    before = random_weight(3, 4, 2, 2)
+    weight, row = before.clone(), before.flatten()[None].clone()
+    Grouping(weight, "layer").shrink(1.5)
+    Grouping(row, "row").shrink(1.5)
+    torch.testing.assert_close(weight.flatten(), row[0])
+    torch.testing.assert_close(weight, before * (1 - 1.5 / before.norm()))
+    Grouping(weight, "layer").shrink(float(weight.norm()) + 1e-9)
+    assert not weight.any()
+
+
+def test_rows_and_columns_of_the_matrix_are_filters_and_shapes():
+    """The view that convolutions are computed with: N rows, C M K columns."""
+    weight = random_weight(4, 3, 2, 2)
+    matrix = weight.flatten(1)
+    for kind, of_matrix in [("row", "row"), ("shape", "channel")]:
+        own, other = Grouping(weight, kind), Grouping(matrix, of_matrix)
+        torch.testing.assert_close(own.norms(), other.norms())
+        torch.testing.assert_close(gradient_of(own).flatten(1), gradient_of(other))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("conv_groups", [1, 2])
+def test_what_is_spread_lies_on_the_groups(kind, conv_groups):
+    grouping = Grouping(random_weight(4, 3, 2, 2), kind, conv_groups)
+    numbers = grouping.spread(torch.arange(grouping.count))
+    norms = [grouping.weight[numbers == number].norm() for number in range(grouping.count)]
+    torch.testing.assert_close(torch.stack(norms), grouping.norms())
+    chosen = grouping.weight > 0
+    counts = [int(chosen[numbers == number].sum()) for number in range(grouping.count)]
+    assert grouping.count_in(chosen).tolist() == counts
+
+
+def test_linear_layers_have_no_two_dimensional_filters():
+    assert kinds_in(nn.Conv2d(2, 2, 3), "filter-2d") == ("kernel",)
+    assert kinds_in(nn.Linear(2, 2), "filter-2d") == ("row", "channel")
+    assert kinds_in(nn.Linear(2, 2), "filter-shape") == ("row", "shape")
+    shape, channel = (Grouping(random_weight(3, 4), kind) for kind in ("shape", "channel"))
+    torch.testing.assert_close(shape.norms(), channel.norms())
+
+
+def trained(start: Tensor, step: Callable[[Tensor], None], *, updates: int = 1500) -> Tensor:
+    """A weight after so many updates in place."""
+    weight = start.clone()
+    for _ in range(updates):
+        step(weight)
+    return weight
+
+
+def test_training_on_orthonormal_least_squares_thresholds_the_solution():
+    """With orthonormal X, ½‖X w - y‖² + λ Σ‖w_g‖ is least at the thresholded OLS solution."""
+    generator = torch.Generator().manual_seed(3)
+    x, _ = torch.linalg.qr(torch.randn(30, 12, dtype=torch.float64, generator=generator))
+    y = torch.randn(30, 1, dtype=torch.float64, generator=generator) + x.sum(1, keepdim=True)
+    least_squares = torch.linalg.lstsq(x, y).solution
+
+    def step(weight: Tensor) -> None:
+        weight -= 0.1 * (x.T @ (x @ weight - y))
+        Grouping(weight.view(4, 3), "row").shrink(0.1 * 1.6)
+
+    weight = trained(torch.zeros(12, 1, dtype=torch.float64), step)
+    expected = [g * (1 - 1.6 / g.norm()).clamp(min=0) for g in least_squares.view(4, 3)]
+    torch.testing.assert_close(weight.view(4, 3), torch.stack(expected), atol=1e-9, rtol=1e-9)
+    assert 0 < int((weight.view(4, 3) == 0).all(1).sum()) < 4
+
+
+def test_where_groups_overlap_both_updates_nearly_agree():
+    """One proximal step after another is not that of the sum, but near it at small steps."""
+    target = random_weight(4, 5)
+    learning_rate, strength = 0.01, 0.5
+
+    def groupings(weight: Tensor) -> list[Grouping]:
+        return [Grouping(weight, "row"), Grouping(weight, "channel")]
+
+    def subgradient(weight: Tensor) -> None:
+        gradient = weight - target
+        for grouping in groupings(weight):
+            grouping.add_gradient(gradient, strength)
+        weight -= learning_rate * gradient
+
+    def proximal(weight: Tensor) -> None:
+        weight -= learning_rate * (weight - target)
+        for grouping in groupings(weight):
+            grouping.shrink(learning_rate * strength)
+
+    by_gradient, by_shrinking = (trained(target, step) for step in (subgradient, proximal))
+    difference = float((by_gradient - by_shrinking).norm() / by_gradient.norm())
+    assert 0 < difference < 0.01
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

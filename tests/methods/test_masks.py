@@ -12,10 +12,13 @@ from robench.errors import InputError, NotApplicableError, TrainingError
 from robench.methods.masks import (
     Masks,
     achieved_level,
+    apportion,
     count_zeros,
     magnitude_masks,
+    masks_by_count,
     masks_by_score,
     random_masks,
+    random_scores,
     tolerance,
     zeros_at,
 )
@@ -110,6 +113,62 @@ def test_of_equal_scores_the_first_in_order_go_first():
     higher = masks_by_score(scores, 0.6)  # the last of "a" is the one that it keeps
     assert higher["a"].flatten().tolist() == [False] * 5 + [True]
     assert higher["b"].tolist() == [False, True, True, True]
+
+
+def test_zeros_are_dealt_out_by_largest_remainder():
+    assert apportion([1.5, 2.2, 0.3], [9, 9, 9], 4) == [2, 2, 0]
+    assert apportion([1.5, 2.2, 0.3], [2, 9, 9], 4) == [1, 2, 1]  # the first keeps a weight
+    assert apportion([4.0, 0.0], [5, 9], 4) == [4, 0]
+    with pytest.raises(NotApplicableError, match="leave nothing"):
+        apportion([2.0, 2.0], [2, 3], 4)
+
+
+@few
+@given(
+    sizes=st.lists(st.integers(1, 50), min_size=1, max_size=5),
+    level=st.floats(0, 1),
+    seed=seeds,
+)
+def test_what_is_dealt_out_is_exact_and_close_to_the_shares(sizes, level, seed):
+    count = min(round(level * sum(sizes)), sum(sizes) - len(sizes))
+    order = torch.rand(len(sizes), generator=torch.Generator().manual_seed(seed))
+    shares = [float(part) for part in order / order.sum() * count]
+    counts = apportion(shares, sizes, count)
+    assert sum(counts) == count
+    assert all(0 <= zeros < size for zeros, size in zip(counts, sizes, strict=True))
+    if all(share <= size - 1 for share, size in zip(shares, sizes, strict=True)):
+        assert all(abs(z - share) < 1 + 1e-3 for z, share in zip(counts, shares, strict=True))
+
+
+def test_each_layer_loses_the_count_that_it_is_given():
+    scores = {"a": torch.tensor([[3.0, 1.0, 2.0]]), "b": torch.tensor([5.0, 4.0])}
+    masks = masks_by_count(scores, [2, 0])
+    assert masks["a"].tolist() == [[True, False, False]]
+    assert masks["b"].tolist() == [True, True]
+    with pytest.raises(InputError, match="'b' is not a number"):
+        masks_by_count(scores | {"b": torch.tensor([torch.nan, 1.0])}, [0, 1])
+
+
+def test_random_scores_are_numbers_of_their_own_for_each_weight():
+    scores = random_scores({"w": torch.empty(50, 40)}, torch.Generator().manual_seed(0))["w"]
+    assert scores.shape == (50, 40)
+    assert len(scores.unique()) == 2000
+    assert 0.45 < float(scores.mean()) < 0.55
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64, torch.float16])
+def test_scores_may_be_of_any_number_type(dtype):
+    scores = {"w": torch.tensor([5, 1, 4, 2]).to(dtype)}
+    assert masks_by_score(scores, 0.5)["w"].tolist() == [True, False, True, False]
+
+
+def test_infinite_scores_go_last_and_in_order():
+    scores = {"a": torch.tensor([torch.inf, 1.0, torch.inf, torch.inf]), "b": torch.ones(1)}
+    masks = masks_by_score(scores, 0.6)
+    assert masks["a"].tolist() == [False, False, False, True]
+    assert masks["b"].tolist() == [True]
+    lowest = {"a": torch.tensor([2.0, -torch.inf, 3.0])}
+    assert masks_by_score(lowest, 0.33)["a"].tolist() == [True, False, True]
 
 
 def test_magnitude_of_a_worked_example():

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from robench.errors import NotApplicableError, TrainingError
+from robench.errors import LevelNotReachedError, NotApplicableError, TrainingError
 from robench.methods.removal import ChainGroups
 from robench.models.base import prunable
 from robench.models.chain import chain
 
 
-def chain_groups(model: nn.Module, columns: str = "channel") -> ChainGroups:
-    return ChainGroups(chain(model), prunable(model), columns)
+def chain_groups(model: nn.Module, *kinds: str) -> ChainGroups:
+    return ChainGroups(chain(model), prunable(model), kinds or ("row", "channel"))
 
 
 def mlp(*widths: int, seed: int = 0) -> nn.Sequential:
@@ -94,7 +94,7 @@ def test_shapes_are_single_positions_of_the_kernel():
     model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3))
     with torch.no_grad():
         model[0].weight[:, 1, 0, 2] *= 1e-4
-    groups = chain_groups(model, "shape")
+    groups = chain_groups(model, "row", "shape")
     mask = groups.masks(groups.remove(4 / 84))["0.weight"]
     assert (~mask).nonzero().tolist() == [[n, 1, 0, 2] for n in range(4)]
 
@@ -103,12 +103,12 @@ def test_shapes_are_single_positions_of_the_kernel():
 @given(
     level=st.floats(0, 0.95),
     seed=st.integers(0, 100),
-    columns=st.sampled_from(["channel", "shape"]),
+    kinds=st.sampled_from([("row", "channel"), ("row", "shape"), ("row",), ("shape",)]),
     build=st.sampled_from([small_convnet, lambda seed: mlp(9, 7, 5, 4, seed=seed)]),
 )
-def test_the_level_is_met_but_for_a_group_and_a_path_is_left(level, seed, columns, build):
+def test_the_level_is_met_but_for_a_group_and_a_path_is_left(level, seed, kinds, build):
     model = build(seed=seed)
-    groups = chain_groups(model, columns)
+    groups = chain_groups(model, *kinds)
     try:
         groups.check_reachable(level)
     except NotApplicableError:
@@ -154,8 +154,12 @@ def test_the_weakest_by_norm_over_root_of_size_go_first():
 def test_output_neurons_and_weights_that_do_not_count_stay():
     model = mlp(6, 5, 4, 3)
     layers = chain(model)
-    groups = ChainGroups(layers, {"0.weight", "4.weight"}, "channel")
-    assert len(groups.removable) == 3
+    groups = ChainGroups(layers, {"0.weight", "4.weight"}, ("row", "channel"))
+    assert [(name, groups.kind) for name, groups in groups.removable] == [
+        ("0", "row"),
+        ("0", "channel"),
+        ("4", "channel"),
+    ]
     removal = groups.remove(0.5)
     assert not removal.rows[2].any()
     assert set(groups.masks(removal)) == {"0.weight", "4.weight"}
@@ -163,10 +167,11 @@ def test_output_neurons_and_weights_that_do_not_count_stay():
 
 def test_what_cannot_be_reached_says_what_can():
     model = mlp(4, 3, 2)
-    with pytest.raises(NotApplicableError, match=r"0\.99") as caught:
+    with pytest.raises(LevelNotReachedError, match=r"0\.99") as caught:
         chain_groups(model).remove(0.99)
     # One input, one hidden neuron and two outputs are left: 3 of 18 weights.
     assert "up to 0.833" in str(caught.value)
+    assert caught.value.achieved == 15 / 18
     assert chain_groups(model).remove(15 / 18).zeros == 15
 
 
@@ -205,4 +210,38 @@ def test_a_chain_that_is_cut_already_is_told():
 def test_inputs_that_do_not_match_units_are_refused():
     layers = [*chain(mlp(4, 3)), *chain(mlp(5, 2))]
     with pytest.raises(NotApplicableError, match="5 inputs"):
-        ChainGroups(layers, set(), "channel")
+        ChainGroups(layers, set(), ("row", "channel"))
+
+
+@pytest.mark.parametrize("kinds", [("row",), ("channel",)])
+def test_only_the_kinds_that_were_asked_for_are_chosen(kinds):
+    model = mlp(10, 8, 6, 4)
+    groups = chain_groups(model, *kinds)
+    assert {grouping.kind for _, grouping in groups.removable} == set(kinds)
+    removal = groups.remove(0.4)
+    assert removal.columns[0].any() == (kinds == ("channel",))  # nothing strands an input
+    assert removal.rows[0].any()
+
+
+def test_snapping_silences_what_goes():
+    model = small_convnet()
+    masks, silence = chain_groups(model).snap(0.6)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+    silence.apply()
+    gone = ~masks["0.weight"].flatten(1).any(1)
+    assert gone.any()
+    for tensor in (model[0].bias, model[1].weight, model[1].bias):
+        assert torch.equal(tensor == 0, gone)
+
+
+def test_zeros_count_what_they_strand():
+    model = mlp(8, 6, 4, 3)
+    assert chain_groups(model).zeros == 0
+    with torch.no_grad():
+        model[2].weight[:, 1] = 0  # nothing reads neuron 1: its row of 8 is of no use
+    assert chain_groups(model).zeros == 4 + 8
+    with torch.no_grad():
+        model[2].weight[:] = 0  # the network is cut
+    assert chain_groups(model).zeros == total(model)

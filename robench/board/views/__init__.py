@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from robench.board.views.degradation import degradation_view
+from robench.board.views.features import features_view
 from robench.board.views.sparsity import accuracy_view, distance_view
 from robench.board.views.speed import speed_view
+from robench.board.views.tabular import tabular_panels, tabular_view
 from robench.board.views.transfer import transfer_view
 
 if TYPE_CHECKING:
@@ -17,11 +19,16 @@ __all__ = ["views_of"]
 
 
 def views_of(board: Leaderboard) -> tuple[View, ...]:
-    """All views, in the order of the page; those without data say so."""
+    """All views, in the order of the page; those without data say so.
+
+    The views of tables are only there where there are tables.
+    """
+    tabular = (tabular_view(board), features_view(board)) if tabular_panels(board) else ()
     return (
         accuracy_view(board),
         distance_view(board),
         degradation_view(board),
         transfer_view(board),
         speed_view(board),
+        *tabular,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.board.format import level
+from robench.board.quality import QUALITIES
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
@@ -30,6 +31,8 @@ __all__ = [
     "level_control",
     "method_name",
     "panel_control",
+    "panel_name",
+    "quality_names",
     "shape",
     "tooltip",
     "training_control",
@@ -167,6 +170,12 @@ def tooltip(**fields: str) -> list[alt.Tooltip]:
     return found
 
 
+def quality_names(board: Leaderboard) -> str:
+    """What networks are judged by on this board: ``accuracy``, ``R²``, ``accuracy or R²``."""
+    found = {row.measure.name for row in board.rows}
+    return " or ".join(quality.name for quality in QUALITIES if quality.name in found) or "accuracy"
+
+
 def without_hidden() -> str:
     """A filter: leaves out the methods that the reader has switched off."""
     return f"indexof({HIDDEN}, datum.method) < 0"
@@ -175,6 +184,11 @@ def without_hidden() -> str:
 def method_name(board: Leaderboard, field: str) -> str:
     """An expression for the name of a method that is stored by its number."""
     return f"{json.dumps(list(board.methods))}[datum.{field}]"
+
+
+def panel_name(board: Leaderboard, field: str) -> str:
+    """An expression for the name of a panel that is stored by its number."""
+    return f"{json.dumps(list(board.panels))}[datum.{field}]"
 
 
 def panel_control(board: Leaderboard, panels: Sequence[str]) -> Control:

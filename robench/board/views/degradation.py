@@ -11,7 +11,7 @@ import altair as alt
 from robench.board.comparable import ROW
 from robench.board.estimates import estimates
 from robench.board.format import level, slug
-from robench.board.rows import FRACTION, measured
+from robench.board.measured import FRACTION, measured
 from robench.board.views.base import (
     INTERVALS,
     Plot,

@@ -9,6 +9,7 @@ import altair as alt
 
 from robench.board.estimates import Estimate
 from robench.board.format import distance, interval, percent
+from robench.board.quality import R2
 from robench.board.views.base import (
     INTERVALS,
     Plot,
@@ -16,6 +17,7 @@ from robench.board.views.base import (
     colour,
     finished,
     inline,
+    quality_names,
     shape,
     tooltip,
     without_hidden,
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
     from robench.board.rows import Row
 
-__all__ = ["accuracy_view", "distance_view"]
+__all__ = ["LEAST_REMAINING", "accuracy_view", "cut_bounds", "distance_view", "sparsity_axis"]
 
 _WIDTH = 330
 _HEIGHT = 240
-_LEAST_REMAINING = 1e-5
+LEAST_REMAINING = 1e-5
 _AXIS = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 1e-4, 1e-5)
 _BANDS = (
     f"Bands and bars are {INTERVALS}, cut where they would leave the panel; the tooltip gives "
@@ -42,18 +44,29 @@ _READING = (
 )
 
 
+_REGRESSIONS = (
+    " Networks that predict a number are measured by R², the share of the target's variance that "
+    "they explain; below zero the mean would be a better prediction."
+)
+
+
 def accuracy_view(board: Leaderboard) -> View:
-    """Accuracy on clean test images against achieved sparsity."""
-    chart = _chart(board, lambda row: row.accuracy, "accuracy on test images", percent, "%")
+    """Accuracy, or R² of a regression, on clean test inputs against achieved sparsity."""
+    names = quality_names(board)
+    chart = _chart(board, lambda row: row.quality, f"{names} on test inputs", percent, "%")
     return View(
         key="accuracy",
         title="How accurate is it still?",
-        lead="Accuracy on clean test images as weights are removed, for each data set and model.",
+        lead=f"{names[:1].upper()}{names[1:]} on clean test inputs as weights are removed, for "
+        "each data set and model.",
         reading=_READING
-        + "The dashed line is the dense network, which trains as long as all others.",
+        + "The dashed line is the dense network, which trains as long as all others."
+        + (_REGRESSIONS if R2.name in names else ""),
         spec=chart,
         missing=None if chart else "No trained network has both an accuracy and a sparsity yet.",
-        plots=_plots("accuracy", "Accuracy against achieved sparsity", chart),
+        plots=_plots(
+            "accuracy", f"{names[:1].upper()}{names[1:]} against achieved sparsity", chart
+        ),
     )
 
 
@@ -63,10 +76,10 @@ def distance_view(board: Leaderboard) -> View:
     return View(
         key="distance",
         title="How far must an attacker push it?",
-        lead="The smallest change, in l2 norm over pixels in [0, 1], that makes the network err: "
-        "the median over the test images that it classifies correctly.",
+        lead="The smallest change, in l2 norm over inputs in [0, 1], that makes the network err: "
+        "the median over the test inputs that it classifies correctly.",
         reading=_READING + "Higher is more robust. A network that is wrong more often is asked "
-        "about easier images only, so read this beside the accuracy. A ring marks points whose "
+        "about easier inputs only, so read this beside the accuracy. A ring marks points whose "
         "attack raised a flag: there the distance may flatter the network.",
         spec=chart,
         missing=None
@@ -92,12 +105,15 @@ def _chart(
     points = [point for row in board.rows if (point := _point(row, column(row), write, unit))]
     if not points:
         return None
-    _cut_bounds(points)
+    cut_bounds(points)
+    names = _names(board) if unit else {panel: panel for panel in board.panels}
+    for point in points:
+        point["panel"] = names[point["panel"]]
     curves = [point["remaining"] for point in points if not point["dense"]] or [1.0]
     columns = list(points[0])
     numbers = ("level", "remaining", "achieved", "value", "low", "high", "dense", "flagged")
     data = inline([list(point.values()) for point in points], columns, numbers)
-    x = _sparsity_axis(min(curves), max(curves))
+    x = sparsity_axis(min(curves), max(curves))
     scale = alt.Scale(zero=not unit, nice=True)
     axis = alt.Axis(title=title, format="%") if unit else alt.Axis(title=title)
     y = alt.Y("value:Q", scale=scale, axis=axis)
@@ -107,7 +123,14 @@ def _chart(
     chart = (
         alt.layer(*layers, data=data)
         .properties(width=_WIDTH, height=_HEIGHT)
-        .facet(facet=_panels(board), columns=3)
+        .facet(
+            facet=alt.Facet(
+                "panel:N",
+                sort=list(names.values()),
+                header=alt.Header(title=None, labelLimit=_WIDTH),
+            ),
+            columns=3,
+        )
         .transform_filter(without_hidden())
         .resolve_scale(y="independent")
         .resolve_axis(x="independent")
@@ -129,7 +152,7 @@ def _point(
         "method": row.method,
         "level": row.level,
         "achieved": achieved.value,
-        "remaining": max(1 - achieved.value, _LEAST_REMAINING),
+        "remaining": max(1 - achieved.value, LEAST_REMAINING),
         "value": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
@@ -142,23 +165,23 @@ def _point(
     }
 
 
-def _cut_bounds(points: list[dict[str, Any]]) -> None:
+def cut_bounds(points: list[dict[str, Any]], by: str = "panel") -> None:
     """Cut what is drawn of wide intervals, so that two seeds cannot flatten all curves.
 
     The tooltips and the table have the whole interval.
     """
     values: dict[str, list[float]] = {}
     for point in points:
-        values.setdefault(point["panel"], []).append(point["value"])
+        values.setdefault(point[by], []).append(point["value"])
     for point in points:
-        least, most = min(values[point["panel"]]), max(values[point["panel"]])
+        least, most = min(values[point[by]]), max(values[point[by]])
         room = 0.2 * ((most - least) or most or 1.0)
         if point["low"] is not None:
             point["low"] = max(point["low"], least - room)
             point["high"] = min(point["high"], most + room)
 
 
-def _sparsity_axis(least: float, most: float) -> alt.X:
+def sparsity_axis(least: float, most: float) -> alt.X:
     """Sparsity on an axis of remaining weights: logarithmic, running to the sparse end."""
     low, high = least * 0.85, min(1.0, most * 1.18)
     ticks = [remaining for remaining in _AXIS if low <= remaining <= high]
@@ -174,9 +197,11 @@ def _sparsity_axis(least: float, most: float) -> alt.X:
     )
 
 
-def _panels(board: Leaderboard) -> alt.Facet:
-    header = alt.Header(title=None, labelLimit=_WIDTH)
-    return alt.Facet("panel:N", sort=list(board.panels), header=header)
+def _names(board: Leaderboard) -> dict[str, str]:
+    """The names of the panels; where they go by different measures, each says by which."""
+    measures = {row.panel: row.measure.name for row in board.rows}
+    is_mixed = len(set(measures.values())) > 1
+    return {panel: f"{panel}: {measures[panel]}" if is_mixed else panel for panel in board.panels}
 
 
 def _curves(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:

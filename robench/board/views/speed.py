@@ -10,7 +10,7 @@ import pandas as pd
 
 from robench.board.comparable import ROW
 from robench.board.estimates import estimates
-from robench.board.rows import measured
+from robench.board.measured import measured
 from robench.board.views.base import (
     INTERVALS,
     Control,

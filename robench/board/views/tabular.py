@@ -1,0 +1,230 @@
+"""Networks on tables beside gradient-boosted trees, and the features that each relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from robench.board.estimates import Estimate
+from robench.board.format import interval, number, slug
+from robench.board.quality import R2
+from robench.board.views.base import (
+    INTERVALS,
+    Control,
+    Plot,
+    View,
+    chosen,
+    colour,
+    finished,
+    inline,
+    panel_control,
+    quality_names,
+    shape,
+    tooltip,
+    without_hidden,
+)
+from robench.board.views.sparsity import LEAST_REMAINING, cut_bounds, sparsity_axis
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+    from robench.board.rows import Row
+
+__all__ = ["tabular_panels", "tabular_view"]
+
+_WIDTH = 300
+_HEIGHT = 200
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """A small multiple: what it shows of a row, and of the trees of its panel."""
+
+    title: str
+    of: Callable[[Row], Estimate | None]
+    of_trees: Callable[[Row], Estimate | None]
+    scale: float = 1.0
+
+
+def tabular_panels(board: Leaderboard) -> tuple[str, ...]:
+    """The panels that stand beside trees or predict a number, as only tables do."""
+    found = {row.panel for row in board.rows if row.measure is R2 or row.trees is not None}
+    return tuple(panel for panel in board.panels if panel in found)
+
+
+def tabular_view(board: Leaderboard) -> View:
+    """Quality, dead inputs and spread of importance against sparsity, with trees as reference."""
+    names = quality_names(board)
+    view = View(
+        key="tabular",
+        title="How do networks on tables compare with boosted trees?",
+        lead=f"{names[:1].upper()}{names[1:]} of each network alone and together with "
+        "gradient-boosted trees, and how many of the features each relies on.",
+        reading="The dashed line is the dense network, the dotted one the trees alone, fitted on "
+        "the same training split. Together means a mean of both, weighted on the validation split. "
+        "A dead input has no weight left; of the trees it is one that changes no answer. The "
+        "importance of a feature is its total effect: how far the answers move when its values are "
+        "exchanged between test rows. The entropy of the importances says over how many features "
+        "they spread (3 bits: as if over 8 alike), the divergence from the trees whether the same "
+        f"features matter (0: the same, 1: none in common). Bars are {INTERVALS}.",
+    )
+    panels = tabular_panels(board)
+    points = [point for panel in panels for point in _points(board, panel)]
+    if not points:
+        return replace(view, missing="No network on a table has a number yet.")
+    control = panel_control(board, panels)
+    spec = _chart(board, points, control)
+    return replace(
+        view,
+        spec=spec,
+        controls=(control,),
+        plots=tuple(
+            Plot(
+                name=f"tabular-{place}-{slug(panel)}",
+                caption=f"Networks beside boosted trees: {panel}",
+                spec=chosen(spec, chosen_panel=board.panels.index(panel)),
+            )
+            for place, panel in enumerate(panels, start=1)
+        ),
+    )
+
+
+def _quantities(measure: str) -> tuple[_Quantity, ...]:
+    def other(metric: str) -> Callable[[Row], Estimate | None]:
+        return lambda row: row.others.get(metric)
+
+    return (
+        _Quantity(f"{measure}, %", lambda row: row.quality, lambda row: row.trees, 100),
+        _Quantity(
+            f"{measure} together with trees, %",
+            lambda row: row.ensemble,
+            lambda row: row.trees,
+            100,
+        ),
+        _Quantity("dead inputs, %", other("dead_inputs"), other("trees_unused_inputs"), 100),
+        _Quantity(
+            "entropy of importances, bits",
+            other("importance_entropy"),
+            other("trees_importance_entropy"),
+        ),
+        _Quantity(
+            "divergence from the trees, bits", other("importance_divergence"), lambda _: None
+        ),
+    )
+
+
+def _points(board: Leaderboard, panel: str) -> list[dict[str, Any]]:
+    rows = [row for row in board.rows if row.panel == panel and row.training == "none"]
+    points = [
+        point
+        for quantity in _quantities(rows[0].measure.name if rows else "")
+        for point in _points_of(quantity, rows)
+    ]
+    for point in points:
+        point["panel"] = board.panels.index(panel)
+    cut_bounds(points, by="quantity")
+    return points
+
+
+def _points_of(quantity: _Quantity, rows: list[Row]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        achieved = row.level_achieved.value if row.level_achieved else None
+        if achieved is not None and (point := _point(quantity, quantity.of(row))):
+            kind = "dense" if row.method == "dense" else "sparse"
+            yield {**point, "kind": kind, "method": row.method, "achieved": achieved}
+    # They are the same for all networks of a seed: the row with most seeds tells of most trees.
+    known = [found for row in rows if (found := quantity.of_trees(row)) is not None]
+    most = max(known, key=lambda found: found.seeds, default=None)
+    if point := _point(quantity, most):
+        yield {**point, "kind": "trees", "method": "trees", "achieved": 0.0}
+
+
+def _point(quantity: _Quantity, estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None or estimate.value is None:
+        return None
+
+    def written(value: float) -> str:
+        return number(quantity.scale * value)
+
+    def scaled(bound: float | None) -> float | None:
+        return None if bound is None else quantity.scale * bound
+
+    return {
+        "quantity": quantity.title,
+        "value": scaled(estimate.value),
+        "low": scaled(estimate.low),
+        "high": scaled(estimate.high),
+        "text": f"{written(estimate.value)} {interval(estimate, written)}".strip(),
+        "short": written(estimate.value),
+        "basis": estimate.basis,
+    }
+
+
+def _chart(board: Leaderboard, points: list[dict[str, Any]], control: Control) -> dict[str, Any]:
+    for point in points:
+        point["remaining"] = max(1 - point["achieved"], LEAST_REMAINING)
+        point["label"] = f"{point['method']} {point['short']}"
+    curves = [point["remaining"] for point in points if point["kind"] == "sparse"] or [1.0]
+    numbers = ("panel", "value", "low", "high", "achieved", "remaining")
+    data = inline([list(point.values()) for point in points], list(points[0]), numbers)
+    titles = list(dict.fromkeys(point["quantity"] for point in points))
+    x = sparsity_axis(min(curves), max(curves))
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=None))
+    layers = [*_curves(board, x, y), *_reference("dense", y), *_reference("trees", y)]
+    chart = (
+        alt.layer(*layers, data=data)
+        .properties(width=_WIDTH, height=_HEIGHT)
+        .facet(
+            facet=alt.Facet(
+                "quantity:N",
+                sort=titles,
+                header=alt.Header(title=None, labelLimit=_WIDTH),
+            ),
+            columns=3,
+        )
+        .transform_filter("datum.panel === chosen_panel")
+        .transform_filter(without_hidden())
+        .resolve_scale(y="independent")
+        .resolve_axis(x="independent")
+    )
+    shown = len({(point["panel"], point["quantity"]) for point in points})
+    panels = len({point["panel"] for point in points})
+    return finished(
+        chart, panel_width=_WIDTH, panels=-(-shown // panels), controls=(control,), beside=66
+    )
+
+
+def _curves(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    curve = alt.Chart().transform_filter("datum.kind === 'sparse'")
+    hints = tooltip(
+        method="method:N",
+        sparsity_achieved="achieved:Q|.2~%",
+        shows="quantity:N",
+        value="text:N",
+        rests_on="basis:N",
+    )
+    return [
+        curve.transform_filter("isValid(datum.low)")
+        .mark_rule(opacity=0.4, strokeWidth=1)
+        .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
+        curve.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour(board)),
+        curve.mark_point(filled=True, size=50, opacity=1).encode(
+            x=x, y=y, color=colour(board), shape=shape(board), tooltip=hints
+        ),
+    ]
+
+
+def _reference(kind: str, y: alt.Y) -> list[alt.Chart]:
+    """A line across the panel with its name: the dense network's at the right, the trees' left."""
+    line = alt.Chart().transform_filter(f"datum.kind === '{kind}'")
+    is_dense = kind == "dense"
+    label = line.mark_text(
+        align="right" if is_dense else "left", baseline="bottom", dx=-2, dy=-4, fontSize=11
+    )
+    dash = [5, 4] if is_dense else [1, 3]
+    return [
+        line.mark_rule(strokeDash=dash, strokeWidth=1.3).encode(y=y),
+        label.encode(x=alt.value("width" if is_dense else 4), y=y, text="label:N"),
+    ]

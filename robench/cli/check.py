@@ -1,0 +1,114 @@
+"""`robench check`: the conformance kit on a method."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from robench.errors import StoreError
+
+if TYPE_CHECKING:
+    from robench.conformance import Report, RuleResult
+
+__all__ = ["check"]
+
+_SECONDS_BETWEEN_LINES = 2.0
+
+
+def check(
+    target: Annotated[
+        str, typer.Argument(help="A plug-in file, a method's name, or `all` built-in methods.")
+    ],
+    rule: Annotated[list[str] | None, typer.Option(help="Only this rule; may be repeated.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write a report here.")] = None,
+) -> None:
+    """Hold a method against the rules that every method keeps to; a few seconds each.
+
+    Each rule passes, fails or is skipped, with what was seen; a failure names the line of the
+    method at fault, and what to do next. The status is 1 if a rule fails.
+    """
+    doing = _Doing()
+    reports = []
+    with doing.told():
+        from robench.conformance.kit import chosen_rules, report_on
+        from robench.conformance.targets import subjects_of
+
+        rules = chosen_rules(rule or ())
+        for subject in subjects_of(target, doing.note):
+            sys.stdout.write(f"{subject.name}  {subject.line_of() or subject.file}\n")
+            reports.append(report_on(subject, rules, _print_result))
+            sys.stdout.write(_summary(reports[-1]))
+    if json is not None:
+        _write(json, reports)
+    if any(report.failed for report in reports):
+        raise typer.Exit(1)
+
+
+def _print_result(result: RuleResult) -> None:
+    sys.stdout.write(f"  {result.outcome}  {result.rule:<22}  {result.why}\n")
+    if result.outcome == "fail":
+        if result.where is not None:
+            sys.stdout.write(f"        where:  {result.where}\n")
+        sys.stdout.write(f"        rule:   {result.meaning}\n        next:   {result.remedy}\n")
+    sys.stdout.flush()
+
+
+def _summary(report: Report) -> str:
+    counts = {word: len(report.of(word)) for word in ("pass", "fail", "skip")}
+    return (
+        f"  {counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped "
+        f"in {report.seconds:.1f} s\n\n"
+    )
+
+
+def _write(path: Path, reports: list[Report]) -> None:
+    from robench.files import write_atomically
+
+    content = json_.dumps([report.model_dump(mode="json") for report in reports], indent=2) + "\n"
+    try:
+        write_atomically(path, content.encode())
+    except OSError as error:
+        raise StoreError(
+            f"the report cannot be written: {error.strerror}",
+            where=str(path),
+            hint="choose another place for --json",
+        ) from error
+
+
+class _Doing:
+    """Says on standard error what is being done, whenever it takes longer than two seconds."""
+
+    def __init__(self) -> None:
+        self._what = "importing torch"
+        self._since = time.monotonic()
+        self._over = threading.Event()
+
+    def note(self, what: str) -> None:
+        """Something else begins."""
+        self._what, self._since = what, time.monotonic()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Look at it every other second while the block runs."""
+        watcher = threading.Thread(target=self._watch, name="what-is-being-done", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            watcher.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_SECONDS_BETWEEN_LINES):
+            seconds = time.monotonic() - self._since
+            if seconds >= _SECONDS_BETWEEN_LINES:
+                sys.stderr.write(f"  ...   {self._what} ({seconds:.0f} s)\n")
+                sys.stderr.flush()

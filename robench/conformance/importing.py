@@ -1,0 +1,116 @@
+"""Importing a method's file in a process of its own, to see what the import alone changes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from robench.errors import PluginError
+from robench.spec.base import Frozen
+
+if TYPE_CHECKING:
+    from robench.methods.base import Method
+
+__all__ = ["ImportReport", "import_anew"]
+
+_LONGEST_S = 60
+
+
+class ImportReport(Frozen):
+    """What an import did."""
+
+    seconds: float = 0.0
+    """Beyond torch and robench, which were there already."""
+    changes: tuple[str, ...] = ()
+    """What it changed, a sentence each."""
+    where: str | None = None
+    """File and line that changed the first of these, or that raised."""
+    error: str | None = None
+    """Why there was no import."""
+
+
+def import_anew(kind: type[Method]) -> ImportReport:
+    """Import the module of a method in a fresh process.
+
+    Raises:
+        PluginError: the process died.
+    """
+    file = inspect.getsourcefile(kind) or ""
+    is_loose = importlib.util.find_spec(kind.__module__.partition(".")[0]) is None or (
+        kind.__module__.startswith("robench_plugin_")
+    )
+    order = {"file": file, "module": None if is_loose else kind.__module__, "path": sys.path}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "robench.conformance.importing"],
+            input=json.dumps(order),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_S,
+        )
+    except subprocess.TimeoutExpired:
+        return ImportReport(error=f"importing it takes longer than {_LONGEST_S} s", where=file)
+    if done.returncode != 0 or not done.stdout.strip():
+        raise PluginError(
+            f"a process that imports it ended with status {done.returncode}: {done.stderr[-300:]}",
+            where=file,
+        )
+    return ImportReport.model_validate_json(done.stdout.splitlines()[-1])
+
+
+def _import_here(file: str, module: str | None) -> ImportReport:
+    """Import into this process, and compare it with what it was."""
+    from robench.conformance.aspects import Process, change
+    from robench.conformance.lines import LineWatch, line_in
+    from robench.methods import base, masks
+
+    importlib.import_module(base.__name__)  # not on the method's clock
+    importlib.import_module(masks.__name__)
+    watch = LineWatch(frozenset([file]), Process.read)
+    before = Process.read()
+    clock = time.perf_counter()
+    try:
+        with watch.watching(before):
+            _import(file, module)
+    except BaseException as error:  # noqa: BLE001 - even an exit is a finding here
+        where = line_in(frozenset([file]), error.__traceback__)
+        return ImportReport(error=f"it raised {type(error).__name__}: {error}", where=where)
+    seconds = time.perf_counter() - clock
+    after = Process.read()
+    changed = [name for name in before if before[name] != after[name]]
+    return ImportReport(
+        seconds=seconds,
+        changes=tuple(change(name, before, after) for name in changed),
+        where=watch.departures.get(changed[0]) if changed else None,
+    )
+
+
+def _import(file: str, module: str | None) -> None:
+    if module is not None:
+        importlib.import_module(module)
+        return
+    spec = importlib.util.spec_from_file_location("robench_plugin_anew", file)
+    if spec is None or spec.loader is None:
+        raise PluginError("the plug-in is not a Python file", where=file, allowed="*.py")
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+
+
+def main() -> None:
+    """Read an order from standard input, and write the report as the last line of the output."""
+    order = json.load(sys.stdin)
+    sys.path[:] = order["path"]
+    report = _import_here(order["file"], order["module"])
+    sys.stdout.write("\n" + report.model_dump_json() + "\n")
+
+
+if __name__ == "__main__":
+    main()

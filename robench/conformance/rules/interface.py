@@ -1,0 +1,186 @@
+"""What a method is before it has run: its file, its class and its parameters."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import types
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from robench.conformance.importing import import_anew
+from robench.conformance.lines import line_in
+from robench.conformance.observer import source_files
+from robench.conformance.rule import BrokenError, SkippedError, rule
+from robench.engine.plan import resolve_plugin
+from robench.errors import UsageError
+from robench.methods import METHODS
+from robench.methods.base import make
+from robench.spec import PluginChoice
+from robench.spec.identity import canonical_json
+from robench.spec.params import parse_params
+
+if TYPE_CHECKING:
+    from robench.conformance.subject import Subject
+    from robench.methods.base import Method
+
+__all__ = ["RULES"]
+
+_LONGEST_IMPORT_S = 5.0
+
+
+@rule("give the class what `robench.methods.base.Method` lists, or a name that begins with _")
+def interface(subject: Subject) -> str:
+    """The class has a name, a version, frozen parameters, and hooks that take the state."""
+    if subject.refusal is not None:
+        raise BrokenError(subject.refusal, subject.line_of())
+    return f"version {subject.kind.version}, {subject.kind.structure}, {subject.kind.starts_from}"
+
+
+@rule("keep what has effects out of the module's top level: do it in prepare()")
+def imports_cleanly(subject: Subject) -> str:
+    """Importing the file is quick, and changes no setting and no generator of the process."""
+    report = import_anew(subject.kind)
+    if report.error is not None:
+        raise BrokenError(report.error, report.where)
+    if report.changes:
+        raise BrokenError(f"importing it changes things: {report.changes[0]}", report.where)
+    if report.seconds > _LONGEST_IMPORT_S:
+        raise BrokenError(f"importing it takes {report.seconds:.1f} s beyond robench and torch")
+    return f"in {report.seconds:.2f} s, in a process of its own"
+
+
+@rule("give every parameter a default that its own type and range allow")
+def defaults_in_schema(subject: Subject) -> str:
+    """Every parameter has a default, and the schema takes all of them."""
+    if subject.refusal is not None:
+        raise SkippedError("robench does not take the class for a method; see `interface`")
+    if problem := subject.problem_of_defaults():
+        raise BrokenError(problem, _line_of_params(subject))
+    return f"{len(subject.kind.Params.model_fields)} parameters"
+
+
+@rule("declare float parameters with Field(allow_inf_nan=False) or with both bounds")
+def refuses_nan(subject: Subject) -> str:
+    """No parameter can be set to something that is not a number, or is infinite."""
+    floats = [
+        name
+        for name, value in subject.params
+        if isinstance(value, float) and not isinstance(value, bool)
+    ]
+    for name in floats:
+        for value in (float("nan"), float("inf"), -float("inf")):
+            if _takes(subject.params, name, value):
+                raise BrokenError(f"{name!r} takes {value!r}", _line_of_params(subject))
+    return f"{len(floats)} numbers" if floats else "there are no numbers"
+
+
+@rule("use plain types: numbers, text, tuples of them; no Any, no objects")
+def params_round_trip(subject: Subject) -> str:
+    """Parameters written as JSON and read again are the same parameters."""
+    variants = list(_variants(subject.params))
+    for params in variants:
+        try:
+            text = canonical_json(params.model_dump(mode="json"))
+            again = type(params).model_validate_json(text)
+        except (ValidationError, ValueError, TypeError) as error:
+            why = f"{params!r} does not survive JSON: {str(error).splitlines()[0]}"
+            raise BrokenError(why, _line_of_params(subject)) from None
+        if again != params:
+            raise BrokenError(f"{params!r} comes back as {again!r}", _line_of_params(subject))
+    return f"{len(variants)} sets of parameters"
+
+
+@rule("keep `self.params` as it is; put what follows from it into attributes of your own")
+def keeps_params(subject: Subject) -> str:
+    """The constructor takes the parameters, keeps them as `self.params`, and changes nothing."""
+    variants = list(_variants(subject.params))
+    for params in variants:
+        before = params.model_dump_json()
+        method = _made(subject, params)
+        if method.params != params or params.model_dump_json() != before:
+            raise BrokenError(f"{params!r} became {method.params!r}", subject.line_of("__init__"))
+    if _made(subject, None).params != subject.params:
+        raise BrokenError("without parameters it has others than the defaults")
+    return f"{len(variants)} sets of parameters"
+
+
+@rule("register the class under its own `name`, and let its parameters say all there is to say")
+def travels_by_name(subject: Subject) -> str:
+    """Name and parameters, which is all that a worker process is sent, make the same method."""
+    subject.make()
+    try:
+        reference = resolve_plugin(METHODS, PluginChoice(name=subject.name))
+        received = pickle.loads(pickle.dumps(reference))  # noqa: S301 - our own bytes
+        again = make(received.name, received.params)
+    except UsageError as error:
+        raise BrokenError(error.what, error.where or subject.line_of()) from None
+    if type(again) is not subject.kind:
+        raise BrokenError(
+            f"the name {subject.name!r} leads to {type(again).__qualname__}, not to "
+            f"{subject.kind.__qualname__}",
+            subject.line_of(),
+        )
+    return f"{reference.label} version {reference.version}"
+
+
+RULES = (
+    interface,
+    imports_cleanly,
+    defaults_in_schema,
+    refuses_nan,
+    params_round_trip,
+    keeps_params,
+    travels_by_name,
+)
+
+
+def _made(subject: Subject, params: BaseModel | None) -> Method:
+    try:
+        return subject.kind(params)
+    except Exception as error:
+        where = line_in(source_files(subject.kind), error.__traceback__)
+        raise BrokenError(
+            f"the constructor raised {type(error).__name__}: {error}",
+            where or subject.line_of("__init__"),
+        ) from error
+
+
+def _line_of_params(subject: Subject) -> str | None:
+    try:
+        line = inspect.getsourcelines(subject.kind.Params)[1]
+        return f"{inspect.getsourcefile(subject.kind.Params)}:{line}"
+    except (OSError, TypeError):
+        return subject.line_of()
+
+
+def _takes(params: BaseModel, name: str, value: object) -> bool:
+    values = {key: getattr(params, key) for key in type(params).model_fields}
+    try:
+        type(params).model_validate({**values, name: value})
+    except ValidationError:
+        return False
+    return True
+
+
+def _variants(params: BaseModel) -> Iterator[BaseModel]:
+    """The defaults, and with each of the other words, flags and `None` that a parameter takes."""
+    yield params
+    owner = f"{type(params).__qualname__}"
+    for name, field in type(params).model_fields.items():
+        for value in _choices(field.annotation):
+            if value != getattr(params, name) and _takes(params, name, value):
+                values = {key: getattr(params, key) for key in type(params).model_fields}
+                yield parse_params(owner, type(params), {**values, name: value})
+
+
+def _choices(annotation: Any) -> list[object]:
+    """The values of a type that has only a few."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [choice for part in get_args(annotation) for choice in _choices(part)]
+    few: dict[object, list[object]] = {bool: [False, True], type(None): [None]}
+    return few.get(annotation, [])

@@ -1,0 +1,199 @@
+"""A method under test, and the runs of it that rules share."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from robench.conformance.networks import NETWORKS
+from robench.conformance.rule import BrokenError, SkippedError
+from robench.conformance.trial import Setting, as_planned
+from robench.methods.base import Method, check_plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from robench.conformance.observer import Fault
+    from robench.conformance.trial import Trial
+
+__all__ = ["Subject"]
+
+
+class Subject:
+    """A method under test. Runs are made when a rule asks for them, each once.
+
+    Args:
+        kind: the class of the method.
+        note: is told of each run before it is made.
+    """
+
+    def __init__(self, kind: type[Method], note: Callable[[str], None] = lambda _: None) -> None:
+        self.kind = kind
+        self.note = note
+        self._trials: dict[Setting, Trial] = {}
+
+    @property
+    def name(self) -> str:
+        """The method's name, or that of its class where it has none."""
+        name = getattr(self.kind, "name", None)
+        return name if isinstance(name, str) else self.kind.__name__
+
+    @cached_property
+    def refusal(self) -> str | None:
+        """Why robench does not take the class for a method; `None` if it does."""
+        return check_plugin(self.kind)
+
+    @property
+    def file(self) -> Path:
+        """The file that defines the class."""
+        return Path(inspect.getsourcefile(self.kind) or "")
+
+    @property
+    def source_sha256(self) -> str:
+        """Hexadecimal hash of that file."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+
+    def line_of(self, hook: str | None = None) -> str | None:
+        """``"file:line"`` of a hook; of the class, where it does not fill that hook."""
+        is_own = hook is not None and getattr(self.kind, hook, None) is not getattr(Method, hook)
+        target = getattr(self.kind, hook) if hook is not None and is_own else self.kind
+        try:
+            return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
+        except (OSError, TypeError):
+            return None
+
+    @cached_property
+    def params(self) -> BaseModel:
+        """The default parameters.
+
+        Raises:
+            SkippedError: there are none.
+        """
+        if self.refusal is not None:
+            raise SkippedError("robench does not take the class for a method; see `interface`")
+        if problem := self.problem_of_defaults():
+            raise SkippedError(f"{problem}; see `defaults-in-schema`")
+        return self.kind.Params()
+
+    def problem_of_defaults(self) -> str | None:
+        """Why the parameters' own schema does not take their defaults; `None` if it does."""
+        schema = self.kind.Params
+        try:
+            params = schema()
+            schema.model_validate({name: getattr(params, name) for name in schema.model_fields})
+        except ValidationError as error:
+            problem = error.errors()[0]
+            name = ".".join(map(str, problem["loc"]))
+            if problem["type"] == "missing":
+                return f"the parameter {name!r} has no default"
+            return f"the default of {name!r}, {problem['input']!r}, is refused: {problem['msg']}"
+        return None
+
+    def make(self, params: BaseModel | None = None) -> Method:
+        """A fresh instance, with the default parameters where none are given."""
+        return self.kind(self.params if params is None else params)
+
+    def trial(self, **changes: Any) -> Trial:
+        """The run of a `Setting`, made on the first call.
+
+        Raises:
+            SkippedError: the method cannot be made.
+        """
+        setting = Setting(**changes)
+        if self.name == "dense":  # the control has no other level
+            setting = replace(setting, level=0.0)
+        if setting not in self._trials:
+            trained = None
+            if self.kind.trains_once and setting.level > 0:
+                trained = self.trial(**{**changes, "level": 0.0})
+            self.note(setting.label)
+            self._trials[setting] = as_planned(self.kind, self.params, setting, trained=trained)
+        return self._trials[setting]
+
+    def on_every_network(self, **changes: Any) -> Iterator[Trial]:
+        """A run of each network, at level 0.5 unless said otherwise."""
+        for network in NETWORKS:
+            yield self.trial(network=network, **changes)
+
+    def first_complete(self) -> Trial:
+        """A plain run in which nothing went wrong.
+
+        Raises:
+            SkippedError: there is none.
+        """
+        for trial in self.on_every_network():
+            if trial.result is not None:
+                return trial
+        raise self.nothing_ran()
+
+    def without(self, rule: str, *, levels: Sequence[float] = (0.5,)) -> str:
+        """Make sure that no run of these levels broke a rule that the observer sees.
+
+        Returns:
+            One line on what was looked at.
+
+        Raises:
+            BrokenError: a run broke it.
+            SkippedError: no run came to its end.
+        """
+        complete = {}
+        for level in levels:
+            for trial in self.on_every_network(level=level):
+                for fault in trial.faults:
+                    if fault.rule == rule:
+                        why = f"{fault.why} ({trial.setting.label})"
+                        raise BrokenError(why, self.located(trial, fault))
+                if trial.is_complete:
+                    complete[trial.setting.network] = trial
+        if not complete:
+            raise self.nothing_ran()
+        return f"on {', '.join(complete)}"
+
+    def ends_well(self, **changes: Any) -> Trial | None:
+        """A run that must not go wrong where the plain run on the same network does not.
+
+        Returns:
+            The run; `None` where it tells nothing, since the plain run goes wrong as well.
+
+        Raises:
+            BrokenError: it went wrong.
+        """
+        if self.trial(network=changes.get("network", "mlp")).fatal is not None:
+            return None
+        trial = self.trial(**changes)
+        if trial.fatal is not None:
+            why = f"{trial.fatal.why} ({trial.setting.label})"
+            raise BrokenError(why, self.located(trial, trial.fatal))
+        return trial
+
+    def located(self, trial: Trial, fault: Fault) -> str | None:
+        """Where a fault lies; where only the hook is known, another run finds the line."""
+        if fault.where is not None:
+            return fault.where
+        if fault.aspect:
+            self.note(f"{trial.setting.label}, line by line")
+            again = as_planned(self.kind, self.params, trial.setting, by_line=True)
+            for same in again.faults:
+                if same.aspect == fault.aspect and same.where is not None:
+                    return same.where
+        return self.line_of(fault.hook)
+
+    def nothing_ran(self) -> SkippedError:
+        """Why there is no run to look at."""
+        for trial in self.on_every_network():
+            if trial.fatal is not None:
+                network = trial.setting.network
+                return SkippedError(f"the run on {network} did not end; see `{trial.fatal.rule}`")
+        reason = next(self.on_every_network()).declined
+        return SkippedError(f"the method declines every network of the kit: {summary(reason)}")
+
+
+def summary(error: Exception | None) -> str:
+    """The first line of an error."""
+    return str(error).partition("\n")[0]

@@ -1,0 +1,94 @@
+"""Each rule is broken by a method that breaks it, at the line that breaks it, and by no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from robench.conformance import RULES, check, check_rule, subjects_of
+from robench.conformance.kit import report_on
+from robench.errors import PluginError, UnknownNameError
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
+# What an import does is seen in a file of its own.
+IN_ONE_FILE = [name for name in RULES if name != "imports-cleanly"]
+
+
+@pytest.mark.parametrize("name", IN_ONE_FILE)
+def test_the_kit_names_the_rule_and_the_line(unruly, line_marked_here, name):
+    result = check_rule(RULES[name], unruly[name])
+    assert result.outcome == "fail", result.why
+    assert result.where == line_marked_here(unruly[name].kind)
+    assert "\n" not in result.why
+    assert result.remedy in result.complaint
+    assert result.where in result.complaint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IN_ONE_FILE)
+def test_no_other_rule_is_broken(unruly, name):
+    rules = [RULES[other] for other in IN_ONE_FILE]
+    assert [result.rule for result in report_on(unruly[name], rules).failed] == [name]
+
+
+def test_an_import_that_changes_the_process(line_marked_here):
+    (subject,) = subjects_of(PLUGINS / "unruly_import.py")
+    lines = subject.file.read_text(encoding="utf-8").splitlines()
+    (line,) = [number for number, text in enumerate(lines, 1) if text.endswith("# here")]
+    result = check_rule(RULES["imports-cleanly"], subject)
+    assert result.outcome == "fail"
+    assert "default dtype is torch.float64, was torch.float32" in result.why
+    assert result.where == f"{subject.file}:{line}"
+
+
+def test_every_rule_says_what_it_asks_for():
+    for name, rule in RULES.items():
+        assert rule.name == name
+        assert rule.meaning.endswith(".")
+        assert "\n" not in rule.meaning
+        assert rule.remedy
+
+
+def test_a_rule_that_is_not_there():
+    with pytest.raises(UnknownNameError, match="there is no rule 'seed-mattes'") as caught:
+        check("dense", rules=["seed-mattes"])
+    assert "seed-matters" in str(caught.value)
+
+
+def test_a_method_that_is_not_there():
+    with pytest.raises(UnknownNameError, match="there is no method 'magnitud'"):
+        check("magnitud")
+
+
+def test_a_file_without_methods(tmp_path):
+    file = tmp_path / "nothing.py"
+    file.write_text("X = 1\n")
+    with pytest.raises(PluginError, match="defines no method"):
+        check(file)
+
+
+def test_a_parameter_without_a_default_breaks_one_rule_and_skips_the_rest(tmp_path):
+    file = tmp_path / "needy.py"
+    file.write_text(
+        "from robench.methods.base import Method\n"
+        "from robench.spec.base import Frozen\n\n\n"
+        "class Needy(Method):\n"
+        "    name = 'needy'\n\n"
+        "    class Params(Frozen):\n"
+        "        strength: float\n"
+    )
+    (report,) = check(file, rules=[name for name in RULES if name != "imports-cleanly"])
+    assert [result.rule for result in report.failed] == ["defaults-in-schema"]
+    assert "'strength' has no default" in report.failed[0].why
+    assert report.failed[0].where == f"{file}:8"
+    assert len(report.of("skip")) == len(report.results) - 2  # `interface` passes
+
+
+def test_a_method_that_declines_everything_is_skipped_in_words():
+    (subject,) = [s for s in subjects_of(PLUGINS / "faulty.py") if s.name == "declines"]
+    for name in ("hooks-run", "deterministic", "reloads", "level-zero-is-dense"):
+        result = check_rule(RULES[name], subject)
+        assert (name, result.outcome) == (name, "skip")
+        assert "it never wants to" in result.why
+    assert "0 of 15 reached" in check_rule(RULES["reaches-levels"], subject).why

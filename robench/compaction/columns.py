@@ -31,6 +31,7 @@ __all__ = [
     "GatheredConv2d",
     "apply_columns",
     "choose_columns",
+    "used_columns",
 ]
 
 Form = Literal["dense", "cropped", "gathered"]
@@ -88,7 +89,8 @@ class CroppedConv2d(nn.Module):
         size = (bottom - top + 1, right - left + 1)
         self.conv = nn.Conv2d(
             conv.in_channels, conv.out_channels, size, _pair(conv.stride), 0, _pair(conv.dilation),
-            bias=conv.bias is not None, dtype=conv.weight.dtype, device=conv.weight.device,
+            conv.groups, bias=conv.bias is not None, dtype=conv.weight.dtype,
+            device=conv.weight.device,
         )  # fmt: skip
         with torch.no_grad():
             self.conv.weight.copy_(conv.weight[..., top : bottom + 1, left : right + 1])
@@ -102,11 +104,11 @@ class CroppedConv2d(nn.Module):
 
 
 class GatheredConv2d(nn.Module):
-    """A convolution as one product with the columns that some filter uses.
+    """A convolution as products with the columns that some filter uses, one product a group.
 
     Args:
-        conv: the convolution, not grouped, padded with zeros.
-        columns: bool [C, kernel height, kernel width], which are used.
+        conv: the convolution, padded with zeros.
+        columns: bool [G, C / G, kernel height, kernel width], which each group uses, at least one.
         input_shape: (C, H, W) of the maps that it reads; others are refused.
     """
 
@@ -120,25 +122,36 @@ class GatheredConv2d(nn.Module):
         places, self.output_size = _places(conv, columns, input_shape)
         self.register_buffer("columns", columns)
         self.register_buffer("places", places.to(columns.device), persistent=False)
-        self.columns_used = int(columns.sum())
+        self.columns_used = [int(own.sum()) for own in columns]
         self._refusal = f"compacted for maps of shape {input_shape} alone"
-        self.linear = nn.Linear(
-            self.columns_used, conv.out_channels, bias=conv.bias is not None,
-            dtype=conv.weight.dtype, device=conv.weight.device,
+        filters = conv.out_channels // len(columns)
+        self.products = nn.ModuleList(
+            nn.Linear(
+                used, filters, bias=conv.bias is not None, dtype=conv.weight.dtype,
+                device=conv.weight.device,
+            )
+            for used in self.columns_used
         )  # fmt: skip
-        with torch.no_grad():
-            self.linear.weight.copy_(conv.weight[:, columns])
-            if conv.bias is not None:
-                self.linear.bias.copy_(conv.bias)
+        for group, product in enumerate(self.products):
+            own = slice(group * filters, (group + 1) * filters)
+            with torch.no_grad():
+                product.get_parameter("weight").copy_(conv.weight[own][:, columns[group]])
+                if conv.bias is not None:
+                    product.get_parameter("bias").copy_(conv.bias[own])
 
     def forward(self, maps: Tensor) -> Tensor:
         """[N, C, H, W] → [N, filters, H', W'], channels last in memory."""
         # torch.fx can trace neither `if` nor `raise`.
         torch._assert(maps.shape[1:] == self.input_shape, self._refusal)  # type: ignore[no-untyped-call]
         row = F.pad(maps, self.padding).flatten(1)
-        gathered = row.index_select(1, self.places).view(-1, *self.output_size, self.columns_used)
-        outputs: Tensor = self.linear(gathered)
-        return outputs.permute(0, 3, 1, 2)
+        gathered = row.index_select(1, self.places)
+        gathered = gathered.view(-1, *self.output_size, sum(self.columns_used))
+        outputs, start = [], 0
+        for product, used in zip(self.products, self.columns_used, strict=True):
+            outputs.append(product(gathered.narrow(3, start, used)))
+            start += used
+        together = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=3)
+        return together.permute(0, 3, 1, 2)
 
 
 def choose_columns(model: nn.Module, example: Tensor) -> list[ColumnChoice]:
@@ -169,8 +182,8 @@ def apply_columns(
     Args:
         model: changed in place.
         choices: of a network with these layers.
-        used: layer → bool [C, kernel height, kernel width], the columns that it uses; read off
-            its weight by default.
+        used: layer → bool [G, C / G, kernel height, kernel width], the columns that each group
+            uses; read off its weight by default.
 
     Raises:
         KeyError, AttributeError: the choices do not fit the model.
@@ -180,7 +193,7 @@ def apply_columns(
         if not isinstance(conv, nn.Conv2d):
             raise AttributeError(f"{choice.name!r} is no Conv2d")
         parent, _, own = choice.name.rpartition(".")
-        columns = _used(conv) if used is None else used[choice.name]
+        columns = used_columns(conv) if used is None else used[choice.name]
         setattr(model.get_submodule(parent), own, _formed(choice, conv, columns).eval())
 
 
@@ -201,26 +214,28 @@ def _padding(conv: nn.Conv2d) -> tuple[int, int]:
 
 
 def _may_be_replaced(conv: nn.Conv2d) -> bool:
-    is_plain = type(conv) is nn.Conv2d and conv.groups == 1 and conv.padding_mode == "zeros"
+    is_plain = type(conv) is nn.Conv2d and conv.padding_mode == "zeros"
     if not is_plain or isinstance(conv.padding, str):
         return False
-    used = _used(conv)
-    return bool(used.any()) and float((~used).float().mean()) >= _LEAST_SHARE
+    used = used_columns(conv)
+    return bool(used.flatten(1).any(1).all()) and float((~used).float().mean()) >= _LEAST_SHARE
 
 
-def _used(conv: nn.Conv2d) -> Tensor:
-    """Bool [C, kernel height, kernel width], which columns some filter uses."""
-    return (conv.weight.detach() != 0).any(0)
+def used_columns(conv: nn.Conv2d) -> Tensor:
+    """Bool [G, C / G, kernel height, kernel width], which columns some filter of a group uses."""
+    alive = conv.weight.detach() != 0
+    return alive.view(conv.groups, -1, *conv.weight.shape[1:]).any(1)
 
 
 def _window(used: Tensor) -> tuple[int, int, int, int]:
     """The smallest part of the kernel that holds everything that is used."""
-    rows, columns = used.any(0).any(1).nonzero(), used.any(0).any(0).nonzero()
+    kernel = used.flatten(0, 1).any(0)
+    rows, columns = kernel.any(1).nonzero(), kernel.any(0).nonzero()
     return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
 
 
 def _choose(name: str, conv: nn.Conv2d, maps: Tensor) -> ColumnChoice:
-    used, shape = _used(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
+    used, shape = used_columns(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
     window = _window(used)
     forms: dict[Form, nn.Module] = {"dense": conv}
     if window != (0, conv.kernel_size[0] - 1, 0, conv.kernel_size[1] - 1):
@@ -287,7 +302,7 @@ def _places(
         (height - rows_apart * (conv.kernel_size[0] - 1) - 1) // down + 1,
         (width - columns_apart * (conv.kernel_size[1] - 1) - 1) // across + 1,
     )
-    channel, row, column = columns.cpu().nonzero(as_tuple=True)
+    channel, row, column = columns.cpu().flatten(0, 1).nonzero(as_tuple=True)
     within = (channel * height + row * rows_apart) * width + column * columns_apart
     corner = (
         torch.arange(size[0])[:, None] * down * width + torch.arange(size[1])[None] * across

@@ -138,15 +138,19 @@ def _reform(
     used = {}
     choices = [choice for choice in report.columns if choice.form != "dense"]
     for choice in choices:
-        inner = f"{choice.name}.{'linear' if choice.form == 'gathered' else 'conv'}"
         conv = network.get_submodule(choice.name)
         if not isinstance(conv, nn.Conv2d):
             raise ValueError(f"{choice.name!r} is no Conv2d")
-        outputs, inputs = sizes[inner].get("out_features", 0), choice.input_shape[0]
-        conv.out_channels = outputs or sizes[inner]["out_channels"]
-        conv.in_channels = inputs
-        _make_room(inner, conv, tensors)
+        inner = [own for name, own in sizes.items() if name.startswith(f"{choice.name}.")]
         used[choice.name] = tensors.get(f"{choice.name}.columns", torch.empty(0))
+        conv.in_channels = choice.input_shape[0]
+        if choice.form == "cropped":
+            conv.out_channels, conv.groups = inner[0]["out_channels"], inner[0]["groups"]
+        else:
+            conv.out_channels = sum(own["out_features"] for own in inner)
+            conv.groups = len(used[choice.name])
+        first = "conv" if choice.form == "cropped" else "products.0"
+        _make_room(f"{choice.name}.{first}", conv, tensors)
     apply_columns(network, choices, used)
 
 

@@ -12,18 +12,21 @@ from torch import nn
 
 import robench.compaction.columns as columns
 from robench.compaction import compact, load, report_of, save
-from robench.compaction.columns import CroppedConv2d, GatheredConv2d
+from robench.compaction.columns import CroppedConv2d, GatheredConv2d, used_columns
 from robench.measure.counter import count_operations
 
 few = settings(max_examples=25, deadline=None)
 
 
-def convolution(*, share: float, seed: int, kernel=3, stride=1, padding=1, dilation=1, bias=True):
+def convolution(
+    *, share: float, seed: int, kernel=3, stride=1, padding=1, dilation=1, groups=1, bias=True
+):
     torch.manual_seed(seed)
-    conv = nn.Conv2d(4, 5, kernel, stride, padding, dilation, bias=bias)
+    conv = nn.Conv2d(4, 6, kernel, stride, padding, dilation, groups, bias=bias)
     with torch.no_grad():
-        conv.weight[:, torch.rand(conv.weight.shape[1:]) < share] = 0
-        conv.weight[0, 0, -1, -1] = 1.0  # never empty
+        for own in conv.weight.unflatten(0, (groups, -1)):
+            own[:, torch.rand(own.shape[1:]) < share] = 0
+            own[0, 0, -1, -1] = 1.0  # never empty
     return conv.eval()
 
 
@@ -33,6 +36,7 @@ shapes = {
     "stride": st.sampled_from([1, 2, (2, 1)]),
     "padding": st.sampled_from([0, 1, (2, 0)]),
     "dilation": st.sampled_from([1, 2]),
+    "groups": st.sampled_from([1, 2]),
     "bias": st.booleans(),
 }
 
@@ -42,10 +46,10 @@ shapes = {
 def test_gathered_columns_compute_the_convolution(share, **options) -> None:
     conv = convolution(share=share, **options).double()
     maps = torch.rand(3, 4, 12, 11).double()
-    used = (conv.weight != 0).any(0)
+    used = used_columns(conv)
     gathered = GatheredConv2d(conv, used, (4, 12, 11))
     assert torch.allclose(gathered(maps), conv(maps), atol=1e-12)
-    assert gathered.linear.in_features == used.sum() < conv.weight[0].numel() + 1
+    assert [product.in_features for product in gathered.products] == used.flatten(1).sum(1).tolist()
 
 
 @few
@@ -73,7 +77,7 @@ def test_a_cropped_kernel_computes_the_convolution(window, stride, padding, dila
 
 def test_other_image_sizes_are_refused() -> None:
     conv = convolution(share=0.5, seed=0)
-    gathered = GatheredConv2d(conv, (conv.weight != 0).any(0), (4, 8, 8))
+    gathered = GatheredConv2d(conv, used_columns(conv), (4, 8, 8))
     with pytest.raises(AssertionError, match=r"compacted for maps of shape \(4, 8, 8\) alone"):
         gathered(torch.rand(1, 4, 9, 8))
 
@@ -130,7 +134,7 @@ def test_operations_of_gathered_columns_are_counted(prefer) -> None:
     model, images = network(share=0.8), torch.rand(3, 1, 10, 10)
     before = {layer.name: layer for layer in count_operations(model, images).layers}
     after = {layer.name: layer for layer in count_operations(compact(model, images), images).layers}
-    assert after["2.linear"].macs == before["2"].macs_nonzero
+    assert after["2.products.0"].macs == before["2"].macs_nonzero
 
 
 def test_dense_stays_where_nothing_is_quicker(prefer) -> None:
@@ -145,3 +149,12 @@ def test_dense_stays_where_nothing_is_quicker(prefer) -> None:
 def test_few_zero_columns_are_not_tried() -> None:
     assert not report_of(compact(network(share=0.05), torch.rand(2, 1, 10, 10))).columns
     assert not report_of(compact(network(share=0), torch.rand(2, 1, 10, 10))).columns
+
+
+def test_a_network_with_gathered_columns_can_be_compacted_again(prefer) -> None:
+    prefer("gathered")
+    model, images = network(share=0.8), torch.rand(3, 1, 10, 10)
+    once = compact(model, images)
+    again = compact(once, images)
+    assert torch.equal(again(images), once(images))
+    assert report_of(again).units_removed == 0

@@ -44,7 +44,11 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class Process:
-    """The settings and generators that all code of a process shares."""
+    """The settings and generators that all code of a process shares.
+
+    Attributes:
+        before: what they were when this was made.
+    """
 
     _READ: Mapping[str, Callable[[], object]] = {
         "the default dtype": torch.get_default_dtype,
@@ -63,13 +67,13 @@ class Process:
         return {name: read() for name, read in cls._READ.items()}
 
     def __init__(self) -> None:
-        self._before = self.read()
+        self.before = self.read()
         self._torch = torch.get_rng_state()
         self._numpy = _numpy_state()[0]
 
     def restore(self) -> None:
         """Set everything back to what it was when this was made."""
-        before = self._before
+        before = self.before
         torch.set_default_dtype(before["the default dtype"])
         if torch.get_default_device() != before["the default device"]:
             torch.set_default_device(before["the default device"])
@@ -85,7 +89,7 @@ class Process:
 def _numpy_state() -> tuple[Any, object]:
     """The state of numpy's legacy generator as it is, and as something that can be compared."""
     state = get_bit_generator().state
-    return state, repr(sorted((key, _plain(value)) for key, value in state.items()))
+    return state, _plain(state)
 
 
 def _plain(value: Any) -> object:

@@ -17,7 +17,6 @@ from robench.conformance import aspects
 from robench.conformance.lines import LineWatch, line_now
 from robench.methods.base import HOOKS, Method
 from robench.models.base import prunable
-from robench.training.hooks import overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +67,7 @@ class Observer:
         last_hook: the hook that ran last.
         batches: how many the method took of `train_batches`.
         forwards: how often the method sent a batch through the network.
+        gradients: how often it did so for a gradient.
         raised: hook and exception, where a hook raised.
     """
 
@@ -79,6 +79,7 @@ class Observer:
         self.last_hook = ""
         self.batches = 0
         self.forwards = 0
+        self.gradients = 0
         self.raised: tuple[str, BaseException] | None = None
         self._kind = type(method)
         self._files = source_files(self._kind)
@@ -88,7 +89,7 @@ class Observer:
         self._finish_ended = False
         self._strided = strided
         for hook in (*HOOKS, "supports"):
-            if hook in _ALWAYS_CALLED or overrides(method, hook):
+            if hook in _ALWAYS_CALLED or overrides_hook(self._kind, hook):
                 setattr(method, hook, self._watched(hook, getattr(method, hook)))
         self._start = self._lasting()
         self._pre_hook = model.register_forward_pre_hook(lambda *_: self._saw_forward())
@@ -140,11 +141,15 @@ class Observer:
     # -- hooks ------------------------------------------------------------------------------------
 
     def _watched(self, hook: str, original: Callable[..., object]) -> Callable[..., object]:
+        is_own = overrides_hook(self._kind, hook)
+
         def watched(*arguments: object) -> object:
             if self.hook is not None:  # one hook calls another
                 return original(*arguments)
             if hook != "supports":
                 self._meet(arguments[0])  # type: ignore[arg-type]  # hooks take the state
+            if not is_own:
+                return original(*arguments)
             with self._running(hook):
                 answer = original(*arguments)
             self._finish_ended |= hook == "finish"
@@ -170,7 +175,8 @@ class Observer:
     @contextmanager
     def _running(self, hook: str) -> Iterator[None]:
         self.hook = self.last_hook = hook
-        process, before = aspects.Process(), self._passing()
+        process = aspects.Process()
+        before = self._passing(process.before)
         lines = self.lines
         try:
             if lines is None:
@@ -189,7 +195,7 @@ class Observer:
             self.hook = None
 
     def _compare(self, hook: str, before: Aspects) -> None:
-        after = self._passing()
+        after = self._passing(aspects.Process.read())
         for name in before | after:
             if before.get(name) != after.get(name) and not name.startswith("the mask"):
                 is_mode = name.startswith("the training mode")
@@ -202,9 +208,9 @@ class Observer:
 
     # -- readings ---------------------------------------------------------------------------------
 
-    def _passing(self) -> Aspects:
+    def _passing(self, process: Aspects) -> Aspects:
         """What every hook must leave as it found it."""
-        found = aspects.Process.read() | aspects.modes(self._model)
+        found = process | aspects.modes(self._model)
         if self._state is not None:
             found |= aspects.clock(self._state) | aspects.lent(self._state)
             found["the masks"] = aspects.complaint_about_masks(
@@ -218,13 +224,14 @@ class Observer:
 
     def _everything(self) -> Aspects:
         objects = {name: id(weight) for name, weight in prunable(self._model).items()}
-        return self._passing() | self._lasting() | objects
+        return self._passing(aspects.Process.read()) | self._lasting() | objects
 
     # -- what happens outside the hooks ------------------------------------------------------------
 
     def _saw_forward(self) -> None:
         if self.hook is not None:
             self.forwards += 1
+            self.gradients += torch.is_grad_enabled()
         elif self._state is not None:
             self._check_masked_weights(self._state)
 

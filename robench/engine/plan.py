@@ -14,12 +14,16 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from robench.errors import InputError, ParameterError, SuiteError
 from robench.registry import Registry, all_registries
 from robench.spec import (
+    NO_DATA,
     Cell,
     Distortion,
     Evaluations,
     Grid,
+    LayerOptions,
+    LayersOptions,
     PluginChoice,
     PluginRef,
+    Recipe,
     ResolvedKind,
     Suite,
     as_json,
@@ -91,7 +95,40 @@ def plan(
         at = () if suite.is_flat else ("grids", index)
         for cell in _cells_of_grid(suite, grid, at, load, device, guests):
             cells.setdefault(cell.id, cell)
+    if suite.layers is not None:
+        for cell in _layer_cells(suite, suite.layers, device):
+            cells.setdefault(cell.id, cell)
     return list(cells.values())
+
+
+def _layer_cells(suite: Suite, options: LayersOptions, device: str) -> Iterator[Cell]:
+    """Each convolution of a published table in each of its rows; nothing is trained."""
+    from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES
+
+    for entry, layer, batch_size in itertools.product(ENTRIES, CONVOLUTIONS, options.batch_sizes):
+        asked = LayerOptions(
+            table=options.table,
+            layer=layer.name,
+            row=entry.row,
+            batch_size=batch_size,
+            repeats=options.repeats,
+        )
+        yield Cell(
+            stage="layers",
+            suite=suite.name,
+            suite_version=suite.version,
+            data=PluginRef(name=NO_DATA, version=1),
+            data_sha256="",
+            model=PluginRef(name=f"{options.table}-{layer.name}", version=1),
+            method=PluginRef(
+                name=entry.method, version=1, params={"row": entry.row}, changed=("row",)
+            ),
+            level=0.0,
+            seed=0,
+            recipe=Recipe(),
+            device=device,
+            options=as_json(asked.model_dump()),
+        )
 
 
 def select(cells: Iterable[Cell], pattern: str) -> list[Cell]:

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,15 +131,8 @@ def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
     from robench.stages import STAGES
     from robench.stages.base import Context
 
-    name = cell.data.location or cell.data.name
-    data = _data(name, canonical_json(cell.data.params), setting.data_root)
-    if data.sha256 != cell.data_sha256:
-        raise StoreError(
-            f"the data set {cell.data.label} changed while the suite was running",
-            hint="run the suite again: its cells will be new ones",
-        )
     context = Context(
-        data=data,
+        load=partial(_data_of, cell, setting.data_root),
         device=torch.device(cell.device),
         parent=_reader(cell.parent, store),
         donor=_reader(cell.donor, store),
@@ -159,6 +152,17 @@ def _reader(cell_id: str | None, store: Store) -> Callable[[], Checkpoint] | Non
         return Checkpoint.load(path)
 
     return read
+
+
+def _data_of(cell: Cell, root: Path | None) -> Data:
+    """The data set of a cell, once it is sure that it is the one that was planned for."""
+    data = _data(cell.data.location or cell.data.name, canonical_json(cell.data.params), root)
+    if data.sha256 != cell.data_sha256:
+        raise StoreError(
+            f"the data set {cell.data.label} changed while the suite was running",
+            hint="run the suite again: its cells will be new ones",
+        )
+    return data
 
 
 @lru_cache(maxsize=4)

@@ -28,6 +28,7 @@ METHODS: Registry[type[Method]] = Registry(
         "layer-shuffle": "robench.methods.layer_shuffle:LayerShuffle",
         "magnitude": "robench.methods.magnitude:Magnitude",
         "network-surgery": "robench.methods.network_surgery:NetworkSurgery",
+        "noiseout": "robench.methods.noiseout.method:NoiseOut",
         "random": "robench.methods.random:Random",
         "rigl": "robench.methods.rigl:RigL",
         "rln": "robench.methods.rln:RegularizationLearning",

@@ -18,7 +18,6 @@ from robench.methods.lasso import (
     negligible_share,
     penalised,
     reach,
-    soft_threshold,
     why_not,
 )
 from robench.methods.masks import magnitude_masks
@@ -53,8 +52,8 @@ class Halo(Method):
     a small one is soon driven to zero: at its best λ the penalty of a weight is
     1.89 ξ^(1/3) ψ^(2/3) |w|^(1/3), or √(2ξκ|w|) where weight decay outweighs ψ (λ > ψ / κ). Trained
     from scratch, once for all levels; at each the smallest weights go, as many as it asks for,
-    without fine-tuning. The default ξ was chosen on the validation split of MNIST, with
-    LeNet-300-100 and budgets of 200 to 6,000 steps.
+    without fine-tuning. The defaults were chosen on the validation split of MNIST, with
+    LeNet-300-100 and budgets of 600 to 6,480 steps, for the accuracy at levels from 0.5 to 0.99.
     """
 
     name = "halo"
@@ -70,7 +69,7 @@ class Halo(Method):
         psi: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
         """ψ, the weight of the penalty on the coefficients, which lets them shrink; at 0 weight
         decay alone does. `None` fits it to the budget: a coefficient that nothing opposes is at
-        zero after half of the way that the schedule allows."""
+        zero after a third of the way that the schedule allows."""
         lambda_init: Positive = 1.0
         """λ of every weight before the first step."""
         lambda_floor: Positive = 1e-2
@@ -101,7 +100,9 @@ class Halo(Method):
     def prepare(self, state: TrainState) -> None:
         """Give each penalised weight its coefficient."""
         psi = self._fitted_psi(state) if self.params.psi is None else self.params.psi
-        self._coefficients = _Coefficients(penalised(state.model, self.params.scope), self.params, psi)
+        self._coefficients = _Coefficients(
+            penalised(state.model, self.params.scope), self.params, psi
+        )
         state.add_parameters([self._coefficients.tensor])
 
     def after_backward(self, state: TrainState) -> None:
@@ -120,7 +121,10 @@ class Halo(Method):
         """Zero the smallest weights of the network; nothing is trained after that."""
         if self._coefficients is not None:
             self._coefficients.check(state)
-            state.notes |= {"psi": self._coefficients.psi, "lambda": self._coefficients.statistics()}
+            state.notes |= {
+                "psi": self._coefficients.psi,
+                "lambda": self._coefficients.statistics(),
+            }
         if self.params.update == "subgrad":
             state.native = negligible_share(state.prunable)
         state.masks = magnitude_masks(state.prunable, state.level)
@@ -133,7 +137,7 @@ class Halo(Method):
     def _fitted_psi(self, state: TrainState) -> float:
         # Momentum lengthens every step by 1 / (1 - momentum).
         way = sum(map(state.schedule, range(state.budget))) / (1 - state.momentum)
-        return float(2 * self.params.lambda_init / way)
+        return float(3 * self.params.lambda_init / way)
 
 
 def penalty(weight: Tensor, coefficient: Tensor, *, xi: float, psi: float) -> Tensor:
@@ -228,7 +232,7 @@ class _Coefficients:
             for block in self._blocks:
                 torch.pow(block.coefficient, -2, out=block.by_weight).mul_(factor * self._params.xi)
                 for weight, threshold in zip(block.pieces, block.by_piece, strict=True):
-                    soft_threshold(weight, threshold)
+                    weight.sub_(weight.clamp(-threshold, threshold))
 
     def by_name(self) -> dict[str, Tensor]:
         """λ by the name of its parameter and of its shape, none below the floor."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
+from torch.nn import functional as F
 
 from robench.methods.base import Method, TrainState
 from robench.methods.lasso import (
@@ -14,7 +15,6 @@ from robench.methods.lasso import (
     negligible_share,
     penalised,
     reach,
-    soft_threshold,
     why_not,
 )
 from robench.methods.masks import magnitude_masks
@@ -80,8 +80,9 @@ class L1(Method):
         """With ``update: prox`` move the weights towards zero."""
         if self.params.update == "prox":
             threshold = reach(state) * self.params.strength
-            for weight in self._weights:
-                soft_threshold(weight, threshold)
+            with torch.no_grad():
+                for weight in self._weights:
+                    weight.copy_(F.softshrink(weight, threshold))
 
     def finish(self, state: TrainState) -> None:
         """Zero the smallest weights of the network; nothing is trained after that."""

@@ -21,7 +21,6 @@ __all__ = [
     "negligible_share",
     "penalised",
     "reach",
-    "soft_threshold",
     "why_not",
 ]
 
@@ -49,8 +48,9 @@ def why_not(model: nn.Module, scope: PenaltyScope) -> Literal[True] | str:
     """For `Method.supports`: `True`, or that there is nothing in scope."""
     if penalised(model, scope):
         return True
-    return "there is no convolution to penalise" + ("; take `scope: all`" if scope == "conv" else
-                                                    " and no Linear layer")  # fmt: skip
+    if scope == "conv":
+        return "there is no convolution to penalise; take `scope: all`"
+    return "there is no convolution or Linear layer to penalise"
 
 
 def reach(state: TrainState) -> float:
@@ -61,15 +61,6 @@ def reach(state: TrainState) -> float:
     as the penalty's gradient would: SGD settles where gradient / (1 - μ) and threshold / lr agree.
     """
     return state.learning_rate / (1 - state.momentum)
-
-
-def soft_threshold(weight: Tensor, threshold: float | Tensor) -> None:
-    """Move every weight towards zero by `threshold`, in place; one that is nearer becomes zero.
-
-    The proximal operator of ``threshold * ‖w‖₁``; with a tensor, each weight has its own.
-    """
-    with torch.no_grad():
-        weight.sub_(weight.clamp(-threshold, threshold))  # type: ignore[arg-type]
 
 
 def gradient_of(weight: nn.Parameter) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
@@ -17,32 +17,33 @@ from robench.models.base import prunable
 from robench.spec.base import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from pydantic import JsonValue
     from torch import Tensor, nn
 
     from robench.data.base import Data
 
-__all__ = ["RegularizationLearning", "theta_of_the_paper"]
+__all__ = ["RegularizationLearning", "theta_in_code"]
 
-_BLOCK = {"cpu": 96 * 1024, "cuda": 4 * 1024 * 1024}
-"""Weights that are worked on at a time; on a CPU, what its caches hold."""
+_NO_BOUND = 127
+"""More than any λ needs, to base 2; two to that power is still finite."""
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 class RegularizationLearning(Method):
-    """Regularization learning networks: each weight's strength of the lasso is learnt as one trains.
+    """Regularization learning networks: how strongly each weight is regularised is learnt too.
 
-    Shavitt and Segal 2018 (arXiv 1805.06440). After every step of the optimiser, which sees the
-    empirical loss alone, each regularised weight moves towards zero by exp(λ), a strength of its
-    own, and no further than to zero. The next batch tells whether that was good: where the
-    optimiser now moves a weight on in the same direction, λ rises, else it falls; then all λ are
-    shifted so that their mean is θ again. Biases are never regularised. Trained from scratch, once
-    for all levels; at each the smallest weights go, as many as it asks for, without fine-tuning.
+    Shavitt and Segal 2018 (arXiv 1805.06440). The optimiser sees the empirical loss alone; after
+    each of its steps every regularised weight moves towards zero by exp(λ), with a λ of its own, and
+    no further than to zero. Where the next batch moves a weight on in the same direction, that was
+    good and λ rises, else it falls; then all λ are shifted so that their mean stays θ. Trained from
+    scratch, once for all levels; at each the smallest weights go, as many as it asks for, without
+    fine-tuning.
 
-    θ and ν are in the units of the authors' code: exp(θ) is how far a weight moves in a step at the
-    highest learning rate of the recipe, and falls with the schedule. `theta_of_the_paper` converts.
+    θ and ν are in the units of the authors' code: exp(θ) is how far a weight moves in one step at
+    the recipe's highest learning rate. At lower rates it moves by as much less, as in the paper's
+    equations; `theta_in_code` converts their θ.
     """
 
     name = "rln"
@@ -52,23 +53,22 @@ class RegularizationLearning(Method):
     class Params(Frozen):
         """How strong the regularisation is, how fast that is learnt, and for which weights."""
 
-        theta: Annotated[float, Field(le=0, allow_inf_nan=False)] = -10.0
+        theta: Annotated[float, Field(ge=-50, le=0)] = -10.0
         """θ, the mean of all λ: the larger, the sparser."""
-        nu: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e6
+        nu: Annotated[float, Field(ge=0, le=1e12)] = 1e6
         """ν, the learning rate of λ: the larger, the further strengths spread. With 0 it is the
         proximal lasso."""
         norm: Literal[1, 2] = 1
-        """1 shrinks a weight by exp(λ), 2 by the share 2 exp(λ) of itself: few reach zero then."""
+        """1: a weight moves by exp(λ); 2: by the share 2 exp(λ) of itself."""
         mode: Literal["reference", "soft"] = "reference"
-        """``reference``, as the authors' code does: λ never exceeds what takes its weight to zero,
-        so that a weight that comes back to life is regularised weakly. ``soft``: λ goes its own
-        way, and dead weights stay dead."""
+        """``reference``, as the authors' code has it: a λ that would take its weight past zero is
+        lowered for good to what takes it there. ``soft``: the weight stops at zero, λ stays."""
         layers: Literal["first", "all"] = "all"
-        """Which layers are regularised: all, as in the paper, or the one that reads the features,
-        as in the authors' code. Either way the level counts all prunable weights."""
+        """What is regularised: the weights of all layers, as in the paper, or of the first, as in
+        the authors' tutorial; never biases. Either way the level counts all prunable weights."""
         scope: Literal["layer", "network"] = "layer"
-        """Whether the λ of each layer have the mean θ, as in the authors' code, or those of the
-        network together, as in the paper."""
+        """Which λ together have the mean θ: those of each layer, as in the authors' code, or all,
+        as in the paper."""
         threshold: Scope = "global"
         """Whether magnitudes compete for a level over the network, or within each layer."""
 
@@ -76,198 +76,179 @@ class RegularizationLearning(Method):
 
     def __init__(self, params: Params | None = None) -> None:
         super().__init__(params)
-        self._layers: dict[str, _Layer] = {}
+        self._strengths: _Strengths | None = None
         self._peak = 0.0
 
     @property
     def log_strengths(self) -> dict[str, Tensor]:
-        """λ of every regularised weight as of the last step, by name and of the weight's shape."""
-        return {name: layer.log_strength for name, layer in self._layers.items()}
+        """λ of every regularised weight, by the name of its parameter and of its shape."""
+        return {} if self._strengths is None else self._strengths.by_name()
 
     def supports(self, model: nn.Module, _data: Data) -> Literal[True] | str:
-        """Only networks that have a weight to regularise."""
+        """Networks that have a weight to regularise."""
         return bool(prunable(model)) or "there is no convolution and no Linear layer to regularise"
 
     def prepare(self, state: TrainState) -> None:
         """Set all λ to θ.
 
         Raises:
-            NotApplicableError: the recipe has weight decay, which would pass for the loss.
+            NotApplicableError: the recipe has weight decay.
         """
         if state.weight_decay:
             raise NotApplicableError(
-                "RLN judges its regularisation by how the optimiser moves the weights, which a "
-                f"weight decay of {state.weight_decay:g} distorts",
+                "RLN judges its regularisation by how the loss moves the weights, which a weight "
+                f"decay of {state.weight_decay:g} would distort",
                 allowed="weight_decay: 0",
-                hint="take the weight decay out of the recipe: RLN regularises by itself",
+                hint="take the weight decay out of the recipe; RLN regularises by itself",
             )
-        self._peak = max(map(state.schedule, range(state.budget)))
         chosen = list(state.prunable)[: 1 if self.params.layers == "first" else None]
-        self._layers = {name: _Layer(state.prunable[name], self.params) for name in chosen}
-        self._pools = [chosen] if self.params.scope == "network" else [[name] for name in chosen]
+        self._strengths = _Strengths({name: state.prunable[name] for name in chosen}, self.params)
+        self._peak = max(map(state.schedule, range(state.budget)))
 
     def after_step(self, state: TrainState) -> None:
         """Learn λ from how the optimiser moved the weights, then move them towards zero."""
-        if not state.learning_rate:
-            return  # nothing has moved, nor shall
-        share = state.learning_rate / self._peak
-        for pool in self._pools:
-            layers = [self._layers[name] for name in pool]
-            for layer in layers:
-                layer.learn(self.params.nu)
-            _project(layers, [state.masks.get(name) for name in pool], self.params.theta, share)
-            for layer in layers:
-                layer.regularise(share)
+        if self._strengths is not None and state.learning_rate > 0:
+            self._strengths.step(state.learning_rate / self._peak, state.masks)
 
     def finish(self, state: TrainState) -> None:
         """Zero the smallest weights of the network; nothing is trained after that."""
-        if self._layers:
-            state.notes["lambda"] = {
-                name: _quantiles(strengths) for name, strengths in self.log_strengths.items()
-            }
-        # Steps of Adam and RMSprop are as long for a weight that does not matter as for any other,
-        # so that few weights are at zero at any one time.
+        if self._strengths is not None:
+            state.notes["lambda"] = self._strengths.quantiles()
+        # Adam and RMSprop move weights that do not matter as far as those that do, so that dead
+        # weights are rarely at zero.
         state.native = negligible_share(state.prunable)
         state.masks = magnitude_masks(state.prunable, state.level, scope=self.params.threshold)
 
 
 def theta_in_code(theta: float, learning_rate: float, momentum: float = 0.0) -> float:
-    """θ of the paper's equations in the units of the authors' code, which the parameter is in.
+    """θ of the paper's equations in the units of the authors' code, which the parameter has.
 
-    In the paper a weight moves by η exp(λ) in each step, in the code by exp(λ); and momentum μ makes
-    the loss, not the code's regularisation, weigh 1 / (1 - μ) times as much.
+    In the paper a weight moves by η exp(λ) in each step, in the code by exp(λ). Momentum μ, of which
+    neither speaks, lengthens what the loss does by 1 / (1 - μ), but not what is done after the step.
 
     Args:
-        theta: the mean of λ as the paper has it.
+        theta: the mean of λ in the paper's units.
         learning_rate: η of SGD, positive.
         momentum: μ of SGD, in [0, 1).
     """
     return theta + math.log(learning_rate / (1 - momentum))
 
 
-class _Block(NamedTuple):
-    """Rows of one layer's tensors: views."""
+class _Strengths:
+    """The regularised weights, and how strongly each is regularised.
 
-    weight: Tensor
-    log_strength: Tensor
-    shrunk: Tensor
-    left_at: Tensor
-    scratch: Tensor
-
-
-class _Layer:
-    """The weights of one layer and how strongly each of them is regularised.
+    All of it lies in flat tensors, one layer after another, which are worked on in place: passes
+    over memory are what a step costs. λ is kept as a logarithm to base 2, whose powers are found
+    twice as fast as those of e, and with that of the learning rate's share of its peak added.
 
     Args:
-        weight: of any shape.
+        weights: name → regularised parameter.
         params: of the method.
     """
 
-    def __init__(self, weight: Tensor, params: RegularizationLearning.Params) -> None:
-        weight = weight.detach()
-        self._is_reference = params.mode == "reference"
-        self._norm = params.norm
+    def __init__(
+        self, weights: Mapping[str, nn.Parameter], params: RegularizationLearning.Params
+    ) -> None:
+        self._params = params
+        self._weights = {name: weight.detach() for name, weight in weights.items()}
+        self._left_at = torch.cat([weight.flatten() for weight in self._weights.values()])
+        self._moved_to = torch.empty_like(self._left_at)
+        self._shrunk_by = torch.zeros_like(self._left_at)
+        self._log2 = torch.full_like(self._left_at, params.theta / math.log(2))
+        self._scratch = torch.empty_like(self._left_at)
         self._share = 1.0
-        # λ is relative to the highest learning rate; this is λ + ln(share).
-        self._log_strength = torch.full_like(weight, params.theta)
-        tensors = (weight, self._log_strength, torch.zeros_like(weight), weight.clone())
-        parts = math.ceil(weight.numel() / _BLOCK.get(weight.device.type, _BLOCK["cpu"]))
-        pieces = [tensor.tensor_split(min(parts, len(weight))) for tensor in tensors]
-        scratch = torch.empty_like(pieces[0][0])
-        self._blocks = [
-            _Block(*block, scratch[: len(block[0])]) for block in zip(*pieces, strict=True)
+        names = list(weights)
+        self._pools = [names] if params.scope == "network" else [[name] for name in names]
+        self._log2_of = self._named(self._log2)
+        self._weight_views = [
+            (weight, self._named(self._moved_to)[name], self._named(self._left_at)[name])
+            for name, weight in self._weights.items()
         ]
 
-    @property
-    def log_strength(self) -> Tensor:
-        """λ, of the weight's shape."""
-        return self._log_strength - math.log(self._share)
-
-    def learn(self, rate: float) -> None:
-        """The counterfactual update, by what the optimiser did since the last regularisation.
-
-        λ falls by ν times the product of that move and the last shrinkage, which is negative where
-        the loss of the next batch called for more of the same. Before the first there is none.
-        """
-        for block in self._blocks:
-            torch.sub(block.weight, block.left_at, out=block.scratch)
-            block.log_strength.addcmul_(block.scratch, block.shrunk, value=-rate / self._share)
-
-    def sum_and_count(self, mask: Tensor | None) -> tuple[Tensor, int]:
-        """Of λ where a mask, if there is one, lets weights live."""
-        if mask is not None:
-            alive = self._log_strength[mask]
-            return alive.sum(dtype=torch.float64), alive.numel()
-        sums = [block.log_strength.sum() for block in self._blocks]
-        return torch.stack(sums).sum(dtype=torch.float64), self._log_strength.numel()
-
-    def shift(self, by: Tensor) -> None:
-        """Add to every λ."""
-        for block in self._blocks:
-            block.log_strength.add_(by)
-
-    def regularise(self, share: float) -> None:
-        """Move every weight towards zero.
+    def step(self, share: float, masks: Mapping[str, Tensor]) -> None:
+        """After a step of the optimiser: learn, project, regularise.
 
         Args:
-            share: the learning rate over the highest.
+            share: the learning rate of that step over the highest, in (0, 1].
+            masks: name → true where a weight lives; the mean of λ is taken over these.
         """
+        for weight, moved_to, _ in self._weight_views:
+            moved_to.copy_(weight)
+        self._learn()
         self._share = share
-        for block in self._blocks:
-            if self._norm == 1:
-                self._soft_threshold(block)
-            else:
-                self._decay(block)
-            block.weight.sub_(block.shrunk)
-            block.left_at.copy_(block.weight)
+        self._project(masks)
+        if self._params.norm == 1:
+            self._soft_threshold()
+        else:
+            self._decay()
+        torch.sub(self._moved_to, self._shrunk_by, out=self._left_at)
+        for weight, _, left_at in self._weight_views:
+            weight.copy_(left_at)
 
-    def _soft_threshold(self, block: _Block) -> None:
-        if self._is_reference:
-            # λ of a weight at zero has no bound: there is nothing to cross.
-            torch.abs(block.weight, out=block.scratch)
-            _log_(block.scratch).nan_to_num_(nan=math.nan, posinf=math.inf, neginf=math.inf)
-            torch.minimum(block.log_strength, block.scratch, out=block.log_strength)
-        threshold = _exp(block.log_strength, out=block.scratch)
-        # A λ without bound makes an infinite threshold, with which no product may be formed: zero
-        # times it is not a number. Clamping is safe.
-        torch.neg(threshold, out=block.shrunk)
-        torch.clamp(block.weight, block.shrunk, threshold, out=block.shrunk)
+    def by_name(self) -> dict[str, Tensor]:
+        """λ by the name of its parameter and of its shape."""
+        return self._named((self._log2 - math.log2(self._share)) * math.log(2))
 
-    def _decay(self, block: _Block) -> None:
-        if self._is_reference:
-            block.log_strength.clamp_(max=math.log(0.5))
-        strength = _exp(block.log_strength, out=block.scratch).clamp_(max=0.5)
-        torch.mul(block.weight, strength, out=block.shrunk).mul_(2)
+    def quantiles(self) -> JsonValue:
+        """How the λ of each layer are distributed."""
+        found = {
+            name: np.quantile(values.double().cpu().numpy(), _QUANTILES).tolist()
+            for name, values in self.by_name().items()
+        }
+        return {
+            name: dict(zip(map(str, _QUANTILES), values, strict=True))
+            for name, values in found.items()
+        }
+
+    def _learn(self) -> None:
+        """Descend the loss of this batch as a function of the λ that preceded it.
+
+        Its derivative by λ is minus the product of the gradient's step and the last shrinkage.
+        Before the first there was none.
+        """
+        torch.sub(self._moved_to, self._left_at, out=self._scratch)
+        rate = self._params.nu / (self._share * math.log(2))
+        self._log2.addcmul_(self._scratch, self._shrunk_by, value=-rate)
+
+    def _project(self, masks: Mapping[str, Tensor]) -> None:
+        theta = self._params.theta / math.log(2) + math.log2(self._share)
+        for pool in self._pools:
+            living = [
+                self._log2_of[name][masks[name]] if name in masks else self._log2_of[name]
+                for name in pool
+            ]
+            total = torch.stack([part.sum() for part in living]).sum()
+            for name in pool:
+                self._log2_of[name].add_(theta - total / sum(map(torch.numel, living)))
+
+    def _soft_threshold(self) -> None:
+        if self._params.mode == "reference":
+            torch.abs(self._moved_to, out=self._scratch)
+            # At zero there is nothing to cross: any λ goes that is finite and has a finite power.
+            torch.threshold_(self._scratch, 0.0, 2.0**_NO_BOUND)
+            _log2_(self._scratch)
+            torch.minimum(self._log2, self._scratch, out=self._log2)
+        threshold = torch.exp2(self._log2, out=self._scratch)
+        torch.neg(threshold, out=self._shrunk_by)
+        torch.clamp(self._moved_to, self._shrunk_by, threshold, out=self._shrunk_by)
+
+    def _decay(self) -> None:
+        if self._params.mode == "reference":
+            self._log2.clamp_(max=-1)
+        strength = torch.exp2(self._log2, out=self._scratch).clamp_(max=0.5)
+        torch.mul(self._moved_to, strength, out=self._shrunk_by).mul_(2)
+
+    def _named(self, flat: Tensor) -> dict[str, Tensor]:
+        parts = flat.split([weight.numel() for weight in self._weights.values()])
+        return {
+            name: part.view(weight.shape)
+            for (name, weight), part in zip(self._weights.items(), parts, strict=True)
+        }
 
 
-def _project(
-    layers: Sequence[_Layer], masks: Sequence[Tensor | None], theta: float, share: float
-) -> None:
-    """Shift the λ of all these layers together, so that their mean over living weights is θ."""
-    sums, counts = zip(*(layer.sum_and_count(mask) for layer, mask in zip(layers, masks, strict=True)), strict=True)
-    by = theta + math.log(share) - torch.stack(sums).sum() / sum(counts)
-    for layer in layers:
-        layer.shift(by)
-
-
-def _exp(values: Tensor, *, out: Tensor) -> Tensor:
-    """The exponential, where one says; infinite where it overflows."""
-    if values.device.type != "cpu":
-        return torch.exp(values, out=out)
-    with np.errstate(over="ignore"):
-        np.exp(values.numpy(), out=out.numpy())  # takes half as long as torch's
-    return out
-
-
-def _log_(values: Tensor) -> Tensor:
-    """The logarithm, in place; minus infinity of zero."""
-    if values.device.type != "cpu":
-        return values.log_()
-    with np.errstate(divide="ignore"):
-        np.log(values.numpy(), out=values.numpy())  # takes a third as long as torch's
-    return values
-
-
-def _quantiles(values: Tensor) -> dict[str, JsonValue]:
-    found = np.quantile(values.cpu().numpy(), _QUANTILES)
-    return dict(zip(map(str, _QUANTILES), found.tolist(), strict=True))
+def _log2_(values: Tensor) -> None:
+    """The logarithm to base 2, in place, of values that are positive."""
+    if values.device.type == "cpu":  # in a quarter of the time that torch takes
+        np.log2(values.numpy(), out=values.numpy())
+    else:
+        values.log2_()

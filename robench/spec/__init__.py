@@ -8,7 +8,7 @@
 * `robench.spec.identity`: canonical JSON, hashes, and seeds by name.
 """
 
-from robench.spec.cell import GIVEN, Cell, PluginRef
+from robench.spec.cell import GIVEN, NO_DATA, Cell, PluginRef
 from robench.spec.identity import as_json, canonical_json, digest, json_number, seed_for
 from robench.spec.record import Metric, Record, Status
 from robench.spec.suite import (
@@ -17,6 +17,8 @@ from robench.spec.suite import (
     Distortion,
     Evaluations,
     Grid,
+    LayerOptions,
+    LayersOptions,
     PluginChoice,
     Recipe,
     ResolvedDegradeOptions,
@@ -29,12 +31,15 @@ from robench.spec.suite import (
 
 __all__ = [
     "GIVEN",
+    "NO_DATA",
     "AttackOptions",
     "Cell",
     "DegradeOptions",
     "Distortion",
     "Evaluations",
     "Grid",
+    "LayerOptions",
+    "LayersOptions",
     "Metric",
     "PluginChoice",
     "PluginRef",

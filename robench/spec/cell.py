@@ -10,12 +10,15 @@ from robench.spec.base import Frozen
 from robench.spec.identity import as_json, digest, seed_for
 from robench.spec.suite import Recipe
 
-__all__ = ["GIVEN", "Cell", "PluginRef", "Stage"]
+__all__ = ["GIVEN", "NO_DATA", "Cell", "PluginRef", "Stage"]
+
+NO_DATA = "none"
+"""Stands for the data set of a cell that needs none."""
 
 GIVEN = "given"
 """Stands for the method of a network that robench did not train: its weights lie in a file."""
 
-Stage = Literal["train", "speed", "attack", "degrade", "corrupt", "trees"]
+Stage = Literal["train", "speed", "attack", "degrade", "corrupt", "trees", "layers"]
 
 
 class PluginRef(Frozen):

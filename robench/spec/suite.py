@@ -28,6 +28,8 @@ __all__ = [
     "Distortion",
     "Evaluations",
     "Grid",
+    "LayerOptions",
+    "LayersOptions",
     "PluginChoice",
     "Recipe",
     "ResolvedDegradeOptions",
@@ -137,6 +139,25 @@ class Evaluations(Frozen):
         return value
 
 
+class LayersOptions(Frozen):
+    """Single convolutions, timed at the sparsities that a paper published."""
+
+    table: Literal["wen2016"] = "wen2016"
+    """AlexNet's five convolutions, from Wen et al. 2016 (arXiv 1608.03665), Table 4."""
+    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = (1,)
+    repeats: Annotated[int, Field(ge=30)] = 30
+
+
+class LayerOptions(Frozen):
+    """One layer of a published table, as a cell asks for it."""
+
+    table: str
+    layer: str
+    row: int
+    batch_size: int
+    repeats: int
+
+
 class Grid(Frozen):
     """One full product of a suite."""
 
@@ -186,6 +207,8 @@ class Suite(Frozen):
     """Seconds that one cell may take before it becomes a row that says ``over-budget``.
 
     Worker processes of the local engine keep to it; ``--jobs 0`` and Ray do not."""
+    layers: LayersOptions | None = None
+    """Layers to time one by one; a suite of these alone needs no data, models or methods."""
     grids: tuple[Grid, ...]
     _source: Source | None = PrivateAttr(default=None)
     _flat: bool = PrivateAttr(default=False)
@@ -265,7 +288,8 @@ def _expand_grids(content: dict[str, Any], source: Source) -> tuple[dict[str, An
     own = {key: value for key, value in content.items() if key not in Grid.model_fields}
     shared = {key: value for key, value in content.items() if key in Grid.model_fields}
     if "grids" not in own:
-        return {**own, "grids": [shared]}, True
+        is_layers_only = "layers" in own and not shared
+        return {**own, "grids": [] if is_layers_only else [shared]}, True
     grids = own["grids"]
     if not isinstance(grids, list) or not grids or not all(isinstance(g, Mapping) for g in grids):
         raise SuiteError(

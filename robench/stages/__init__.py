@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from robench.stages.attack import attack
 from robench.stages.degrade import degrade
+from robench.stages.layers import layers
 from robench.stages.speed import speed
 from robench.stages.train import train
 from robench.stages.trees import trees
@@ -23,4 +24,5 @@ STAGES: Mapping[str, Stage] = {
     "attack": attack,
     "degrade": degrade,
     "trees": trees,
+    "layers": layers,
 }

@@ -24,16 +24,21 @@ class Context:
     """Everything a stage may use besides its cell.
 
     Args:
-        data: the data set of the cell, already loaded.
+        load: gives the data set of the cell; a stage that needs none never asks.
         device: where to compute.
         parent: reads the checkpoint that the cell hangs off; `None` where it hangs off nothing.
         donor: reads the checkpoint whose masks the cell's method asks for, if it does.
     """
 
-    data: Data
+    load: Callable[[], Data]
     device: torch.device
     parent: Callable[[], Checkpoint] | None = None
     donor: Callable[[], Checkpoint] | None = None
+
+    @property
+    def data(self) -> Data:
+        """The data set of the cell."""
+        return self.load()
 
 
 @dataclass(frozen=True)

@@ -328,11 +328,14 @@ def _checked_level(
     """The level that was reached, counted from the weights.
 
     Zeros that the network came with are not held against a method that asks for fewer. Nor is there
-    a level to be met where a method trains the one network that all levels share.
+    a level to be met where a method trains the one network that all levels share. A method that
+    works on another's masks is to have as many zeros as these.
     """
     weights = prunable(state.model)
     total = sum(weight.numel() for weight in weights.values())
     zeros, wanted = count_zeros(weights), zeros_at(level, total)
+    if state.donor is not None:
+        wanted = sum(mask.numel() - int(mask.count_nonzero()) for mask in state.donor.values())
     allowed = tolerance(weights, method.structure)
     is_shared = method.trains_once and level == 0
     if is_shared or wanted - allowed <= zeros <= max(wanted, zeros_before) + allowed:

@@ -3,9 +3,9 @@
 LeNet-300-100, SGD with momentum, one thread, on MNIST where ROBENCH_DATA names it, else on random
 images of that shape. The time of a step is the processor's from one forward pass to the next,
 the median over a run; dense and sparse runs take turns, and what is printed is the median of the
-ratios within a pair. Memory is what torch allocated at most between the first and the last step: a multiple of
-what dense training holds there, and, all that is not parameters, gradients and momentum taken away,
-of those alone.
+ratios within a pair. Memory is what torch allocated at most between the first and the last step: a
+multiple of what dense training holds there, and, all that is not parameters, gradients and momentum
+taken away, of those alone.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import pytest
 from robench.cli.check import _Doing
 from robench.conformance import RULES
 
-PLUGINS = Path(__file__).parents[1] / "plugins"
 QUICK = ("interface", "refuses-nan", "hooks-run", "trains-once")
 
 
@@ -33,27 +33,41 @@ def test_each_rule_has_a_line_with_its_outcome(robench) -> None:
     assert "3 passed, 0 failed, 1 skipped" in out
 
 
+STUMBLES = """\
+from robench.methods.base import Method
+
+
+class Stumbles(Method):
+    name = "stumbles-in-a-check"
+
+    def after_step(self, state):
+        raise RuntimeError("a mistake of mine")
+
+
+class Stands(Method):
+    name = "stands-in-a-check"
+"""
+
+
 def test_a_broken_rule_says_where_and_what_next_and_the_status_is_one(robench, tmp_path) -> None:
-    report = tmp_path / "deep" / "report.json"
-    file = PLUGINS / "unruly.py"
+    report, file = tmp_path / "deep" / "report.json", tmp_path / "mine.py"
+    file.write_text(STUMBLES)
     status, out, _ = robench("check", file, *rules("hooks-run", "interface"), "--json", report)
     assert status == 1
     assert "a mistake of mine" in out
-    line = 1 + file.read_text().splitlines().index(
-        '            raise RuntimeError("a mistake of mine")  # here'
-    )
-    assert f"where:  {file}:{line}" in out
+    assert f"where:  {file}:8" in out
     assert RULES["hooks-run"].remedy in out
 
     reports = {entry["method"]: entry for entry in json.loads(report.read_text())}
-    broken = reports["breaks-hooks-run"]
+    broken = reports["stumbles-in-a-check"]
     assert broken["version"] == 1
-    assert len(broken["source_sha256"]) == 64
+    assert broken["source_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert broken["robench"]
     (result,) = [r for r in broken["results"] if r["rule"] == "hooks-run"]
-    assert (result["outcome"], result["where"]) == ("fail", f"{file}:{line}")
+    assert (result["outcome"], result["where"]) == ("fail", f"{file}:8")
     assert result["seconds"] <= broken["seconds"]
-    assert reports["breaks-reloads"]["results"][0]["outcome"] == "pass"
+    outcomes = [result["outcome"] for result in reports["stands-in-a-check"]["results"]]
+    assert outcomes == ["pass", "pass"]
 
 
 def test_all_checks_every_built_in_method(robench) -> None:

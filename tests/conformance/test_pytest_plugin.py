@@ -13,10 +13,7 @@ import pytest
 import robench
 from robench.conformance import RULES
 
-pytest_plugins = ["pytester"]
-
 PLUGIN = "robench.conformance.pytest_plugin"
-OPTIONS = ("-p", PLUGIN, "-W", "error")
 METHOD = """\
 from robench.methods.base import Method
 from robench.methods.masks import magnitude_masks
@@ -29,73 +26,88 @@ class Mine(Method):
         state.notes["level"] = state.level
         state.masks = magnitude_masks(state.prunable, state.level)
 """
+BROKEN = METHOD.replace("mine", "broken").replace('["level"] = state.level', '["level"] = {1, 2}')
 TEST = """\
 def test_conformance(robench_rule):
-    robench_rule("mine.py")
+    robench_rule({!r})
+"""
+UNUSED = f"""\
+import sys
+
+
+def test_what_is_imported():
+    assert {PLUGIN!r} in sys.modules
+    assert not {{"torch", "pydantic", "numpy", "robench.methods"}} & set(sys.modules)
 """
 
 
-@pytest.fixture
-def author(pytester):
-    """A repository with a method and a test."""
-    pytester.makepyfile(mine=METHOD, test_mine=TEST)
-    return pytester
-
-
-def test_each_rule_is_a_test(author):
-    done = author.runpytest_inprocess("-v", "-k", "reaches or notes or compacts", *OPTIONS)
-    done.stdout.fnmatch_lines_random(
-        [
-            "*test_conformance[[]reaches-levels] PASSED*",
-            "*test_conformance[[]notes-are-plain] PASSED*",
-            "*test_conformance[[]compacts] SKIPPED*",
-        ]
-    )
-    done.assert_outcomes(passed=2, skipped=1, deselected=len(RULES) - 3)
-
-
-def test_a_broken_rule_fails_with_its_line_and_no_traceback(author):
-    author.makepyfile(mine=METHOD.replace('["level"] = state.level', '["level"] = object()'))
-    done = author.runpytest_inprocess("-k", "notes or interface", *OPTIONS)
-    done.assert_outcomes(passed=1, failed=1, deselected=len(RULES) - 2)
-    done.stdout.fnmatch_lines(
-        [
-            "notes-are-plain: *object is no plain data*",
-            f"  where:   {author.path / 'mine.py'}:5",
-            "  next:    *",
-        ]
-    )
-    done.stdout.no_fnmatch_line("*Traceback*")
-    done.stdout.no_fnmatch_line("*pytest_plugin.py*")
-
-
-def test_methods_go_by_name_too(author):
-    author.makepyfile(test_mine=TEST.replace("mine.py", "magnitude"))
-    done = author.runpytest_inprocess("-k", "interface", *OPTIONS)
-    done.assert_outcomes(passed=1, deselected=len(RULES) - 1)
-
-
-def test_the_entry_point_is_known_and_costs_nothing_where_it_is_not_used(tmp_path):
-    info = tmp_path / "site" / "announces_robench-1.0.dist-info"
-    info.mkdir(parents=True)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """A folder whose metadata announce the plug-in, as those of an installed robench do."""
+    site = tmp_path_factory.mktemp("site")
+    info = site / "announces_robench-1.0.dist-info"
+    info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: announces-robench\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[pytest11]\n{PLUGIN} = {PLUGIN}\n")
-    (tmp_path / "test_it.py").write_text(
-        "import sys\n\n\n"
-        "def test_what_is_imported():\n"
-        f"    assert '{PLUGIN}' in sys.modules\n"
-        "    assert not {'torch', 'pydantic', 'numpy', 'robench.methods'} & set(sys.modules)\n"
-    )
-    done = subprocess.run(
-        # Once more by name: the same plug-in must not be registered twice.
-        [sys.executable, "-m", "pytest", *OPTIONS, "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+    return site
+
+
+def run_pytest(folder: Path, site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
+
+
+@pytest.fixture(scope="module")
+def author(tmp_path_factory) -> Path:
+    """A repository with two methods and a test of each."""
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / "mine.py").write_text(METHOD)
+    (folder / "broken.py").write_text(BROKEN)
+    (folder / "test_mine.py").write_text(TEST.format("mine.py"))
+    (folder / "test_broken.py").write_text(TEST.format("broken.py"))
+    (folder / "test_name.py").write_text(TEST.format("magnitude"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def output(author: Path, site: Path) -> str:
+    """What pytest says of the repository, of three rules."""
+    done = run_pytest(author, site, "-v", "-k", "interface or notes or compacts")
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_each_rule_is_a_test(output: str) -> None:
+    for line in (
+        "test_mine.py::test_conformance[interface] PASSED",
+        "test_mine.py::test_conformance[notes-are-plain] PASSED",
+        "test_mine.py::test_conformance[compacts] SKIPPED",
+        "test_name.py::test_conformance[interface] PASSED",
+    ):
+        assert line in output
+    assert "1 failed, 5 passed, 3 skipped" in output
+
+
+def test_a_broken_rule_fails_with_its_line_and_no_traceback(output: str, author: Path) -> None:
+    assert "test_broken.py::test_conformance[notes-are-plain] FAILED" in output
+    assert "notes-are-plain: state.notes holds something else: set is no plain data" in output
+    assert f"  where:   {author / 'broken.py'}:5" in output
+    assert f"  next:    {RULES['notes-are-plain'].remedy}" in output
+    assert "Traceback" not in output
+    assert "pytest_plugin.py" not in output
+
+
+def test_it_costs_nothing_where_it_is_not_used(tmp_path: Path, site: Path) -> None:
+    (tmp_path / "test_it.py").write_text(UNUSED)
+    # Once more by name: the same plug-in must not be registered twice.
+    done = run_pytest(tmp_path, site, "-p", PLUGIN)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

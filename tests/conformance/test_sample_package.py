@@ -55,11 +55,10 @@ def test_it_is_listed_with_its_summary(run: Run) -> None:
 
 
 def test_it_is_checked_by_name_and_lies_where_it_was_installed(run: Run, site: Path) -> None:
-    rules = ("travels-by-name", "imports-cleanly", "hooks-run")
-    done = run("robench", "check", "snip", *(w for rule in rules for w in ("--rule", rule)))
+    done = run("robench", "check", "snip", "--rule", "travels-by-name", "--rule", "reloads")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(f"snip  {site / 'robench_snip.py'}:")
-    assert "3 passed, 0 failed, 0 skipped" in done.stdout
+    assert "2 passed, 0 failed, 0 skipped" in done.stdout
 
 
 @pytest.mark.slow
@@ -82,11 +81,3 @@ def test_a_suite_runs_it_by_name_in_worker_processes(run: Run, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert "snip[batches=2]" in done.stdout
     assert "failed" not in done.stdout
-
-
-@pytest.mark.slow
-def test_the_smoke_suite_takes_it_as_a_guest(run: Run, site: Path, tmp_path: Path) -> None:
-    plugin = ("--plugin", SAMPLE / "robench_snip.py")
-    done = run("robench", "run", "smoke", *plugin, "--only", "snip", "--results", tmp_path / "r")
-    assert done.returncode == 2
-    assert "the method name 'snip' is taken" in done.stderr

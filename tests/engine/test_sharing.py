@@ -95,6 +95,14 @@ def test_a_borrower_gets_the_masks_of_its_donor_and_starts_where_it_did(
     assert all((masks[name] == lent[name]).all() for name in lent)
 
 
+def test_the_borrower_may_miss_the_level_by_as_much_as_its_donor(results_of) -> None:
+    results = results_of(methods="[ssl, {name: layer-shuffle, of: ssl}]", levels="[0.5]")
+    (lender,) = train_records(results, "ssl")
+    (record,) = train_records(results, "layer-shuffle")
+    assert lender.metric("level_achieved").value != 0.5  # whole neurons went
+    assert record.metric("level_achieved").value == lender.metric("level_achieved").value
+
+
 def test_only_a_borrower_brings_its_donor_and_the_donors_network_along(tiny, tmp_path) -> None:
     suite = tiny(methods="[borrower]")
     results = robench.run(

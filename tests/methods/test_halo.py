@@ -237,10 +237,10 @@ def test_coefficients_have_momentum(network, run):
 
 
 @pytest.mark.parametrize("start", [1.0, 3.0])
-def test_a_fitted_psi_takes_half_of_the_way(network, run, start):
+def test_a_fitted_psi_takes_a_third_of_the_way(network, run, start):
     halo = make("halo", {"xi": NEARLY_ZERO, "lambda_init": start})
     result = run(network("mlp", widths=[8]), halo, level=0.5, steps=20, **CONSTANT)
-    assert result.notes["psi"] == pytest.approx(2 * start / (20 * 0.05))
+    assert result.notes["psi"] == pytest.approx(3 * start / (20 * 0.05))
     assert result.notes["lambda"]["share_at_floor"] == 1.0
 
 

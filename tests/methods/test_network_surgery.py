@@ -180,10 +180,7 @@ def test_masks_follow_with_a_probability_that_falls(network, run):
         run(network("mlp", widths=[8]), method, level=0.8, steps=100, learning_rate=0.1)
         masks = method.shown
         counts.append(
-            sum(
-                any(not torch.equal(one[n], two[n]) for n in one)
-                for one, two in pairwise(masks)
-            )
+            sum(any(not torch.equal(one[n], two[n]) for n in one) for one, two in pairwise(masks))
         )
     assert counts[0] > 30
     assert counts[1] <= 5

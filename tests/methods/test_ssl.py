@@ -87,16 +87,16 @@ def test_the_penalty_shrinks_until_the_level_is_there(network, run, scale):
     """A strong penalty goes beyond the level; that is undone, and fine-tuning begins."""
     model = network("mlp", widths=[40, 30])
     total = sum(weight.numel() for weight in prunable(model).values())
-    method = Watched(Watched.Params(lambda_g=0.05, update="prox", scale=scale))
-    result = run(model, method, level=0.9, steps=100)
-    wanted = round(0.9 * total)
+    method = Watched(Watched.Params(lambda_g=0.04, update="prox", scale=scale))
+    result = run(model, method, level=0.65, steps=150)
+    wanted = round(0.65 * total)
     assert method.zeros[-1] == pytest.approx(wanted, abs=total // 1000 + 45)
     snapped = next(i for i, zeros in enumerate(method.zeros) if zeros == method.zeros[-1])
-    assert snapped < 60
+    assert snapped < 90
     assert set(method.zeros[snapped:]) == {method.zeros[-1]}
     below, beyond = result.notes["lambda_path"]
-    assert below["lambda_g"] == beyond["lambda_g"] == 0.05
-    assert 0 < below["level"] == result.native < 0.9 < beyond["level"]
+    assert below["lambda_g"] == beyond["lambda_g"] == 0.04
+    assert 0 < below["level"] == result.native < 0.65 < beyond["level"]
     assert (below["undone"], beyond["undone"]) == (False, True)
     assert snapped == below["steps"] + beyond["steps"]
 
@@ -130,15 +130,14 @@ def test_the_record_says_which_groups_the_penalty_made_zero(network, run):
             super()._snap(state)
 
     method = Caught(Caught.Params(lambda_g=0.05, update="prox"))
-    result = run(network("mlp", widths=[40]), method, level=0.9, steps=100)
+    result = run(network("mlp", widths=[40]), method, level=0.95, steps=100)
     assert result.notes["zero_groups"]["body.fc1"] == pytest.approx(caught, abs=1e-6)
     assert caught["channel"] > 0.2
 
 
-@pytest.mark.parametrize("update", ["subgrad", "prox"])
-def test_a_path_goes_up_until_it_is_too_far_and_then_between(network, run, update):
+def test_a_path_goes_up_until_it_is_too_far_and_then_between(network, run):
     model = network("mlp", widths=[40])
-    params = {"lambda_g": 2e-3, "path_factor": 3, "path_segments": 12, "update": update}
+    params = {"lambda_g": 5e-3, "path_factor": 3, "path_segments": 12, "update": "prox"}
     result = run(model, "ssl", params, level=0.6, steps=200, learning_rate=0.02)
     path = result.notes["lambda_path"]
     risen = next(i for i, segment in enumerate(path) if segment["undone"])
@@ -262,7 +261,7 @@ def test_groups_that_are_gone_stay_zero_through_fine_tuning(network, run):
 
 
 class Residual(nn.Module):
-    """Two blocks with BatchNorm beside identity shortcuts, for 8x8 digits."""
+    """Two blocks with BatchNorm beside identity shortcuts, for digits at a quarter of their size."""
 
     def __init__(self, width: int = 6, *, conv_groups: int = 1) -> None:
         super().__init__()
@@ -282,6 +281,7 @@ class Residual(nn.Module):
         return getattr(self, f"norm_{block}2")(getattr(self, f"conv_{block}2")(x))
 
     def forward(self, x):
+        x = nn.functional.avg_pool2d(x, 4)
         x = self.stem_norm(self.stem(x)).relu()
         x = (x + self.branch("a", x)).relu()
         x = (x + self.branch("b", x)).relu()
@@ -342,7 +342,7 @@ def test_a_branch_that_is_gone_hands_its_input_on(run, update):
     x = torch.rand(2, 6, 8, 8)
     assert not model.branch(gone[0], x).any()
     assert model.branch("a" if gone == ["b"] else "b", x).any()
-    assert model(torch.rand(2, 1, 8, 8)).isfinite().all()
+    assert model(torch.rand(2, 1, 32, 32)).isfinite().all()
     assert result.level == pytest.approx(648 / 1410, abs=0.01)  # 2 x 324 of 4 x 324 + 54 + 60
     assert set(result.notes["zero_groups"]) == {"conv_a1", "conv_a2", "conv_b1", "conv_b2"}
 
@@ -351,11 +351,11 @@ def test_depth_penalises_whole_layers_and_they_die(run):
     """When the penalty kills one convolution of a branch by itself, the whole branch counts."""
     model = Residual()
     params = {"groups": "depth", "update": "prox", "lambda_g": 0.5}
-    result = run(model, "ssl", params, level=0.92, steps=100, learning_rate=0.02)
+    result = run(model, "ssl", params, level=0.92, steps=60, learning_rate=0.04)
     zero_groups = result.notes["zero_groups"]
     assert any(kinds["layer"] == 1 for kinds in zero_groups.values())
     assert result.native in (pytest.approx(648 / 1410), pytest.approx(1296 / 1410))
-    assert model(torch.rand(2, 1, 8, 8)).isfinite().all()
+    assert model(torch.rand(2, 1, 32, 32)).isfinite().all()
 
 
 def test_levels_between_branches_say_what_was_reached(run):

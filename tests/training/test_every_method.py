@@ -20,6 +20,7 @@ METHODS = [
     "small-dense",
     "ssl",
     "halo",
+    "l1",
 ]
 LEVELS = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
 NETWORKS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -41,10 +42,10 @@ def test_it_is_plain_training(network, run, digits, optimiser):
 
     full = Recipe(batch_size=32, **recipe)
     kinds = {
-        "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.8, weight_decay=1e-3),
-        "adam": lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.8, 0.999), weight_decay=1e-3),
+        "sgd": partial(torch.optim.SGD, momentum=0.8),
+        "adam": partial(torch.optim.Adam, betas=(0.8, 0.999)),
     }
-    plain = kinds[optimiser](reference.parameters())
+    plain = kinds[optimiser](reference.parameters(), lr=0.01, weight_decay=1e-3, fused=True)
     batches = Batches(digits.train, 32, 1, CPU)
     losses = []
     for step in range(20):

@@ -26,23 +26,21 @@ def restores_globals(subject: Subject) -> str:
     return subject.without("restores-globals")
 
 
-@rule("leave step, level and the optimiser's settings alone, and let the loop take the steps")
+@rule("leave step, level and the optimiser's settings alone; probe under torch.no_grad(), and less")
 def keeps_to_budget(subject: Subject) -> str:
-    """The method takes no step of its own, and probes no more batches than it trains on."""
-    seen = subject.without("keeps-to-budget")
-    most = 0
+    """The method takes no step of its own, and no more batches or gradients than the loop does."""
+    batches, forwards = 0, 0
     for trial in subject.on_every_network():
-        if trial.result is None:
-            continue
-        watched = trial.observer
-        most = max(most, watched.batches, watched.forwards)
-        if most > trial.result.steps:
+        seen = trial.observer
+        if trial.result is not None and max(seen.batches, seen.gradients) > trial.result.steps:
             raise BrokenError(
-                f"{watched.batches} batches drawn and {watched.forwards} sent through the network "
-                f"in a run of {trial.result.steps} steps ({trial.setting.label})",
+                f"it draws {seen.batches} batches and sends {seen.gradients} through the network "
+                f"for a gradient, in a run of {trial.result.steps} steps ({trial.setting.label})",
                 subject.line_of(),
             )
-    return f"{seen}; at most {most} batches probed"
+        batches, forwards = max(batches, seen.batches), max(forwards, seen.forwards)
+    ended = subject.without("keeps-to-budget")
+    return f"{ended}; at most {batches} batches drawn, {forwards} forward passes"
 
 
 @rule("masks are torch.bool, named and shaped as in state.prunable; see methods.masks")

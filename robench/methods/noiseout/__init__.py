@@ -1,6 +1,6 @@
 """NoiseOut: noise outputs that make neurons alike, and the merging of neurons that are.
 
-`links` says which units can be merged, `moments` how they go together, `plan` in which order they
-are merged, `fold` does it, `probe` measures what it did, `heads` are the noise outputs, and `method`
-is the method itself.
+`heads` are the noise outputs. `links` says which units can be merged, `moments` how they go
+together, `plan` in which order they go, `fold` lets them go, `probe` measures what that did, and
+`merger` puts all that together for `method`.
 """

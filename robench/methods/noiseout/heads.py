@@ -3,49 +3,39 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+__all__ = ["NoiseHeads", "Targets", "binomial_targets", "constant_targets", "gaussian_targets"]
 
-__all__ = ["Noise", "NoiseHeads", "binomial_targets", "constant_targets", "gaussian_targets"]
-
-Noise = Literal["gaussian", "binomial", "constant", "none"]
-"""How the targets of the noise outputs are distributed; ``none``: there are none."""
-
-Targets = "Callable[[Sequence[int], torch.Generator], Tensor]"
+Targets = Callable[[Sequence[int], torch.Generator], Tensor]
+"""A shape and a generator on the CPU → targets of that shape, on the CPU."""
 
 
 class NoiseHeads:
-    """Linear outputs that read what the output layer reads, trained on targets drawn each time.
+    """Linear outputs that read what the output layer reads, with targets drawn anew each time.
 
-    The network is left alone but for a hook on its output layer, which `remove` takes off.
+    The network itself is left alone but for a hook on its output layer, which `remove` takes off.
 
     Args:
         output: the output layer.
         outputs: number of noise outputs, K.
-        targets: (shape, generator) → targets of that shape, on the CPU.
+        targets: draws their targets.
         generator: of the initial weights and of the targets, on the CPU.
     """
 
     def __init__(
-        self,
-        output: nn.Linear,
-        outputs: int,
-        targets: Callable[[Sequence[int], torch.Generator], Tensor],
-        generator: torch.Generator,
+        self, output: nn.Linear, outputs: int, targets: Targets, generator: torch.Generator
     ) -> None:
         self._targets = targets
         self._generator = generator
         self._read: Tensor | None = None
         bound = 1 / math.sqrt(output.in_features)
-        start = torch.empty(outputs, output.in_features).uniform_(
-            -bound, bound, generator=generator
-        )
+        start = torch.empty(outputs, output.in_features)
+        start.uniform_(-bound, bound, generator=generator)
         self.weight = nn.Parameter(start.to(output.weight))
         self.bias = nn.Parameter(self.weight.new_zeros(outputs))
         self._hook = output.register_forward_pre_hook(self._keep)
@@ -56,12 +46,12 @@ class NoiseHeads:
         return self.weight, self.bias
 
     def loss(self) -> Tensor:
-        """Mean squared error of the noise outputs in the last forward pass, against fresh targets.
+        """Mean squared error of the noise outputs of the last forward pass, a scalar.
 
-        A scalar; the mean is over the batch and the outputs.
+        The mean is over the batch and over the outputs.
         """
         if self._read is None:
-            raise RuntimeError("the network has not run since the noise heads were put on")
+            raise RuntimeError("the network has not run since the noise outputs were added")
         predicted = F.linear(self._read, self.weight, self.bias)
         targets = self._targets(predicted.shape, self._generator)
         return F.mse_loss(predicted, targets.to(predicted))
@@ -75,26 +65,24 @@ class NoiseHeads:
         self._read = inputs[0]
 
 
-def gaussian_targets(
-    mean: float, std: float
-) -> Callable[[Sequence[int], torch.Generator], Tensor]:
+def gaussian_targets(mean: float, std: float) -> Targets:
     """Normally distributed targets."""
 
     def draw(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-        return torch.randn(*shape, generator=generator).mul_(std).add_(mean)
+        return torch.randn(tuple(shape), generator=generator).mul_(std).add_(mean)
 
     return draw
 
 
-def binomial_targets(probability: float) -> Callable[[Sequence[int], torch.Generator], Tensor]:
-    """Targets that are 1 with that probability, else 0."""
+def binomial_targets(probability: float) -> Targets:
+    """Targets that are 1 with that probability, and else 0."""
 
     def draw(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-        return torch.empty(*shape).bernoulli_(probability, generator=generator)
+        return torch.empty(tuple(shape)).bernoulli_(probability, generator=generator)
 
     return draw
 
 
-def constant_targets(value: float) -> Callable[[Sequence[int], torch.Generator], Tensor]:
-    """Targets that are always the same."""
+def constant_targets(value: float) -> Targets:
+    """Targets that are always that value."""
     return lambda shape, _: torch.full(tuple(shape), value)

@@ -1,4 +1,4 @@
-"""Which units of a chain can be merged, and what reads them."""
+"""Which units of a chain can be merged, what reads them, and what that saves."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
-
-from robench.models.chain import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from torch import Tensor
+
+    from robench.models.chain import Layer
 
 __all__ = ["Link", "Widths", "links_of"]
 
@@ -24,9 +23,9 @@ __all__ = ["Link", "Widths", "links_of"]
 class Link:
     """A layer whose units can be merged, and the next one, which reads them.
 
-    What counts as the activation of a unit is what the reader reads of it: behind the activation
-    function, BatchNorm, pooling and flatten. So the reader alone has to change when a unit's
-    activation is expressed by another one's, whatever lies between the two layers.
+    What counts as a unit's activation is what the reader reads of it: behind the activation
+    function, BatchNorm, pooling and flatten. Whatever lies between the two layers, the reader alone
+    has to change when one unit's activation is expressed by another's.
 
     Attributes:
         layer: whose units are merged.
@@ -43,25 +42,25 @@ class Link:
         return weight.view(len(weight), self.layer.units, -1)
 
     def activations(self, read: Tensor) -> Tensor:
-        """What the reader reads as [samples, units, places]: the pixels of a map, or just one."""
+        """What the reader reads as [samples, units, places]: the pixels of a map, or one value."""
         if isinstance(self.reader.module, nn.Linear):
             read = read.flatten(0, -2)
         return read.reshape(len(read), self.layer.units, -1)
 
     @property
     def takes_constants(self) -> bool:
-        """Whether the reader has something to add a constant to: a bias, or a BatchNorm at once.
+        """Whether the reader can add a constant: it has a bias, or a BatchNorm right behind it.
 
-        It is exact but for the border of a convolution that pads with zeros: there the kernel
-        meets less of the constant than the shift says.
+        That is exact but for the border of a convolution that pads with zeros, where the kernel
+        meets less of the constant than further inside.
         """
         return self.reader.module.bias is not None or self._norm_of_reader is not None
 
-    def shift(self, amounts: Tensor) -> None:
-        """Add [outputs] to what the reader computes, in place.
+    def add_constants(self, amounts: Tensor) -> None:
+        """Add [outputs] to what the reader computes, in place, where it takes constants.
 
-        A reader without bias has it taken from the running mean of the BatchNorm behind it; in
-        training that BatchNorm takes away any constant by itself.
+        A reader without bias has them taken from the running mean of the BatchNorm behind it; in
+        training that BatchNorm takes any constant away by itself.
         """
         bias, norm = self.reader.module.bias, self._norm_of_reader
         if bias is not None:
@@ -71,7 +70,7 @@ class Link:
 
     @property
     def _norm_of_reader(self) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
-        """The BatchNorm that follows the reader without anything between."""
+        """The BatchNorm that follows the reader with nothing between them."""
         norm = self.reader.batch_norm
         return norm if norm is not None and self.reader.between[0].module is norm else None
 
@@ -87,49 +86,59 @@ def links_of(layers: Sequence[Layer], prunable: Collection[str]) -> list[Link]:
         prunable: qualified names of the weights that may become zero.
     """
     uses = Counter(id(layer.module.weight) for layer in layers)
-    links = []
-    for index, (layer, reader) in enumerate(pairwise(layers)):
-        own = all(
-            f"{one.name}.weight" in prunable and uses[id(one.module.weight)] == 1
-            for one in (layer, reader)
-        )
-        is_grouped = isinstance(reader.module, nn.Conv2d) and reader.module.groups > 1
-        if own and not is_grouped and reader.module.weight.shape[1] % layer.units == 0:
-            links.append(Link(layer, reader, index))
-    return links
+
+    def is_own(layer: Layer) -> bool:
+        return f"{layer.name}.weight" in prunable and uses[id(layer.module.weight)] == 1
+
+    def reads_all(reader: Layer, layer: Layer) -> bool:
+        module = reader.module
+        is_grouped = isinstance(module, nn.Conv2d) and module.groups > 1
+        return not is_grouped and module.weight.shape[1] % layer.units == 0
+
+    return [
+        Link(layer, reader, index)
+        for index, (layer, reader) in enumerate(pairwise(layers))
+        if is_own(layer) and is_own(reader) and reads_all(reader, layer)
+    ]
 
 
 class Widths:
-    """How many weights of a chain are left while units go.
+    """How many weights go with each unit of a chain, while units go.
 
     Args:
         layers: the chain.
-        links: where its units can go.
-        alive: how many units there are at each link.
+        links: where units can go.
+        alive: how many units are left at each link.
     """
 
     def __init__(
         self, layers: Sequence[Layer], links: Sequence[Link], alive: Sequence[int]
     ) -> None:
-        self._indices = [link.index for link in links]
-        self._units = {layer: [one.units for one in layers][layer] for layer in range(len(layers))}
-        linked = set(self._indices)
-        self._alive = dict(self._units)
-        self._alive |= dict(zip(self._indices, alive, strict=True))
-        # Weights of a layer for each of its units, and each unit of the layer before if those go.
-        self._block = {
-            index: layer.module.weight[0].numel()
-            // (self._units[index - 1] if index - 1 in linked else 1)
-            for index, layer in enumerate(layers)
-        }
-        self._linked = linked
+        self._links = list(links)
+        self._alive = [layer.units for layer in layers]
+        # Inputs of a layer that go one by one, as units of the layer before, and the weights of
+        # each of its units for each of them.
+        self._inputs = [1] * len(layers)
+        self._block = [layer.module.weight[0].numel() for layer in layers]
+        for link, units in zip(links, alive, strict=True):
+            self._alive[link.index] = units
+            self._inputs[link.index + 1] = units
+            self._block[link.index + 1] //= link.layer.units
 
     def cost(self, place: int) -> int:
-        """Weights that go with one unit at a link."""
-        index = self._indices[place]
-        before = self._alive[index - 1] if index - 1 in self._linked else 1
-        return self._block[index] * before + self._block[index + 1] * self._alive[index + 1]
+        """Weights that go with the next unit of a link."""
+        index = self._links[place].index
+        leads_to = self._block[index] * self._inputs[index]
+        return leads_to + self._block[index + 1] * self._alive[index + 1]
 
     def remove(self, place: int) -> None:
         """Count one unit of a link as gone."""
-        self._alive[self._indices[place]] -= 1
+        index = self._links[place].index
+        self._alive[index] -= 1
+        self._inputs[index + 1] -= 1
+
+    @property
+    def weights(self) -> int:
+        """Weights that are left in the chain."""
+        blocks = zip(self._alive, self._inputs, self._block, strict=True)
+        return sum(units * inputs * block for units, inputs, block in blocks)

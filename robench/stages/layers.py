@@ -1,0 +1,192 @@
+"""Time single convolutions at published sparsities against their dense selves."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from robench.compaction.columns import apply_columns, choose_columns
+from robench.compaction.surgery import shrink_layer
+from robench.errors import CompactionError
+from robench.measure.latency import LatencySample, Stopwatch, sample_latency
+from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry
+from robench.spec import Cell, LayerOptions, Metric
+from robench.stages.base import Context, Outcome
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["layers"]
+
+Call: TypeAlias = "Callable[[], Tensor]"
+
+_TOLERANCE = 1e-3
+_PAIRS = {"layer": ("dense", "sparse"), "product": ("dense product", "sparse product")}
+"""What is compared: whole layers, and the matrix product alone, as the authors did."""
+
+
+def layers(cell: Cell, context: Context) -> Outcome:
+    """One convolution of AlexNet: dense, and sparse as one row of the authors' table has it.
+
+    Weights and maps are drawn at random, and so is which rows, columns or weights are zero: how
+    long dense kernels take does not depend on it.
+    """
+    options = LayerOptions.model_validate(cell.options)
+    (shape,) = (shape for shape in CONVOLUTIONS if shape.name == options.layer)
+    (entry,) = (entry for entry in ENTRIES if entry.row == options.row)
+    generator = torch.Generator().manual_seed(cell.seed_for("evaluate"))
+    conv, kept = sparse_convolution(shape, entry, generator)
+    maps_shape = (options.batch_size, shape.channels, shape.maps_px, shape.maps_px)
+    maps = torch.rand(maps_shape, generator=generator)
+    conv, maps = conv.to(context.device), maps.to(context.device)
+    with torch.inference_mode():
+        calls = _calls(conv, kept, maps, entry)
+        sample = sample_latency(calls, repeats=options.repeats, stopwatch=_stopwatch(maps))
+    is_noisy = sample.status == "noisy"
+    return Outcome(
+        metrics=(
+            Metric(name="level_achieved", value=float((conv.weight == 0).float().mean())),
+            *(() if is_noisy else _times(sample, options.batch_size)),
+        ),
+        status=sample.status,
+        reason="latency varied too much" if is_noisy else None,
+    )
+
+
+def sparse_convolution(
+    shape: Convolution, entry: Entry, generator: torch.Generator
+) -> tuple[nn.Conv2d, Tensor]:
+    """A convolution with as many zeros as published, and bool [filters], which rows are left.
+
+    Rows and columns are taken from each group alike: columns are those of a group, as the authors
+    formed them.
+    """
+    conv = nn.Conv2d(
+        shape.channels, shape.filters, shape.kernel_px, shape.stride, shape.padding,
+        groups=shape.groups, bias=False,
+    ).eval()  # fmt: skip
+    place = CONVOLUTIONS.index(shape)
+    kept = torch.ones(shape.groups, shape.filters // shape.groups, dtype=torch.bool)
+    with torch.no_grad():
+        conv.weight.copy_(torch.randn(conv.weight.shape, generator=generator))
+        matrices = conv.weight.view(shape.groups, shape.filters // shape.groups, -1)
+        for matrix, rows in zip(matrices, kept, strict=True):
+            rows[_some(len(rows), entry.rows[place], generator)] = False
+            matrix[~rows] = 0
+            matrix[:, _some(matrix.shape[1], entry.columns[place], generator)] = 0
+        flat = conv.weight.view(-1)
+        flat[_some(len(flat), entry.sparsity[place], generator)] = 0
+    return conv, kept.flatten()
+
+
+def _some(count: int, percent: float, generator: torch.Generator) -> Tensor:
+    """That share of the places 0 … count - 1, at random."""
+    return torch.randperm(count, generator=generator)[: round(count * percent / 100)]
+
+
+def _calls(conv: nn.Conv2d, kept: Tensor, maps: Tensor, entry: Entry) -> dict[str, Call]:
+    lowered = _lowered(conv, maps)
+    dense = conv.weight.detach().view(conv.groups, conv.out_channels // conv.groups, -1)
+    if entry.method == "l1":
+        sparse = _csr_layer(conv, maps)
+        products = [matrix.to_sparse_csr() for matrix in dense]
+        columns = list(lowered)
+    else:
+        sparse = _compacted_layer(conv, kept, maps)
+        rows = kept.view(conv.groups, -1)
+        used = (dense != 0).any(1)
+        products = [
+            matrix[own][:, used[group]].contiguous()
+            for group, (matrix, own) in enumerate(zip(dense, rows, strict=True))
+        ]
+        columns = [part[used[group]].contiguous() for group, part in enumerate(lowered)]
+    whole = list(dense)
+    return {
+        "dense": lambda: conv(maps),
+        "sparse": sparse,
+        "dense product": lambda: _multiplied(whole, list(lowered)),
+        "sparse product": lambda: _multiplied(products, columns),
+    }
+
+
+def _lowered(conv: nn.Conv2d, maps: Tensor) -> Tensor:
+    """The maps as matrices [groups, columns, positions], to be multiplied by the weight."""
+    unfolded = F.unfold(maps, conv.kernel_size, padding=_padding(conv), stride=conv.stride)
+    matrix = unfolded.transpose(0, 1).flatten(1)
+    return matrix.reshape(conv.groups, -1, matrix.shape[1])
+
+
+def _padding(conv: nn.Conv2d) -> tuple[int, ...]:
+    return (0, 0) if isinstance(conv.padding, str) else conv.padding
+
+
+def _multiplied(weights: list[Tensor], columns: list[Tensor]) -> Tensor:
+    last = columns[0]
+    for weight, part in zip(weights, columns, strict=True):
+        last = weight @ part
+    return last
+
+
+def _csr_layer(conv: nn.Conv2d, maps: Tensor) -> Call:
+    """The layer by lowering and a product of a sparse matrix."""
+    weights = [
+        matrix.to_sparse_csr()
+        for matrix in conv.weight.detach().view(conv.groups, conv.out_channels // conv.groups, -1)
+    ]
+
+    def call() -> Tensor:
+        parts = [weight @ part for weight, part in zip(weights, _lowered(conv, maps), strict=True)]
+        return torch.cat(parts)
+
+    expected = conv(maps).transpose(0, 1).flatten(1)
+    _check_equal(call(), expected, "the sparse product")
+    return call
+
+
+def _compacted_layer(conv: nn.Conv2d, kept: Tensor, maps: Tensor) -> Call:
+    """The layer without its zero rows, over the columns that are left where that is quicker."""
+    smaller = copy.deepcopy(conv)
+    shrink_layer(smaller, kept, torch.ones(conv.in_channels, dtype=torch.bool))
+    network = nn.Sequential(smaller).eval()
+    with torch.inference_mode(mode=False):
+        apply_columns(network, choose_columns(network, maps.clone()))
+    _check_equal(network(maps), conv(maps)[:, kept], "the compacted layer")
+    return lambda: network(maps)
+
+
+def _check_equal(found: Tensor, expected: Tensor, what: str) -> None:
+    difference = float((found - expected).abs().amax())
+    if difference > _TOLERANCE * max(1.0, float(expected.abs().amax())):
+        raise CompactionError(f"{what} differs from the dense layer by {difference:.3g}")
+
+
+def _stopwatch(maps: Tensor) -> Stopwatch:
+    if maps.is_cuda:
+        return Stopwatch(synchronise=lambda: torch.cuda.synchronize(maps.device))
+    return Stopwatch()
+
+
+def _times(sample: LatencySample, batch_size: int) -> Iterator[Metric]:
+    for measure, (slow, quick) in _PAIRS.items():
+        for network, name in (("dense", slow), ("sparse", quick)):
+            latency = sample.latency(name)
+            condition = {"measure": measure, "network": network, "batch_size": batch_size}
+            for metric, value in (
+                ("latency_ms", latency.median_ms),
+                ("latency_iqr_ms", latency.iqr_ms),
+            ):
+                yield Metric(name=metric, value=value, n=latency.repeats, condition=condition)
+        found = sample.speed_up(slow, quick)
+        yield Metric(
+            name="speedup",
+            value=found.value,
+            n=found.blocks,
+            low=found.low,
+            high=found.high,
+            condition={"measure": measure, "batch_size": batch_size},
+        )

@@ -12,16 +12,14 @@ from robench.data.splits import own_split
 
 __all__ = ["Friedman1"]
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
 
 class Friedman1(Dataset):
-    """A regression of which five features tell, and as many others as one likes do not; drawn here.
+    """A regression on five features that tell, and as many as one likes that do not; drawn here.
 
-    y = 10 sin(π x1 x2) + 20 (x3 - 1/2)² + 10 x4 + 5 x5 + ε, the x uniform in [0, 1] (Friedman 1991),
-    as scikit-learn makes it. Only the first five features count: the other x, and after them the
-    normally distributed noise features, are there to be found out. All are scaled to [0, 1] by the
-    training split, and clipped. Split 70:10:20.
+    y = 10 sin(π x1 x2) + 20 (x3 - 1/2)² + 10 x4 + 5 x5 + ε with every x uniform in [0, 1]
+    (Friedman 1991), as scikit-learn makes it. Only the first five features count: the other x, and
+    after them the normally distributed noise features, are there to be found out. All are scaled to
+    [0, 1] by the training split, and clipped. Split 70:10:20.
     """
 
     name = "friedman1"
@@ -40,7 +38,7 @@ class Friedman1(Dataset):
         scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
         """The target is ``scale * y + offset``. With 1.5 and 1 it has about the mean and spread of
         the house prices of Boston, on which methods of this kind were shown first."""
-        offset: Finite = 0.0
+        offset: Annotated[float, Field(allow_inf_nan=False)] = 0.0
         seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
         """Of the draw: another seed is another data set."""
 

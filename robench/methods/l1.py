@@ -45,7 +45,7 @@ class L1(Method):
     class Params(Frozen):
         """The penalty, and how it is applied."""
 
-        strength: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
+        strength: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3.5e-4
         """ξ, the weight of the penalty. There is no zero: without it nothing happens."""
         update: Literal["subgrad", "prox"] = "subgrad"
         """``subgrad``: add ξ sign(w) to the gradient; dead weights then chatter about zero.

@@ -181,8 +181,11 @@ class ChainGroups:
     def zeros(self) -> int:
         """How many prunable weights are zero now, or read or lead to nothing but zeros."""
         alive = [counts.sum(dim) for counts in self._counts for dim in (2, 1)]
-        dead = torch.cat([sums.flatten() for sums in alive]) == 0
-        return self._without(dead.nonzero().flatten()).zeros
+        dead = (torch.cat([sums.flatten() for sums in alive]) == 0).nonzero().flatten()
+        if not len(dead):  # then nothing is stranded, and counting is quick
+            weights = [part.rows.weight for part in self.parts if part.prunable]
+            return self._total - sum(int(weight.count_nonzero()) for weight in weights)
+        return self._without(dead).zeros
 
     def snap(self, level: float) -> tuple[Masks, Silence]:
         """The masks that `remove` leads to; biases and BatchNorm of rows that go are silent."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from robench.errors import NotApplicableError
 from robench.methods.base import Method, TrainState
 from robench.methods.lasso import negligible_share
-from robench.methods.masks import Scope, magnitude_masks
+from robench.methods.masks import Masks, Scope, magnitude_masks, zeros_at
 from robench.models.base import prunable
 from robench.spec.base import Frozen
 
@@ -35,11 +35,11 @@ class RegularizationLearning(Method):
     """Regularization learning networks: how strongly each weight is regularised is learnt too.
 
     Shavitt and Segal 2018 (arXiv 1805.06440). The optimiser sees the empirical loss alone; after
-    each of its steps every regularised weight moves towards zero by exp(λ), with a λ of its own, and
-    no further than to zero. Where the next batch moves a weight on in the same direction, that was
-    good and λ rises, else it falls; then all λ are shifted so that their mean stays θ. Trained from
-    scratch, once for all levels; at each the smallest weights go, as many as it asks for, without
-    fine-tuning.
+    each of its steps every regularised weight moves towards zero by exp(λ), with a λ of its own,
+    and no further than to zero. Where the next batch moves a weight on in the same direction, that
+    was good and λ rises, else it falls; then all λ are shifted so that their mean stays θ. Trained
+    from scratch, once for all levels; at each the smallest weights go, as many as it asks for,
+    without fine-tuning.
 
     θ and ν are in the units of the authors' code: exp(θ) is how far a weight moves in one step at
     the recipe's highest learning rate. At lower rates it moves by as much less, as in the paper's
@@ -70,7 +70,8 @@ class RegularizationLearning(Method):
         """Which λ together have the mean θ: those of each layer, as in the authors' code, or all,
         as in the paper."""
         threshold: Scope = "global"
-        """Whether magnitudes compete for a level over the network, or within each layer."""
+        """Where the zeros of a level lie. ``global``: at the smallest of the weights that were
+        regularised, or of all where these are too few. ``layer``: each layer has its share."""
 
     params: Params
 
@@ -101,8 +102,7 @@ class RegularizationLearning(Method):
                 allowed="weight_decay: 0",
                 hint="take the weight decay out of the recipe; RLN regularises by itself",
             )
-        chosen = list(state.prunable)[: 1 if self.params.layers == "first" else None]
-        self._strengths = _Strengths({name: state.prunable[name] for name in chosen}, self.params)
+        self._strengths = _Strengths(self._regularised(state), self.params)
         self._peak = max(map(state.schedule, range(state.budget)))
 
     def after_step(self, state: TrainState) -> None:
@@ -117,14 +117,26 @@ class RegularizationLearning(Method):
         # Adam and RMSprop move weights that do not matter as far as those that do, so that dead
         # weights are rarely at zero.
         state.native = negligible_share(state.prunable)
-        state.masks = magnitude_masks(state.prunable, state.level, scope=self.params.threshold)
+        state.masks = self._masks(state)
+
+    def _masks(self, state: TrainState) -> Masks:
+        regularised = self._regularised(state)
+        zeros = zeros_at(state.level, sum(map(torch.numel, state.prunable.values())))
+        size = sum(map(torch.numel, regularised.values()))
+        if self.params.threshold == "global" and zeros <= size - len(regularised):
+            return magnitude_masks(regularised, zeros / size)
+        return magnitude_masks(state.prunable, state.level, scope=self.params.threshold)
+
+    def _regularised(self, state: TrainState) -> dict[str, nn.Parameter]:
+        names = list(state.prunable)[: 1 if self.params.layers == "first" else None]
+        return {name: state.prunable[name] for name in names}
 
 
 def theta_in_code(theta: float, learning_rate: float, momentum: float = 0.0) -> float:
     """θ of the paper's equations in the units of the authors' code, which the parameter has.
 
-    In the paper a weight moves by η exp(λ) in each step, in the code by exp(λ). Momentum μ, of which
-    neither speaks, lengthens what the loss does by 1 / (1 - μ), but not what is done after the step.
+    In the paper a weight moves by η exp(λ) in each step, in the code by exp(λ). Momentum μ, of
+    which neither speaks, lengthens what the loss does by 1 / (1 - μ), but not what follows a step.
 
     Args:
         theta: the mean of λ in the paper's units.
@@ -239,7 +251,7 @@ class _Strengths:
         torch.mul(self._moved_to, strength, out=self._shrunk_by).mul_(2)
 
     def _named(self, flat: Tensor) -> dict[str, Tensor]:
-        parts = flat.split([weight.numel() for weight in self._weights.values()])
+        parts = torch.split(flat, [weight.numel() for weight in self._weights.values()])
         return {
             name: part.view(weight.shape)
             for (name, weight), part in zip(self._weights.items(), parts, strict=True)

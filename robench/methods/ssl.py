@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -36,8 +37,9 @@ __all__ = ["StructuredSparsity", "find_groups"]
 SMALLEST_WEIGHT = 1e-4
 """Below this the reference implementation sets a weight to zero after each step."""
 
-STEPS_BETWEEN_COUNTS = 10
-"""Counting zeros takes as long as a step of a small network, and makes a GPU wait."""
+COUNTS = 100
+LEAST_STEPS_BETWEEN_COUNTS = 10
+"""Counting zeros takes half as long as a step of a small network, and makes a GPU wait."""
 
 
 class StructuredSparsity(Method):
@@ -93,11 +95,12 @@ class StructuredSparsity(Method):
         if self.params.groups == "depth":
             self.structure = "layer"
         self._find: Callable[[], Removable]
-        self._groupings: list[tuple[Grouping, float]] = []
+        self._groupings: dict[Tensor, list[tuple[Grouping, float]]] = {}
         self._parameters: list[Tensor] = []
         self._path: LambdaPath
         self._start: Snapshot
-        self._segment_steps = STEPS_BETWEEN_COUNTS
+        self._steps_between_counts = 0
+        self._segment_steps = 0
         self._steps = 0
         self._silence = Silence()
         self._is_shrinking = True
@@ -122,20 +125,24 @@ class StructuredSparsity(Method):
         mean_size = sum(g.size * g.count for g in groupings) / sum(g.count for g in groupings)
         for grouping in groupings:
             scale = math.sqrt(grouping.size / mean_size) if self.params.scale == "sqrt" else 1.0
-            self._groupings.append((grouping, scale))
+            self._groupings.setdefault(grouping.weight, []).append((grouping, scale))
         self._parameters = [parameter.detach() for parameter in state.model.parameters()]
         self._path = LambdaPath(self.params.lambda_g, self.params.path_factor, state.level)
-        if self.params.path_factor > 1:
-            share = self.params.ssl_share / self.params.path_segments
-            self._segment_steps = max(int(share * state.budget), 1)
+        steps = int(self.params.ssl_share * state.budget)
+        self._steps_between_counts = max(steps // COUNTS, LEAST_STEPS_BETWEEN_COUNTS)
+        is_rising = self.params.path_factor > 1
+        in_segment = steps // self.params.path_segments if is_rising else self._steps_between_counts
+        self._segment_steps = max(in_segment, 1)
         self._start = Snapshot(state)
 
     def after_backward(self, _state: TrainState) -> None:
         """Add the subgradient of the penalty, zero for groups that are zero."""
         if self._is_shrinking and self.params.update == "subgrad":
-            for grouping, scale in self._groupings:
-                if grouping.weight.grad is not None:
-                    grouping.add_gradient(grouping.weight.grad, self._path.strength * scale)
+            for weight, groupings in self._groupings.items():
+                if weight.grad is not None:
+                    squares = weight.detach().square()
+                    for grouping, scale in groupings:
+                        grouping.add_gradient(weight.grad, self._path.strength * scale, squares)
 
     def after_step(self, state: TrainState) -> None:
         """Zero what the penalty has made small; later keep removed filters silent."""
@@ -144,7 +151,7 @@ class StructuredSparsity(Method):
             self._steps += 1
             is_over = state.step >= self.params.ssl_share * state.budget
             is_end = is_over or self._steps == self._segment_steps
-            if is_end or self._steps % STEPS_BETWEEN_COUNTS == 0:
+            if is_end or self._steps % self._steps_between_counts == 0:
                 self._count(state, is_end=is_end)
             if is_over or self._path.is_over:
                 self._snap(state)
@@ -154,7 +161,7 @@ class StructuredSparsity(Method):
         if self.params.update == "prox":
             # Momentum lengthens every step of the loss by 1 / (1 - momentum), and so here.
             reach = self._path.strength * state.learning_rate / (1 - state.momentum)
-            for grouping, scale in self._groupings:
+            for grouping, scale in itertools.chain.from_iterable(self._groupings.values()):
                 grouping.shrink(reach * scale)
         else:
             for parameter in self._parameters:

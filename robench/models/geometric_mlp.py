@@ -21,10 +21,10 @@ __all__ = ["GeometricMLP", "geometric_widths"]
 class GeometricMLP(Network):
     """Fully connected, ReLU, each layer narrower than the one before by the same factor.
 
-    The family of networks of the tutorial of Shavitt & Segal 2018 (arXiv 1805.06440), for tables of
-    many features: of D features, the k-th of L layers leaves D^(1 - k / L) units, until at last
-    there is one output for each class. Starts as Glorot & Bengio 2010 say, normally distributed with
-    variance 2 / (fan-in + fan-out).
+    The family of networks of the tutorial of Shavitt & Segal 2018 (arXiv 1805.06440), for tables
+    of many features: of D features, the k-th of L layers leaves D^(1 - k / L) units, and the last
+    leaves the outputs. Starts as Glorot & Bengio 2010 say, normally distributed with variance
+    2 / (fan-in + fan-out).
     """
 
     name = "geometric-mlp"

@@ -343,6 +343,12 @@ def test_the_proximal_step_is_as_long_as_momentum_makes_the_others():
     torch.testing.assert_close(model.weight.detach(), torch.tensor([[0.3, 0.0, 0.0]]))
     assert model.bias.item() == pytest.approx(-0.7)
 
+    with torch.no_grad():  # λ has been thrown below its floor by the step just taken
+        method._coefficients.tensor.fill_(-1e-3)
+        model.bias.fill_(900.0)
+    method.after_step(state)
+    assert model.bias.item() == pytest.approx(900 - 0.5 * 0.1 / 0.01**2)
+
 
 def test_coefficients_that_run_away_are_named(network, run):
     halo = {"xi": 1e-3, "psi": 5.0, "lambda_floor": 1e-20}

@@ -258,4 +258,4 @@ class KeepsItsDonor(_Fair):
 
     def finish(self, state):
         for mask in state.donor.values():
-            mask.logical_not_()  # here
+            mask.copy_(mask.flip(0))  # here

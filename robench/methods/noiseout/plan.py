@@ -89,17 +89,12 @@ class Candidates:
         return int(self._alive.sum())
 
     @property
-    def badness(self) -> float:
-        """What the next merge costs, 0 for a constant; the links are compared by it.
-
-        ``correlation``: 1 - ρ². ``damage``: the predicted share of the variance of what the reader
-        computes that is lost.
-        """
+    def loss(self) -> float:
+        """The share of the variance of what the reader computes that the next merge should lose."""
         if self._constants:
             return 0.0
-        if self._choose == "correlation":
-            return float(1 - self._strongest.max() ** 2)
-        return float(self._damages().min() / self._total)
+        unit, _ = self._next_pair()
+        return float(self._damages()[unit] / self._total)
 
     def take(self, zeros: int = 0) -> Merge:
         """Let the next unit go; `zeros` is noted in the merge."""
@@ -154,18 +149,25 @@ def plan_merges(
         wanted: how many may be zero in the end.
     """
     merges: list[Merge] = []
-    badness = [one.badness for one in candidates]
+    losses = [one.loss for one in candidates]
     while True:
         places = [place for place, one in enumerate(candidates) if one.count > 1]
         if not places:
             return merges
-        place = min(places, key=lambda place: badness[place])
+        costs={p: widths.cost(p) for p in places}
+        import os
+        mode=os.environ.get('PLAN','cost')
+        if mode=='cost': key=lambda place: losses[place] / costs[place]
+        elif mode=='loss': key=lambda place: losses[place]
+        elif mode=='sqrt': key=lambda place: losses[place]/costs[place]**.5
+        else: key=lambda place: -candidates[place].count/len(candidates[place]._alive)
+        place = min(places, key=key)
         zeros += widths.cost(place)
         if zeros > wanted:
             return merges
         widths.remove(place)
         merges.append(candidates[place].take(zeros))
-        badness[place] = candidates[place].badness
+        losses[place] = candidates[place].loss
 
 
 def reading(link: Link, weight: Tensor) -> NDArray[np.float64]:

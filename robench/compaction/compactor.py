@@ -9,12 +9,13 @@ section 3.2, calls such a neuron a bias neuron).
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
-from typing import TYPE_CHECKING, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import torch
 
 from robench.compaction.branches import drop_constant_branches
+from robench.compaction.checks import check_example, check_network, precision_of
 from robench.compaction.columns import apply_columns, choose_columns
 from robench.compaction.keep import Constants, Plan
 from robench.compaction.observe import run
@@ -22,21 +23,47 @@ from robench.compaction.operations import words
 from robench.compaction.proof import prove_equal
 from robench.compaction.report import CompactionReport, LayerReport
 from robench.compaction.surgery import shrink
+from robench.compaction.torch_pruning import remove_dead_groups
 from robench.compaction.trace import Traced, traced_copy
-from robench.errors import CompactionError, InputError
+from robench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
     from robench.compaction.columns import ColumnChoice
+    from robench.compaction.edits import Edit
 
-__all__ = ["compact"]
+__all__ = ["Backend", "compact"]
+
+Backend: TypeAlias = Literal["fx", "torch-pruning"]
+
+
+@dataclass(frozen=True)
+class _Smaller:
+    """A network without what is dead, before it is proven equal.
+
+    Attributes:
+        network: float64.
+        kept: layer → bool [units], which of its units it has.
+        layers: one entry a layer of the original.
+        edits: changes of its graph.
+    """
+
+    network: nn.Module
+    kept: Mapping[str, Tensor]
+    layers: tuple[LayerReport, ...]
+    edits: tuple[Edit, ...] = ()
 
 
 def compact(
-    model: nn.Module, example: Tensor, *, constants: Constants = "keep", columns: bool = True
+    model: nn.Module,
+    example: Tensor,
+    *,
+    constants: Constants = "keep",
+    columns: bool = True,
+    backend: Backend = "fx",
 ) -> nn.Module:
     """Take the dead neurons, filters and branches out of a network without changing its function.
 
@@ -62,6 +89,11 @@ def compact(
             constant zero first. That changes the function; the report says by how much, and the
             rest is exact.
         columns: whether convolutions may be computed over their columns that are not zero.
+        backend: what follows the network. ``fx``: torch.fx, all of the above. ``torch-pruning``:
+            the package of that name, for networks that torch.fx cannot trace; only channels go
+            whose weights are zero in all layers that they are tied to, and that are read as zero
+            everywhere, with `constants` left at ``keep``. It follows forward() along the path that
+            the example takes. The proof is the same.
 
     Returns:
         A network with smaller layers, on the same device, in the same precision: of the same class
@@ -70,43 +102,69 @@ def compact(
 
     Raises:
         InputError: the network is in training mode, of another precision or gives logits that are
-            not finite, the example does not fit it, or there is no such `constants`.
+            not finite, the example does not fit it, there is no such `constants` or `backend`, or
+            the backend is not installed.
         NotApplicableError: the network cannot be traced; the message names the step.
         CompactionError: layers share a weight, a layer is called twice, a weight is computed on
             each call, or the smaller network is not equal; the message names the layer.
     """
-    if constants not in get_args(Constants):
-        raise InputError(f"constants={constants!r}", allowed=get_args(Constants))
+    _check_choices(constants, backend)
     with torch.inference_mode(mode=False):  # gradients are compared, whatever the caller does
-        precision = _check_model(model)
-        inputs = _check_example(model, example).double()
+        check_network(model)
+        if backend == "fx":
+            traced_copy(model)  # before the copy, which computed weights do not survive
+        precision = precision_of(model)
+        inputs = check_example(model, example).double()
         original = copy.deepcopy(model).double()
         change = _silence(original, inputs) if constants == "zero-bn" else 0.0
-        compacted = copy.deepcopy(original)
-        module = traced_copy(compacted)
-        names = [str(node.target) for node, _ in Traced(module, inputs[:1]).weighted]
-        edits = drop_constant_branches(module, inputs[:1], constants)
-        traced = Traced(module, inputs[:1])
-        plan = Plan(traced, constants)
-        edits += shrink(traced, plan)
-        if edits:
-            compacted = module.eval()
+        if backend == "fx":
+            smaller = _without_dead_units(original, inputs, constants)
+        else:
+            smaller = _Smaller(*remove_dead_groups(original, inputs))
+        compacted = smaller.network
         choices = _columns(compacted, inputs.to(precision)) if columns else []
-        kept = {layer.name: layer.kept for layer in plan.layers}
-        differences = prove_equal(original, compacted, kept, inputs)
+        differences = prove_equal(original, compacted, smaller.kept, inputs)
         compacted.to(precision)
     report = CompactionReport(
-        layers=tuple(_layer_reports(names, traced, plan, original)),
+        layers=smaller.layers,
         differences=differences,
         parameters_before=sum(parameter.numel() for parameter in model.parameters()),
         parameters_after=sum(parameter.numel() for parameter in compacted.parameters()),
         columns=tuple(choices),
-        edits=tuple(edits),
+        edits=smaller.edits,
         changed_by_zero_bn=change,
     )
     # nn.Module has no such attribute in its type, and must not take the report for a submodule.
     object.__setattr__(compacted, "report", report)
     return compacted
+
+
+def _check_choices(constants: Constants, backend: Backend) -> None:
+    if constants not in get_args(Constants):
+        raise InputError(f"constants={constants!r}", allowed=get_args(Constants))
+    if backend not in get_args(Backend):
+        raise InputError(f"backend={backend!r}", allowed=get_args(Backend))
+    if backend != "fx" and constants != "keep":
+        raise InputError(
+            f"constants={constants!r} with backend={backend!r}, which removes zeros alone",
+            allowed="constants='keep' there, or backend='fx'",
+        )
+
+
+def _without_dead_units(original: nn.Module, inputs: Tensor, constants: Constants) -> _Smaller:
+    compacted = copy.deepcopy(original)
+    module = traced_copy(compacted)
+    names = [str(node.target) for node, _ in Traced(module, inputs[:1]).weighted]
+    edits = drop_constant_branches(module, inputs[:1], constants)
+    traced = Traced(module, inputs[:1])
+    plan = Plan(traced, constants)
+    edits += shrink(traced, plan)
+    return _Smaller(
+        network=module.eval() if edits else compacted,
+        kept={layer.name: layer.kept for layer in plan.layers},
+        layers=tuple(_layer_reports(names, traced, plan, original)),
+        edits=tuple(edits),
+    )
 
 
 def _columns(compacted: nn.Module, example: Tensor) -> list[ColumnChoice]:
@@ -130,66 +188,6 @@ def _silence(model: nn.Module, inputs: Tensor) -> float:
                 for parameter in traced.parts[str(node.target)].parameters():
                     parameter[stuck[own]] = 0
         return float((run(model, inputs) - before).abs().amax())
-
-
-def _check_model(model: nn.Module) -> torch.dtype:
-    """The precision of the network, once nothing speaks against compacting it."""
-    _refuse_training(model)
-    _refuse_shared(model)
-    traced_copy(model)  # before the copy, which computed weights do not survive
-    kinds = {parameter.dtype for parameter in model.parameters()}
-    if len(kinds) != 1 or not kinds <= {torch.float32, torch.float64}:
-        raise InputError(
-            f"the parameters of {type(model).__name__} are "
-            f"{' and '.join(sorted(str(kind).removeprefix('torch.') for kind in kinds))}",
-            allowed="all float32, or all float64",
-            hint="model.float()",
-        )
-    return kinds.pop()
-
-
-def _refuse_training(model: nn.Module) -> None:
-    training = [
-        name or type(model).__name__ for name, part in model.named_modules() if part.training
-    ]
-    if training:
-        raise InputError(
-            f"{training[0]!r} is in training mode, in which its outputs depend on the batch",
-            where=training[0],
-            hint="model.eval()",
-        )
-
-
-def _refuse_shared(model: nn.Module) -> None:
-    names: dict[int, list[str]] = defaultdict(list)
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names[id(parameter)].append(name)
-    for shared in names.values():
-        if len(shared) > 1:
-            raise CompactionError(
-                f"{' and '.join(map(repr, shared))} are one and the same parameter",
-                where=shared[0],
-                hint="give each layer a weight of its own: copy.deepcopy the layer",
-            )
-
-
-def _check_example(model: nn.Module, example: Tensor) -> Tensor:
-    if not example.is_floating_point() or example.ndim < 2 or len(example) == 0:
-        raise InputError(
-            f"the example is {str(example.dtype).removeprefix('torch.')} of shape "
-            f"{tuple(example.shape)}",
-            allowed="a floating-point batch of at least one input, batch first",
-        )
-    if not bool(example.isfinite().all()):
-        raise InputError("the example holds values that are infinite or not a number")
-    with torch.no_grad():
-        logits = run(model, example.detach().to(next(model.parameters()).dtype))
-    if not bool(logits.isfinite().all()):
-        raise InputError(
-            f"{type(model).__name__} gives logits that are infinite or not a number",
-            hint="look at how the network was trained: it has probably diverged",
-        )
-    return example.detach()
 
 
 def _layer_reports(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -17,6 +17,7 @@ from robench.conformance import aspects
 from robench.conformance.lines import LineWatch, line_now
 from robench.methods.base import HOOKS, Method
 from robench.models.base import prunable
+from robench.training.hooks import overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Observer", "source_files"]
 
-_CHANGING = ("prepare", "after_step", "after_epoch", "finish")
-_ALWAYS_CALLED = ("supports", "penalty", "after_backward")
+_ALWAYS_CALLED = {"supports", "penalty", "after_backward"}
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class Observer:
         self._generator_at_start: Tensor | None = None
         self._finish_ended = False
         self._strided = strided
-        for hook in (*HOOKS, "supports"):
-            if hook in _ALWAYS_CALLED or overrides_hook(self._kind, hook):
-                setattr(method, hook, self._watched(hook, getattr(method, hook)))
+        self._own = {hook for hook in (*HOOKS, "supports") if overrides(method, hook)}
+        for hook in self._own | _ALWAYS_CALLED:
+            setattr(method, hook, self._watched(hook, getattr(method, hook)))
         self._start = self._lasting()
         self._pre_hook = model.register_forward_pre_hook(lambda *_: self._saw_forward())
         self._objects = {name: id(weight) for name, weight in prunable(model).items()}
@@ -100,7 +100,7 @@ class Observer:
     def is_finished(self) -> bool:
         """Whether training and `finish` are over."""
         state = self._state
-        if overrides_hook(self._kind, "finish"):
+        if "finish" in self._own:
             return self._finish_ended
         return state is not None and state.step == state.budget
 
@@ -141,14 +141,12 @@ class Observer:
     # -- hooks ------------------------------------------------------------------------------------
 
     def _watched(self, hook: str, original: Callable[..., object]) -> Callable[..., object]:
-        is_own = overrides_hook(self._kind, hook)
-
         def watched(*arguments: object) -> object:
             if self.hook is not None:  # one hook calls another
                 return original(*arguments)
             if hook != "supports":
-                self._meet(arguments[0])  # type: ignore[arg-type]  # hooks take the state
-            if not is_own:
+                self._meet(cast("TrainState", arguments[0]))
+            if hook not in self._own:
                 return original(*arguments)
             with self._running(hook):
                 answer = original(*arguments)
@@ -274,11 +272,6 @@ def _rule_about(aspect: str) -> str:
         return "keeps-its-donor"
     is_clock = aspect.startswith(("state.", "the optimiser"))
     return "keeps-to-budget" if is_clock else "restores-globals"
-
-
-def overrides_hook(kind: type[Method], hook: str) -> bool:
-    """Whether a class of methods fills that hook."""
-    return getattr(kind, hook) is not getattr(Method, hook)
 
 
 def source_files(kind: type[Method]) -> frozenset[str]:

@@ -61,8 +61,8 @@ class Subject:
 
     def line_of(self, hook: str | None = None) -> str | None:
         """``"file:line"`` of a hook; of the class, where it does not fill that hook."""
-        is_own = hook is not None and getattr(self.kind, hook, None) is not getattr(Method, hook)
-        target = getattr(self.kind, hook) if hook is not None and is_own else self.kind
+        own = getattr(self.kind, hook, None) if hook else None
+        target = self.kind if own is None or own is getattr(Method, str(hook), None) else own
         try:
             return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
         except (OSError, TypeError):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.conformance.aspects import Process
 from robench.conformance.subject import Subject
 from robench.errors import PluginError
 from robench.methods import METHODS
@@ -22,7 +23,7 @@ __all__ = ["subjects_of"]
 def subjects_of(
     target: str | Path | type[Method], note: Callable[[str], None] = lambda _: None
 ) -> list[Subject]:
-    """The methods that a target stands for.
+    """The methods that a target stands for; importing them leaves global state as it was.
 
     Args:
         target: a plug-in file, a method's name, ``all`` for every built-in method, or a class. Of
@@ -34,13 +35,21 @@ def subjects_of(
         UnknownNameError: there is no such method.
         PluginError: the file cannot be used, or defines no method.
     """
+    process = Process()
+    try:
+        return [Subject(kind, note) for kind in _classes_of(target)]
+    finally:
+        process.restore()  # what an import does to the process is for a rule to tell
+
+
+def _classes_of(target: str | Path | type[Method]) -> list[type[Method]]:
     if isinstance(target, type):
-        return [Subject(target, note)]
+        return [target]
     if str(target).endswith(".py") or Path(target).is_file():
-        return [Subject(kind, note) for kind in _methods_in(Path(target))]
+        return _methods_in(Path(target))
     if target == "all":
-        return [Subject(METHODS.get(name), note) for name in _builtins()]
-    return [Subject(METHODS.get(str(target)), note)]
+        return [METHODS.get(name) for name in _builtins()]
+    return [METHODS.get(str(target))]
 
 
 def _builtins() -> Iterator[str]:

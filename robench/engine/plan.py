@@ -105,7 +105,10 @@ def _layer_cells(suite: Suite, options: LayersOptions, device: str) -> Iterator[
     """Each convolution of a published table in each of its rows; nothing is trained."""
     from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES
 
-    for entry, layer, batch_size in itertools.product(ENTRIES, CONVOLUTIONS, options.batch_sizes):
+    places = enumerate(CONVOLUTIONS)
+    for entry, (place, layer), batch_size in itertools.product(
+        ENTRIES, places, options.batch_sizes
+    ):
         asked = LayerOptions(
             table=options.table,
             layer=layer.name,
@@ -123,7 +126,7 @@ def _layer_cells(suite: Suite, options: LayersOptions, device: str) -> Iterator[
             method=PluginRef(
                 name=entry.method, version=1, params={"row": entry.row}, changed=("row",)
             ),
-            level=0.0,
+            level=entry.zeros(place),
             seed=0,
             recipe=Recipe(),
             device=device,

@@ -107,13 +107,19 @@ class BranchGroups:
     def snap(self, level: float) -> tuple[Masks, Silence]:
         """The masks without the weakest branches, as near to the level as they come.
 
-        Dead branches go in any case, then, the weakest first, each that brings the level nearer.
+        Dead branches go in any case; then, the weakest first, those that fit; then one that does
+        not, if it brings the level nearer.
         """
         wanted = zeros_at(level, self._total)
-        gone: list[Branch] = []
-        for branch in sorted(self._branches, key=lambda branch: branch.strength):
-            nearer = abs(self._zeros([*gone, branch]) - wanted) < abs(self._zeros(gone) - wanted)
-            if nearer or self._is_dead(branch):
+        order = sorted(self._branches, key=lambda branch: branch.strength)
+        gone = [branch for branch in order if self._is_dead(branch)]
+        order = [branch for branch in order if not self._is_dead(branch)]
+        for branch in order:
+            if self._zeros([*gone, branch]) <= wanted:
+                gone.append(branch)
+        for branch in order:
+            room = wanted - self._zeros(gone)
+            if branch not in gone and self._zeros([*gone, branch]) - wanted < room:
                 gone.append(branch)
         zeros = self._zeros(gone)
         if abs(wanted - zeros) > self._slack:

@@ -12,7 +12,14 @@ from pydantic import Field
 from robench.errors import NotApplicableError
 from robench.methods.base import Method, TrainState
 from robench.methods.lasso import negligible_share
-from robench.methods.masks import Masks, Scope, magnitude_masks, zeros_at
+from robench.methods.masks import (
+    Masks,
+    Scope,
+    apportion,
+    magnitude_masks,
+    masks_by_count,
+    zeros_at,
+)
 from robench.models.base import prunable
 from robench.spec.base import Frozen
 
@@ -120,12 +127,14 @@ class RegularizationLearning(Method):
         state.masks = self._masks(state)
 
     def _masks(self, state: TrainState) -> Masks:
-        regularised = self._regularised(state)
-        zeros = zeros_at(state.level, sum(map(torch.numel, state.prunable.values())))
-        size = sum(map(torch.numel, regularised.values()))
-        if self.params.threshold == "global" and zeros <= size - len(regularised):
-            return magnitude_masks(regularised, zeros / size)
-        return magnitude_masks(state.prunable, state.level, scope=self.params.threshold)
+        weights, regularised = state.prunable, self._regularised(state)
+        zeros = zeros_at(state.level, sum(map(torch.numel, weights.values())))
+        if self.params.threshold == "layer":
+            return _layerwise(weights, state.level, zeros)
+        room = sum(map(torch.numel, regularised.values()))
+        if zeros <= room - len(regularised):
+            return magnitude_masks(regularised, zeros / room)
+        return magnitude_masks(weights, state.level)
 
     def _regularised(self, state: TrainState) -> dict[str, nn.Parameter]:
         names = list(state.prunable)[: 1 if self.params.layers == "first" else None]
@@ -144,6 +153,26 @@ def theta_in_code(theta: float, learning_rate: float, momentum: float = 0.0) -> 
         momentum: μ of SGD, in [0, 1).
     """
     return theta + math.log(learning_rate / (1 - momentum))
+
+
+def _layerwise(weights: Mapping[str, nn.Parameter], level: float, zeros: int) -> Masks:
+    """Masks that zero the smallest weights of each layer, at the same level but for what is zero.
+
+    A layer that has more zeros than its share by now keeps them, and spares the others as many.
+
+    Args:
+        weights: name → weight.
+        level: share of the weights of each layer that become zero.
+        zeros: how many that is in all.
+    """
+    sizes = [weight.numel() for weight in weights.values()]
+    there = [weight.numel() - int(weight.count_nonzero()) for weight in weights.values()]
+    shares = [max(level * size, found) for size, found in zip(sizes, there, strict=True)]
+    to_choose = sum(shares) - sum(there)
+    spared = (sum(shares) - zeros) / to_choose if to_choose else 0.0
+    shares = [share - spared * (share - found) for share, found in zip(shares, there, strict=True)]
+    magnitudes = {name: weight.detach().abs() for name, weight in weights.items()}
+    return masks_by_count(magnitudes, apportion(shares, sizes, zeros))
 
 
 class _Strengths:
@@ -234,15 +263,15 @@ class _Strengths:
                 self._log2_of[name].add_(theta - total / sum(map(torch.numel, living)))
 
     def _soft_threshold(self) -> None:
-        if self._params.mode == "reference":
-            torch.abs(self._moved_to, out=self._scratch)
-            # At zero there is nothing to cross: any λ goes that is finite and has a finite power.
-            torch.threshold_(self._scratch, 0.0, 2.0**_NO_BOUND)
-            _log2_(self._scratch)
-            torch.minimum(self._log2, self._scratch, out=self._log2)
+        # A threshold may be infinite: to clamp by it is safe, to multiply it with zero is not.
         threshold = torch.exp2(self._log2, out=self._scratch)
         torch.neg(threshold, out=self._shrunk_by)
         torch.clamp(self._moved_to, self._shrunk_by, threshold, out=self._shrunk_by)
+        if self._params.mode == "reference":
+            torch.abs(self._moved_to, out=self._scratch)
+            # At zero there is nothing to cross, so that any λ goes whose power is finite.
+            torch.threshold_(self._scratch, 0.0, 2.0**_NO_BOUND)
+            torch.minimum(self._log2, _log2_(self._scratch), out=self._log2)
 
     def _decay(self) -> None:
         if self._params.mode == "reference":
@@ -258,9 +287,9 @@ class _Strengths:
         }
 
 
-def _log2_(values: Tensor) -> None:
+def _log2_(values: Tensor) -> Tensor:
     """The logarithm to base 2, in place, of values that are positive."""
-    if values.device.type == "cpu":  # in a quarter of the time that torch takes
-        np.log2(values.numpy(), out=values.numpy())
-    else:
-        values.log2_()
+    if values.device.type != "cpu":
+        return values.log2_()
+    np.log2(values.numpy(), out=values.numpy())  # in a quarter of the time that torch takes
+    return values

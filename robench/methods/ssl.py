@@ -75,7 +75,10 @@ class StructuredSparsity(Method):
         happens."""
         path_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
         """By how much λ_g rises from one segment to the next, until the zeros get beyond the level.
-        Then that segment is taken back, and λ_g bisected. 1: it stays."""
+        Then that segment is taken back, and λ_g bisected. 1: it stays, which on the validation
+        splits of the digits and MNIST was more accurate: while λ_g rises there is little time for
+        each value. A path wants ``prox``: subgradients of a strong penalty make groups swing about
+        zero, and none of them ends there."""
         path_segments: Annotated[int, Field(ge=1)] = 10
         """Into so many segments the steps with the penalty are divided, if λ_g rises."""
         update: Literal["subgrad", "prox"] = "subgrad"

@@ -144,7 +144,7 @@ class LayersOptions(Frozen):
 
     table: Literal["wen2016"] = "wen2016"
     """AlexNet's five convolutions, from Wen et al. 2016 (arXiv 1608.03665), Table 4."""
-    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = (1,)
+    batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1,)
     repeats: Annotated[int, Field(ge=30)] = 30
 
 
@@ -288,7 +288,7 @@ def _expand_grids(content: dict[str, Any], source: Source) -> tuple[dict[str, An
     own = {key: value for key, value in content.items() if key not in Grid.model_fields}
     shared = {key: value for key, value in content.items() if key in Grid.model_fields}
     if "grids" not in own:
-        is_layers_only = "layers" in own and not shared
+        is_layers_only = own.get("layers") is not None and not shared
         return {**own, "grids": [] if is_layers_only else [shared]}, True
     grids = own["grids"]
     if not isinstance(grids, list) or not grids or not all(isinstance(g, Mapping) for g in grids):

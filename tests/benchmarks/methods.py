@@ -27,7 +27,7 @@ from robench.spec import Recipe
 from robench.training.loop import train
 from tests.benchmarks.training import mnist_or_noise, network
 
-PAIRS = 5
+PAIRS = 9
 STEPS = 200
 STEPS_OF_MEMORY = 5
 BATCH_SIZES = (64, 100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from robench.conformance import RULES, check, check_rule, subjects_of
 from robench.conformance.kit import report_on
@@ -40,6 +41,8 @@ def test_an_import_that_changes_the_process(line_marked_here):
     assert result.outcome == "fail"
     assert "default dtype is torch.float64, was torch.float32" in result.why
     assert result.where == f"{subject.file}:{line}"
+    assert torch.get_default_dtype() is torch.float32
+    assert check_rule(RULES["hooks-run"], subject).outcome == "pass"
 
 
 def test_every_rule_says_what_it_asks_for():

@@ -261,7 +261,7 @@ def test_groups_that_are_gone_stay_zero_through_fine_tuning(network, run):
 
 
 class Residual(nn.Module):
-    """Two blocks with BatchNorm beside identity shortcuts, for digits at a quarter of their size."""
+    """Two blocks with BatchNorm beside identity shortcuts, for digits of a quarter of the size."""
 
     def __init__(self, width: int = 6, *, conv_groups: int = 1) -> None:
         super().__init__()

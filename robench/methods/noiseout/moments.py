@@ -69,7 +69,7 @@ def correlations(moments: Moments) -> NDArray[np.float64]:
     varies = ~constants(moments)
     scale = np.zeros(len(covariance))
     scale[varies] = 1 / np.sqrt(np.diag(covariance)[varies])
-    rho = np.clip(covariance * scale[:, None] * scale, -1, 1)
+    rho = np.clip(covariance * np.outer(scale, scale), -1, 1)
     np.fill_diagonal(rho, 0)
     return rho
 

@@ -27,6 +27,9 @@ __all__ = ["Candidates", "Choice", "Merge", "plan_merges", "reading"]
 
 Choice = Literal["correlation", "damage"]
 
+_NEVER = -1.0
+"""The likeness of units that cannot be merged: one with itself, or with one that is gone."""
+
 
 @dataclass(frozen=True)
 class Merge:
@@ -57,7 +60,12 @@ class Candidates:
         moments: of the activations.
         weights: [units, units], inner products of the reader's weights for each two units.
         alive: bool [units], false where a unit is gone already.
-        choose: see `NoiseOut.Params`.
+        choose: ``correlation`` takes the pair of largest |ρ|, and of the two the unit that does
+            less damage; ``damage`` the unit that does least.
+
+    Attributes:
+        loss: the share of the variance of what the reader computes that goes with the next unit,
+            as predicted; 0 for a constant, infinite where fewer than two units are left.
     """
 
     def __init__(
@@ -71,66 +79,57 @@ class Candidates:
         self._place = place
         self._choose = choose
         self._mean, self._covariance = moments.mean, moments.covariance
-        self._variance = np.diag(self._covariance).copy()
+        self._variance = self._covariance.diagonal()
         self._weights = weights.copy()
-        self._alive = alive.copy()
-        self._constants = list(np.flatnonzero(constants(moments) & alive)[::-1])
-        # What the reader computes varies by this much in all.
+        self._left = int(alive.sum())
+        self._constants = np.flatnonzero(constants(moments) & alive).tolist()
         self._total = max(float((self._covariance * weights).sum()), np.finfo(float).tiny)
         self._likeness = np.abs(correlations(moments))
-        np.fill_diagonal(self._likeness, -1.0)
-        self._likeness[~alive] = self._likeness[:, ~alive] = -1.0
+        np.fill_diagonal(self._likeness, _NEVER)
+        self._likeness[~alive] = self._likeness[:, ~alive] = _NEVER
         self._partner = self._likeness.argmax(1)
         self._strongest = self._likeness.max(1)
-
-    @property
-    def count(self) -> int:
-        """How many units are left."""
-        return int(self._alive.sum())
-
-    @property
-    def loss(self) -> float:
-        """The share of the variance of what the reader computes that the next merge should lose."""
-        if self._constants:
-            return 0.0
-        unit, _ = self._next_pair()
-        return float(self._damages()[unit] / self._total)
+        self._find_next()
 
     def take(self, zeros: int = 0) -> Merge:
         """Let the next unit go; `zeros` is noted in the merge."""
-        if self._constants:
-            unit = int(self._constants.pop())
-            self._drop(unit)
-            return Merge(self._place, unit, None, 0.0, float(self._mean[unit]), zeros)
-        unit, into = self._next_pair()
-        slope = self._covariance[unit, into] / self._variance[into]
-        intercept = self._mean[unit] - slope * self._mean[into]
-        self._weights[into] += slope * self._weights[unit]
-        self._weights[:, into] += slope * self._weights[:, unit]
+        unit, into = self._next
+        slope, intercept = 0.0, self._mean[unit]
+        if into is None:
+            self._constants.remove(unit)
+        else:
+            slope = self._covariance[unit, into] / self._variance[into]
+            intercept -= slope * self._mean[into]
+            self._weights[into] += slope * self._weights[unit]
+            self._weights[:, into] += slope * self._weights[:, unit]
         self._drop(unit)
+        self._find_next()
         return Merge(self._place, unit, into, float(slope), float(intercept), zeros)
 
-    def _next_pair(self) -> tuple[int, int]:
-        """The unit that goes, and the one that answers for it."""
-        if self._choose == "damage":
-            unit = int(self._damages().argmin())
-            return unit, int(self._partner[unit])
-        one = int(self._strongest.argmax())
-        other = int(self._partner[one])
-        damages = self._damages()
-        return (one, other) if damages[one] <= damages[other] else (other, one)
-
-    def _damages(self) -> NDArray[np.float64]:
-        """Variance that the outputs of the reader lose with each unit, σ² (1 - ρ²) ‖w‖²."""
-        lost = self._variance * (1 - self._strongest**2) * np.diag(self._weights)
-        return np.where(self._strongest < 0, np.inf, lost)
+    def _find_next(self) -> None:
+        """Decide which unit goes, and which one answers for it."""
+        self._next: tuple[int, int | None] = (0, None)
+        self.loss = 0.0
+        if self._left < 2:
+            self.loss = np.inf
+        elif self._constants:
+            self._next = (self._constants[0], None)
+        else:
+            damages = self._variance * (1 - self._strongest**2) * self._weights.diagonal()
+            damages[self._strongest == _NEVER] = np.inf
+            unit = int((damages if self._choose == "damage" else -self._strongest).argmin())
+            into = int(self._partner[unit])
+            if self._choose == "correlation" and damages[into] < damages[unit]:
+                unit, into = into, unit
+            self._next = (unit, into)
+            self.loss = float(damages[unit] / self._total)
 
     def _drop(self, unit: int) -> None:
-        self._alive[unit] = False
-        self._likeness[unit] = self._likeness[:, unit] = -1.0
-        self._strongest[unit] = -1.0
+        self._left -= 1
+        self._likeness[unit] = self._likeness[:, unit] = _NEVER
+        self._strongest[unit] = _NEVER
         # Only those whose partner is gone have to look for another one.
-        alone = np.flatnonzero((self._partner == unit) & self._alive)
+        alone = np.flatnonzero((self._partner == unit) & (self._strongest > _NEVER))
         self._partner[alone] = self._likeness[alone].argmax(1)
         self._strongest[alone] = self._likeness[alone, self._partner[alone]]
 
@@ -138,7 +137,7 @@ class Candidates:
 def plan_merges(
     candidates: Sequence[Candidates], widths: Widths, zeros: int, wanted: int
 ) -> list[Merge]:
-    """Merges, best first, as long as the next one does not go beyond a number of zeros.
+    """Merges, those of least loss first, until the next one would go beyond a number of zeros.
 
     Each layer keeps a unit.
 
@@ -149,25 +148,13 @@ def plan_merges(
         wanted: how many may be zero in the end.
     """
     merges: list[Merge] = []
-    losses = [one.loss for one in candidates]
     while True:
-        places = [place for place, one in enumerate(candidates) if one.count > 1]
-        if not places:
-            return merges
-        costs={p: widths.cost(p) for p in places}
-        import os
-        mode=os.environ.get('PLAN','cost')
-        if mode=='cost': key=lambda place: losses[place] / costs[place]
-        elif mode=='loss': key=lambda place: losses[place]
-        elif mode=='sqrt': key=lambda place: losses[place]/costs[place]**.5
-        else: key=lambda place: -candidates[place].count/len(candidates[place]._alive)
-        place = min(places, key=key)
+        place = min(range(len(candidates)), key=lambda place: candidates[place].loss)
         zeros += widths.cost(place)
-        if zeros > wanted:
+        if candidates[place].loss == np.inf or zeros > wanted:
             return merges
         widths.remove(place)
         merges.append(candidates[place].take(zeros))
-        losses[place] = candidates[place].loss
 
 
 def reading(link: Link, weight: Tensor) -> NDArray[np.float64]:

@@ -1,0 +1,85 @@
+"""What a network and an example must be before anything is compacted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import torch
+
+from robench.compaction.observe import run
+from robench.errors import CompactionError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["check_example", "check_network", "precision_of"]
+
+
+def check_network(model: nn.Module) -> None:
+    """Refuse what would be compacted to something else than it computes.
+
+    Raises:
+        InputError: the network is in training mode.
+        CompactionError: layers share a weight.
+    """
+    training = [
+        name or type(model).__name__ for name, part in model.named_modules() if part.training
+    ]
+    if training:
+        raise InputError(
+            f"{training[0]!r} is in training mode, in which its outputs depend on the batch",
+            where=training[0],
+            hint="model.eval()",
+        )
+    names: dict[int, list[str]] = defaultdict(list)
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names[id(parameter)].append(name)
+    for shared in names.values():
+        if len(shared) > 1:
+            raise CompactionError(
+                f"{' and '.join(map(repr, shared))} are one and the same parameter",
+                where=shared[0],
+                hint="give each layer a weight of its own: copy.deepcopy the layer",
+            )
+
+
+def precision_of(model: nn.Module) -> torch.dtype:
+    """The one precision of all parameters.
+
+    Raises:
+        InputError: there are several, or another than float32 and float64.
+    """
+    kinds = {parameter.dtype for parameter in model.parameters()}
+    if len(kinds) != 1 or not kinds <= {torch.float32, torch.float64}:
+        raise InputError(
+            f"the parameters of {type(model).__name__} are "
+            f"{' and '.join(sorted(str(kind).removeprefix('torch.') for kind in kinds))}",
+            allowed="all float32, or all float64",
+            hint="model.float()",
+        )
+    return kinds.pop()
+
+
+def check_example(model: nn.Module, example: Tensor) -> Tensor:
+    """The example without its history, once the network takes it and answers with numbers.
+
+    Raises:
+        InputError: it is no batch of numbers, or the network gives no finite logits for it.
+    """
+    if not example.is_floating_point() or example.ndim < 2 or len(example) == 0:
+        raise InputError(
+            f"the example is {str(example.dtype).removeprefix('torch.')} of shape "
+            f"{tuple(example.shape)}",
+            allowed="a floating-point batch of at least one input, batch first",
+        )
+    if not bool(example.isfinite().all()):
+        raise InputError("the example holds values that are infinite or not a number")
+    with torch.no_grad():
+        logits = run(model, example.detach().to(next(model.parameters()).dtype))
+    if not bool(logits.isfinite().all()):
+        raise InputError(
+            f"{type(model).__name__} gives logits that are infinite or not a number",
+            hint="look at how the network was trained: it has probably diverged",
+        )
+    return example.detach()

@@ -1,0 +1,256 @@
+"""Compaction of networks that torch.fx cannot trace, by Torch-Pruning (Fang et al. 2023).
+
+Torch-Pruning (arXiv:2301.12900) follows the history that autograd keeps of one forward pass, and
+finds which layers must lose a channel together. It would remove any channel that it is told to;
+here it is told of those alone that are zero in all of their layers, and what comes out is compared
+with the original as every compaction is. It sees the one path that an example takes through
+forward().
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from robench.compaction.observe import run
+from robench.compaction.report import LayerReport
+from robench.errors import CompactionError, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["remove_dead_groups"]
+
+_Layers = nn.Conv2d | nn.Linear
+_Norms = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Layers that lose a channel together, and the steps between them."""
+
+    items: Any
+    graph: Any
+    names: Mapping[nn.Module, str]
+    reads_zero: Mapping[nn.Module, Tensor]
+
+    def writes(self, item: Any) -> bool:
+        """Whether a layer would lose units here, and not only inputs."""
+        is_layer = isinstance(item.dep.target.module, _Layers)
+        return is_layer and self.graph.is_out_channel_pruning_fn(item.dep.handler)
+
+    def gives_logits(self, item: Any) -> bool:
+        """Whether nothing comes after this step."""
+        is_reader = isinstance(item.dep.target.module, _Layers) and not self.writes(item)
+        return not item.dep.target.outputs and not is_reader
+
+    def obstacle(self, item: Any) -> str | None:
+        """Why the channels that pass this step cannot go, if they cannot."""
+        part = item.dep.target.module
+        name = self.names.get(part, item.dep.target.name)
+        if isinstance(part, nn.Conv2d) and part.groups > 1:
+            is_depthwise = part.groups == part.in_channels == part.out_channels
+            return None if is_depthwise else f"{name!r} is a grouped convolution"
+        if isinstance(part, nn.Parameter):
+            return "a parameter outside layers has these channels"
+        may_count = isinstance(part, nn.Module) and not isinstance(part, _Layers | _Norms)
+        if may_count and any(True for _ in part.parameters()):
+            return f"{name!r}, a {type(part).__name__}, may mix or count channels"
+        return None
+
+    def zeros(self, item: Any) -> Tensor:
+        """Bool, one for each index of this step, whether it leaves that channel at zero."""
+        part, places = item.dep.target.module, torch.tensor(item.idxs)
+        if not isinstance(part, _Layers) or getattr(part, "groups", 1) > 1:
+            return torch.ones(len(places), dtype=torch.bool)
+        if self.writes(item):
+            return (part.weight.detach()[places] == 0).flatten(1).all(1)
+        return self.reads_zero[part][places]
+
+
+@dataclass(frozen=True)
+class _Dead:
+    """The channels of one dependency group that go."""
+
+    root: nn.Module
+    handler: Any
+    channels: list[int]
+
+
+def remove_dead_groups(
+    original: nn.Module, inputs: Tensor
+) -> tuple[nn.Module, dict[str, Tensor], tuple[LayerReport, ...]]:
+    """Remove the channels whose weights are zero in all layers of their dependency group.
+
+    What reads them must read zero. A group with a step that counts or mixes channels (LayerNorm,
+    GroupNorm, grouped convolutions, parameters outside layers), and the group of the logits, stay
+    whole. So does one channel of each group.
+
+    Args:
+        original: float64, in evaluation mode; it stays as it is.
+        inputs: real inputs, float64 [N, …].
+
+    Returns:
+        The smaller network, which remains to be proven equal; layer → bool [units], which of its
+        units are left; and one entry a layer for the report.
+
+    Raises:
+        InputError: Torch-Pruning is not installed.
+        CompactionError: a layer is called twice or not at all, a weight is computed on each call,
+            Torch-Pruning cannot follow the network, or the smaller network does not run.
+    """
+    library = _library()
+    network = copy.deepcopy(original)
+    names = {part: name for name, part in network.named_modules()}
+    trainable = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
+    network.requires_grad_()  # what needs no gradient has no history to follow
+    layers = {name: part for name, part in network.named_modules() if isinstance(part, _Layers)}
+    kept = {name: torch.ones(len(part.weight), dtype=torch.bool) for name, part in layers.items()}
+    notes: dict[str, str] = {}
+    with torch.enable_grad():
+        reads_zero = _observed(network, layers, inputs)
+        graph = library.DependencyGraph()
+        with _following(network):
+            graph.build_dependency(
+                network, inputs[:1], forward_fn=lambda model, batch: model(batch), verbose=False
+            )
+            dead = [
+                _dead_of(_Group(group, graph, names, reads_zero), kept, notes)
+                for group in graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear])
+            ]
+            # Only now: pruning renumbers the channels of all groups that share a layer.
+            for found in dead:
+                if found.channels:
+                    graph.get_pruning_group(found.root, found.handler, found.channels).prune()
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(trainable[name])
+    _check_it_runs(network, inputs)
+    return network, kept, tuple(_reports(network, original, kept, notes))
+
+
+def _library() -> Any:
+    try:
+        import torch_pruning
+    except ImportError as error:
+        raise InputError(
+            "backend='torch-pruning' needs the package Torch-Pruning, which is not installed",
+            hint="pip install 'robench[pruning]', or pip install 'torch-pruning>=1.5'",
+        ) from error
+    return torch_pruning
+
+
+def _observed(
+    network: nn.Module, layers: Mapping[str, _Layers], inputs: Tensor
+) -> dict[nn.Module, Tensor]:
+    """Layer → bool [inputs], true where it reads nothing but zero; each is called once."""
+    seen: dict[nn.Module, Tensor] = {}
+
+    def watch(name: str, layer: _Layers) -> None:
+        def note(_: nn.Module, read: tuple[Tensor, ...], __: Tensor) -> None:
+            if layer in seen:
+                raise CompactionError(
+                    f"the layer {name!r} is called twice",
+                    where=name,
+                    hint="give each place a layer of its own",
+                )
+            # Linear has its features last, whatever lies before them.
+            channels = read[0].detach().movedim(-1 if isinstance(layer, nn.Linear) else 1, 0)
+            seen[layer] = (channels.flatten(1) == 0).all(1)
+
+        hooks.callback(layer.register_forward_hook(note).remove)
+
+    # The mirrored inputs are there for pixels that are black in every example.
+    mirrored = inputs.amin() + inputs.amax() - inputs
+    with ExitStack() as hooks:
+        for name, layer in layers.items():
+            watch(name, layer)
+        run(network, torch.cat([inputs, mirrored]))
+    for name, layer in layers.items():
+        if "weight" not in dict(layer.named_parameters(recurse=False)):
+            raise CompactionError(
+                f"the weight of {name!r} is no parameter but computed on each call",
+                where=name,
+                hint="make it permanent first: torch.nn.utils.prune.remove, "
+                "torch.nn.utils.parametrize.remove_parametrizations",
+            )
+        if layer not in seen:
+            raise CompactionError(
+                f"the layer {name!r} is not called for these inputs, so that nothing can be said "
+                "about where it is",
+                where=name,
+                hint="take it out, or give examples for which forward() calls it",
+            )
+    return seen
+
+
+def _dead_of(group: _Group, kept: Mapping[str, Tensor], notes: dict[str, str]) -> _Dead:
+    """The dead channels of a group, by their number in its root; takes them out of `kept`."""
+    root, handler = group.items[0].dep.target.module, group.items[0].dep.handler
+    writers = [item for item in group.items if group.writes(item)]
+    reason = next((why for item in group.items if (why := group.obstacle(item))), None)
+    if reason is not None:
+        notes.update({group.names[item.dep.target.module]: reason for item in writers})
+    if reason is not None or any(group.gives_logits(item) for item in group.items):
+        return _Dead(root, handler, [])
+    alive = torch.zeros(len(root.weight), dtype=torch.bool)
+    for item in group.items:
+        alive[torch.tensor(item.root_idxs)[~group.zeros(item)]] = True
+    if not alive.any():
+        alive[0] = True
+    for item in writers:
+        gone = ~alive[torch.tensor(item.root_idxs)]
+        kept[group.names[item.dep.target.module]][torch.tensor(item.idxs)[gone]] = False
+    return _Dead(root, handler, (~alive).nonzero().flatten().tolist())
+
+
+@contextmanager
+def _following(network: nn.Module) -> Iterator[None]:
+    """Whatever Torch-Pruning stumbles over is a network that it cannot follow."""
+    try:
+        yield
+    except Exception as error:
+        raise CompactionError(
+            f"Torch-Pruning cannot follow {type(network).__name__}: "
+            f"{type(error).__name__}: {error}",
+            hint="the original is unchanged; write forward() so that torch.fx can trace it",
+        ) from error
+
+
+def _check_it_runs(network: nn.Module, inputs: Tensor) -> None:
+    """A width that forward() has written into it shows here."""
+    try:
+        with torch.no_grad():
+            run(network, inputs[:1])
+    except InputError as error:
+        raise CompactionError(
+            f"{type(network).__name__} without its dead channels does not run: {error.__cause__}",
+            hint="forward() probably has a width written into it; ask the tensors, as in "
+            "x.flatten(1) or x.shape[1]",
+        ) from error
+
+
+def _reports(
+    network: nn.Module, original: nn.Module, kept: dict[str, Tensor], notes: dict[str, str]
+) -> Iterator[LayerReport]:
+    for name, units in kept.items():
+        before, after = original.get_submodule(name), network.get_submodule(name)
+        if len(after.get_parameter("weight")) != int(units.sum()):
+            raise CompactionError(
+                f"Torch-Pruning left {len(after.get_parameter('weight'))} units of {name!r} where "
+                f"{int(units.sum())} were to stay",
+                where=name,
+            )
+        yield LayerReport(
+            name=name,
+            kind=type(before).__name__,
+            units_before=len(units),
+            units_after=int(units.sum()),
+            constants_folded=0,
+            note=notes.get(name),
+        )

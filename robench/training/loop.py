@@ -122,10 +122,11 @@ def train(
     state.masks = _on(device, masks)
     state.donor = None if donor is None else _on(device, donor)
     shapes, zeros = _shapes(model), count_zeros(state.prunable)
+    wanted = _wanted_zeros(state)  # now, since a method may change what it was lent
     with _seeded(seed_for(seeds["order"], "global"), device):
         losses = _run(method, state, batches, progress)
         native = _finish(method, state, shapes)
-    achieved = _checked_level(method, state, level, zeros_before=zeros, native_zeros=native)
+    achieved = _checked_level(method, state, level, wanted, zeros_before=zeros, native_zeros=native)
     return _result(state, steps, batches, achieved, native, losses, clock)
 
 
@@ -154,10 +155,10 @@ def finish(
     batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise)
     state = _state(model, data, recipe, level, steps, learning_rate, seeds, batches)
     state.step, state.epoch = steps, steps // batches.in_epoch
-    shapes = _shapes(model)
+    shapes, wanted = _shapes(model), _wanted_zeros(state)
     with _seeded(seed_for(seeds["order"], "global"), device):
         native = _finish(method, state, shapes)
-    achieved = _checked_level(method, state, level, zeros_before=0, native_zeros=native)
+    achieved = _checked_level(method, state, level, wanted, zeros_before=0, native_zeros=native)
     return _result(state, steps, batches, achieved, native, [], clock)
 
 
@@ -322,20 +323,30 @@ def _check_unchanged(
             )
 
 
+def _wanted_zeros(state: TrainState) -> int:
+    """How many zeros the level asks for; with another's masks to work on, as many as these have."""
+    if state.donor is not None:
+        return sum(mask.numel() - int(mask.count_nonzero()) for mask in state.donor.values())
+    return zeros_at(state.level, sum(weight.numel() for weight in state.prunable.values()))
+
+
 def _checked_level(
-    method: Method, state: TrainState, level: float, *, zeros_before: int, native_zeros: int
+    method: Method,
+    state: TrainState,
+    level: float,
+    wanted: int,
+    *,
+    zeros_before: int,
+    native_zeros: int,
 ) -> float:
     """The level that was reached, counted from the weights.
 
     Zeros that the network came with are not held against a method that asks for fewer. Nor is there
-    a level to be met where a method trains the one network that all levels share. A method that
-    works on another's masks is to have as many zeros as these.
+    a level to be met where a method trains the one network that all levels share.
     """
     weights = prunable(state.model)
     total = sum(weight.numel() for weight in weights.values())
-    zeros, wanted = count_zeros(weights), zeros_at(level, total)
-    if state.donor is not None:
-        wanted = sum(mask.numel() - int(mask.count_nonzero()) for mask in state.donor.values())
+    zeros = count_zeros(weights)
     allowed = tolerance(weights, method.structure)
     is_shared = method.trains_once and level == 0
     if is_shared or wanted - allowed <= zeros <= max(wanted, zeros_before) + allowed:

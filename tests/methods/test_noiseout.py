@@ -94,12 +94,12 @@ class TestNoise:
             name = "watched"
 
             def finish(self, state):
-                outputs.append(state.model(torch.ones(1, 1, 8, 8)))
+                outputs.append(state.model(torch.ones(1, 1, 32, 32)))
                 super().finish(state)
 
         method = Watched(Watched.Params(**FAST, noise=noise))
         run(model, method, level=0.0, steps=4)
-        assert torch.equal(model(torch.ones(1, 1, 8, 8)), outputs[0])
+        assert torch.equal(model(torch.ones(1, 1, 32, 32)), outputs[0])
         assert not any(part._forward_pre_hooks for part in model.modules())
         assert not any(part._forward_hooks for part in model.modules())
         assert model.state_dict().keys() == tensors
@@ -155,63 +155,61 @@ def are_equal(some: list[torch.Tensor], others: list[torch.Tensor]) -> bool:
 
 
 class TestRounds:
-    TOTAL = 64 * 20 + 20 * 12 + 12 * 10
-
     def test_what_is_refused_is_undone_bit_by_bit(self, started):
         state, merger = started
-        merger.merge(state, 500, 500, floor=-1.0)  # so that there are masks already
+        merger.merge(state, 5000, 5000, floor=-1.0)  # so that there are masks already
         before, training = everything(state), state.model.training
-        assert not merger.merge(state, 0, 1200, floor=2.0)
+        assert not merger.merge(state, 0, 12_000, floor=2.0)
         assert are_equal(everything(state), before)
         assert merger.undone > 1
         assert state.model.training is training
 
     def test_a_round_that_is_undone_leaves_no_trace_in_the_next_step(self, started):
         state, merger = started
-        merger.merge(state, 0, 1200, floor=2.0)
+        merger.merge(state, 0, 12_000, floor=2.0)
         before = everything(state)
         merger.hold()
         assert are_equal(everything(state), before)
 
     def test_what_is_borne_goes_as_far_as_it_may(self, started):
         state, merger = started
-        assert merger.merge(state, 0, 1200, floor=-1.0)
-        assert 1200 - 64 - 12 <= count_zeros(state.prunable) <= 1200
+        assert merger.merge(state, 0, 12_000, floor=-1.0)
+        assert 12_000 - 1024 - 12 <= count_zeros(state.prunable) <= 12_000
         assert merger.undone == 0
 
     def test_the_goal_is_met_come_what_may(self, started):
         state, merger = started
-        assert not merger.merge(state, 700, 1200, floor=2.0)
-        assert 700 <= count_zeros(state.prunable) <= 700 + 64 + 12
+        assert not merger.merge(state, 7000, 12_000, floor=2.0)
+        assert 7000 <= count_zeros(state.prunable) <= 7000 + 1024 + 12
 
     def test_merging_goes_on_just_as_far_as_the_score_bears_it(self, started, monkeypatch):
         """With a score that falls with the zeros, the last merge is the last that it bears."""
         state, merger = started
         score = lambda model: -float(count_zeros(prunable(model)))  # noqa: E731
         monkeypatch.setattr(merger._probe, "score", score)
-        plan = merger._plan(state, 1200)
+        plan = merger._plan(state, 18_000)
         zeros = [merge.zeros for merge in plan]
-        merger.merge(state, 0, 1200, floor=-float(zeros[9]))
+        merger.merge(state, 0, 18_000, floor=-float(zeros[9]))
         assert count_zeros(state.prunable) == zeros[9]
-        merger.merge(state, zeros[14], 1200, floor=-float(zeros[12]))
+        merger.merge(state, zeros[14], 18_000, floor=-float(zeros[12]))
         assert count_zeros(state.prunable) >= zeros[14]
 
     def test_masks_cover_what_went(self, started):
         state, merger = started
-        merger.merge(state, 900, 900, floor=-1.0)
+        merger.merge(state, 15_000, 15_000, floor=-1.0)
         for name, weight in state.prunable.items():
             assert torch.equal(state.masks[name], weight != 0)
 
     def test_the_noise_outputs_hand_over_too(self, started):
         """A unit that is another one's copy goes without a change in any of the outputs."""
         state, merger = started
-        first, second, output = (layer.module for layer in chain(state.model))
+        second = chain(state.model)[1].module
         with torch.no_grad():
             second.weight[3], second.bias[3] = -second.weight[5], -second.bias[5]
         heads, images = merger._heads, next(state.train_batches())[0]
         state.model(images)
         before = heads._read @ heads.weight.T + heads.bias
-        (merge, *_) = [merge for merge in merger._plan(state, 1500) if merge.place == 1]
+        (merge, *_) = [merge for merge in merger._plan(state, 20_000) if merge.place == 1]
         assert {merge.unit, merge.into} == {3, 5}
         from robench.methods.noiseout.fold import carry_out
 
@@ -256,8 +254,8 @@ class TestLevels:
         assert count_zeros(prunable(model)) == zeros_at(level, total)
         left = result.notes["units"]
         widths = (left["body.fc1"], left["body.fc2"])
-        units = total - (64 * widths[0] + widths[0] * widths[1] + 10 * widths[1])
-        assert zeros_at(level, total) - 64 - 40 < units <= zeros_at(level, total)
+        units = total - (1024 * widths[0] + widths[0] * widths[1] + 10 * widths[1])
+        assert zeros_at(level, total) - 1024 - 40 < units <= zeros_at(level, total)
 
     @pytest.mark.parametrize(("name", "widths"), [("mlp", [40, 30]), ("convnet", [12, 24])])
     def test_units_that_went_are_gone_as_a_whole_and_can_be_cut_out(
@@ -272,7 +270,7 @@ class TestLevels:
             norm = layer.batch_norm
             for tensor in (layer.module.bias, *((norm.weight, norm.bias) if norm else ())):
                 assert tensor is None or not tensor[gone].any()
-        compacted = robench.compact(model, torch.rand(4, 1, 8, 8, generator=generator()))
+        compacted = robench.compact(model, torch.rand(4, 1, 32, 32, generator=generator()))
         for layer in chain(compacted)[:-1]:
             assert layer.units <= result.notes["units"][layer.name]
 
@@ -313,12 +311,12 @@ class TestLevels:
         )
 
     def test_beyond_one_unit_a_layer_it_says_what_can_be_reached(self, network, run):
-        """One unit each leaves 64 + 1 + 10 of 64·8 + 8·6 + 6·10 weights."""
+        """One unit each leaves 1024 + 1 + 10 of 1024·8 + 8·6 + 6·10 weights."""
         with pytest.raises(LevelNotReachedError, match="one unit left in each layer") as caught:
             run(network("mlp", widths=[8, 6]), "noiseout", FAST, level=0.9)
-        assert caught.value.achieved == pytest.approx(1 - 75 / 620)
+        assert caught.value.achieved == pytest.approx(1 - 1035 / 8300)
         model = network("mlp", widths=[8, 6])
-        assert run(model, "noiseout", FAST, level=0.87).level == pytest.approx(0.87, abs=2e-3)
+        assert run(model, "noiseout", FAST, level=0.875).level == pytest.approx(0.875, abs=1e-3)
 
 
 class TestRefusals:
@@ -366,16 +364,16 @@ class TestRefusals:
 
     def test_units_that_are_mixed(self, run):
         model = nn.Sequential(
-            nn.Flatten(), nn.Linear(64, 12), nn.LayerNorm(12), nn.Linear(12, 10)
+            nn.Flatten(), nn.Linear(1024, 12), nn.LayerNorm(12), nn.Linear(12, 10)
         )  # fmt: skip
         with pytest.raises(NotApplicableError, match="one by one"):
             run(model, "noiseout", FAST, level=0.5)
 
     def test_a_layer_whose_units_are_mixed_is_left_alone(self, run):
         model = nn.Sequential(
-            nn.Flatten(), nn.Linear(64, 12), nn.LayerNorm(12), nn.Linear(12, 9), nn.Tanh(),
+            nn.Flatten(), nn.Linear(1024, 12), nn.LayerNorm(12), nn.Linear(12, 9), nn.Tanh(),
             nn.Linear(9, 10),
         )  # fmt: skip
-        result = run(model, "noiseout", FAST, level=0.15)
+        result = run(model, "noiseout", FAST, level=0.01)
         assert result.notes["units"].keys() == {"3"}
         assert model[1].weight.any(1).all()

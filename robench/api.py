@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from robench.engine.given import Given
 from robench.engine.progress import Progress
 from robench.engine.run import Engine, Run, run_suite
-from robench.errors import StoreError
+from robench.errors import StoreError, UsageError
 from robench.spec import PluginChoice, Record, Suite, load_suite
 from robench.store import Store
 
@@ -147,7 +147,7 @@ def evaluate(
     checked = suite if isinstance(suite, Suite) else load_suite(suite)
     given = Given(
         path=Path(weights),
-        model=PluginChoice.model_validate(model),
+        model=_model_choice(model),
         name=name or Path(weights).stem,
         dataset=dataset,
         mean=tuple(mean),
@@ -164,6 +164,17 @@ def evaluate(
         given=given,
     )
     return Results(done, tuple(done.records()))
+
+
+def _model_choice(model: str | Mapping[str, object]) -> PluginChoice:
+    name = model if isinstance(model, str) else model.get("name")
+    if not isinstance(name, str) or not name:
+        raise UsageError(
+            f"{model!r} names no model",
+            allowed="a name, or a mapping such as {name: mlp, widths: [64]}",
+            hint="`robench list models` shows the names",
+        )
+    return PluginChoice.model_validate(model)
 
 
 def build_board(results: str | Path = "results", out: str | Path | None = None) -> Path:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from robench.board.comparable import ROW
 from robench.board.format import level
+from robench.spec import GIVEN
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from robench.board.measured import RowKey
 
-__all__ = ["Coverage", "NotReached", "Standing", "coverage_of", "not_reached_of", "standings_of"]
+__all__ = [
+    "Coverage",
+    "NotReached",
+    "Standing",
+    "coverage_of",
+    "is_graded",
+    "not_reached_of",
+    "standings_of",
+]
 
 State = Literal["complete", "incomplete", "failed", "not applicable"]
 
@@ -76,15 +86,19 @@ def standings_of(frame: pd.DataFrame) -> dict[RowKey, Standing]:
     cells = _result_cells(frame)
     wanted: dict[tuple[str, str], set[tuple[str, int]]] = {}
     for (panel, training), of in cells.groupby(_BLOCK):
-        seeds = [int(seed) for seed in of["seed"].unique()]
         stages = [str(stage) for stage in of["stage"].unique()]
-        wanted[(str(panel), str(training))] = set(itertools.product(stages, seeds))
+        wanted[(str(panel), str(training))] = set(itertools.product(stages, _seeds_of(of)))
     outcomes: dict[RowKey, dict[tuple[str, int], tuple[str, str]]] = {}
     for cell in cells.to_dict("records"):
         key = (cell["panel"], cell["training"], cell["method"], cell["level"])
         outcome = (cell["status"], _first_line(cell["reason"]))
         outcomes.setdefault(key, {})[(cell["stage"], int(cell["seed"]))] = outcome
-    return {key: _standing(own, wanted[key[:2]]) for key, own in outcomes.items()}
+    return {
+        key: _standing(
+            own, _of_given(own, wanted[key[:2]]) if _is_given(key[2]) else wanted[key[:2]]
+        )
+        for key, own in outcomes.items()
+    }
 
 
 def coverage_of(frame: pd.DataFrame) -> Coverage:
@@ -93,12 +107,12 @@ def coverage_of(frame: pd.DataFrame) -> Coverage:
     expected = 0
     missing: list[str] = []
     for (panel, training), of in cells.groupby(_BLOCK):
-        each = int(of["stage"].nunique() * of["seed"].nunique())
-        graded = of[of["method"] != "dense"]
+        stages = of["stage"].nunique()
+        given = {method for method in of["method"].unique() if _is_given(method)}
+        graded = of[of["method"].map(is_graded)]
         levels = set(graded["level"].unique())
-        expected += each * (
-            int("dense" in set(of["method"])) + graded["method"].nunique() * len(levels)
-        )
+        networks = int("dense" in set(of["method"])) + graded["method"].nunique() * len(levels)
+        expected += int(stages * (len(_seeds_of(of)) * networks + len(given)))
         where = panel if training == "none" else f"{panel}, trained on {training}"
         for method, own in graded.groupby("method"):
             absent = sorted(levels - set(own["level"].unique()))
@@ -134,6 +148,30 @@ def not_reached_of(frame: pd.DataFrame) -> tuple[NotReached, ...]:
         )
         for (panel, training, method, _), of in short.groupby(ROW)
     )
+
+
+def _is_given(method: str) -> bool:
+    """Whether this stands for a network that robench did not train: one, of no grid."""
+    return re.match(rf"{GIVEN}(\W|$)", method) is not None
+
+
+def is_graded(method: str) -> bool:
+    """Whether a method is asked for levels; other networks stand beside each level."""
+    return method != "dense" and not _is_given(method)
+
+
+def _seeds_of(cells: pd.DataFrame) -> set[int]:
+    """The seeds of the networks that were trained; where there are none, of those given."""
+    trained = cells[~cells["method"].map(_is_given)]
+    return {int(seed) for seed in (trained if len(trained) else cells)["seed"]}
+
+
+def _of_given(
+    own: Mapping[tuple[str, int], object], wanted: set[tuple[str, int]]
+) -> set[tuple[str, int]]:
+    """A given network is whole with one seed: its own."""
+    stages = {stage for stage, _ in wanted}
+    return set(itertools.product(stages, {seed for _, seed in own}))
 
 
 def _result_cells(frame: pd.DataFrame) -> pd.DataFrame:

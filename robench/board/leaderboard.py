@@ -14,9 +14,11 @@ from robench.board.coverage import (
     NotReached,
     Standing,
     coverage_of,
+    is_graded,
     not_reached_of,
     standings_of,
 )
+from robench.board.layers import is_of_layers
 from robench.board.rows import Row, rows_of
 from robench.engine.plan import CONTROLS
 
@@ -37,8 +39,10 @@ class Leaderboard:
     """In an order that depends on nothing but themselves."""
     everything: pd.DataFrame
     """The long table of all records."""
+    networks: pd.DataFrame
+    """The long table of the records of whole networks: all but those of single layers."""
     frame: pd.DataFrame
-    """The long table without what newer cells replace."""
+    """The same without what newer cells replace."""
     rows: tuple[Row, ...]
     standings: Mapping[RowKey, Standing]
     coverage: Coverage
@@ -62,8 +66,8 @@ class Leaderboard:
 
     @cached_property
     def levels(self) -> tuple[float, ...]:
-        """The requested levels, those of the dense control left out."""
-        return tuple(sorted({row.level for row in self.rows if row.method != "dense"}))
+        """The requested levels: not those of the dense control and of given networks."""
+        return tuple(sorted({row.level for row in self.rows if is_graded(row.method)}))
 
     @cached_property
     def statuses(self) -> Mapping[str, int]:
@@ -77,9 +81,14 @@ class Leaderboard:
         return tuple(record for record in self.records if record.status != "ok")
 
     @cached_property
+    def layers(self) -> tuple[Record, ...]:
+        """The records of single layers, which are in no row."""
+        return tuple(filter(is_of_layers, self.records))
+
+    @cached_property
     def left_out(self) -> int:
         """How many records a newer or a more common form of the same cell replaces."""
-        return self.everything["id"].nunique() - self.frame["id"].nunique()
+        return self.networks["id"].nunique() - self.frame["id"].nunique()
 
     def standing(self, row: Row) -> Standing:
         """Whether a row is whole."""
@@ -94,11 +103,13 @@ def leaderboard(records: Iterable[Record]) -> Leaderboard:
     """
     ordered = tuple(sorted(records, key=_record_order))
     everything = panelled(ordered)
-    frame = without_superseded(everything)
+    networks = everything[everything["stage"] != "layers"]
+    frame = without_superseded(networks)
     rows = rows_of(frame, ordered)
     return Leaderboard(
         records=ordered,
         everything=everything,
+        networks=networks,
         frame=frame,
         rows=tuple(sorted(rows, key=_row_order)),
         standings=standings_of(frame),

@@ -11,8 +11,10 @@ from robench.board.format import level, percent
 
 if TYPE_CHECKING:
     from robench.board.columns import Column
+    from robench.board.coverage import Coverage
     from robench.board.leaderboard import Leaderboard
     from robench.board.rows import Row
+    from robench.board.tables import Table
     from robench.board.views.base import View
 
 __all__ = ["escaped", "readme"]
@@ -31,8 +33,11 @@ def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
     parts = [f"# {escaped(title)}", _summary(board)]
     for view in views:
         images = [f"![{escaped(plot.caption)}](plots/{plot.name}.svg)" for plot in view.plots]
-        parts += [f"## {view.title}", view.lead, *(images or [f"*{view.missing}*"])]
-    parts += ["## All rows", _explanation(), _table(board)]
+        tables = [_plain_table(table) for table in view.tables]
+        parts += [f"## {view.title}", view.lead]
+        parts += images or tables or [f"*{view.missing}*"]
+    if board.rows or not board.records:
+        parts += ["## All rows", _explanation(), _table(board)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,12 +54,17 @@ def _summary(board: Leaderboard) -> str:
     counts = ", ".join(f"{count:,} {status}" for status, count in board.statuses.items())
     lines = [
         "[The interactive page](index.html) · [all numbers](results.csv)",
-        f"{len(board.records):,} cells: {counts}. Of the grid that they span, "
-        f"{percent(coverage.share)}% of the applicable cells succeeded "
-        f"({coverage.ok:,} of {coverage.expected - coverage.not_applicable:,}).",
+        f"{len(board.records):,} cells: {counts}.{_coverage(coverage) if board.rows else ''}",
         *(f"- {escaped(sentence)}." for sentence in coverage.missing_levels),
     ]
     return "\n\n".join(lines)
+
+
+def _coverage(coverage: Coverage) -> str:
+    return (
+        f" Of the grid that they span, {percent(coverage.share)}% of the applicable cells "
+        f"succeeded ({coverage.ok:,} of {coverage.expected - coverage.not_applicable:,})."
+    )
 
 
 def _explanation() -> str:
@@ -65,12 +75,21 @@ def _explanation() -> str:
     )
 
 
+def _plain_table(table: Table) -> str:
+    rule = ["---"] * table.words + ["---:"] * (len(table.heads) - table.words)
+    rows = ([escaped(str(entry)) for entry in row] for row in table.rows)
+    return f"{escaped(table.caption)}\n\n{_piped([table.full_heads, rule, *rows])}"
+
+
 def _table(board: Leaderboard) -> str:
     columns = shown(board.rows)
     heads = [*_HEADS, *(column.title for column in columns), "status"]
     left = 4
     rule = ["---"] * left + ["---:"] * (len(heads) - left - 1) + ["---"]
-    lines = [heads, rule, *(_row(board, row, columns) for row in board.rows)]
+    return _piped([heads, rule, *(_row(board, row, columns) for row in board.rows)])
+
+
+def _piped(lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -6,7 +6,7 @@ import importlib.resources
 from collections import Counter
 from collections.abc import Iterable
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 import robench
 from robench.board.columns import ACHIEVED, DISTANCE, OTHER_LEVELS, is_measured, shown
 from robench.board.format import level, percent
+from robench.board.machine import machine_name
 from robench.board.scripts import (
     chart_script,
     hash_source,
@@ -113,27 +114,23 @@ def _facts(board: Leaderboard) -> list[tuple[str, str]]:
     cells = [record.cell for record in board.records]
     suites = sorted({f"{cell.suite}, version {cell.suite_version}" for cell in cells})
     seeds = Counter(cell.seed for cell in cells)
-    machines = sorted({machine for record in board.records if (machine := _machine(record))})
+    machines = sorted({name for record in board.records if (name := machine_name(record))})
     counts = [f"{count:,} {status.replace('-', ' ')}" for status, count in board.statuses.items()]
-    return [
-        ("Suite", "; ".join(suites)),
+    grid = [
         ("Networks", f"{len(board.panels)} (data set × model)"),
         ("Methods", f"{len(board.methods)} at {len(board.levels)} levels"),
         ("Seeds", str(len(seeds))),
+    ]
+    coverage = ("Coverage", f"{percent(board.coverage.share)}% of applicable cells")
+    layers = len({record.cell.model.name for record in board.layers})
+    return [
+        ("Suite", "; ".join(suites)),
+        *(grid if board.rows else ()),
+        *([("Layers", f"{layers}, timed one by one")] if layers else ()),
         ("Cells", ", ".join(counts)),
-        ("Coverage", f"{percent(board.coverage.share)}% of applicable cells"),
+        *([coverage] if board.rows else ()),
         ("Device", "; ".join(machines) or ", ".join(sorted({cell.device for cell in cells}))),
     ]
-
-
-def _machine(record: Record) -> str:
-    """Where a record was made: the processor, or the GPU if the cell ran on one."""
-    machine = record.provenance.get("machine")
-    facts: dict[str, Any] = machine if isinstance(machine, dict) else {}
-    gpus = facts.get("gpus") or []
-    on_gpu = record.cell.device == "cuda" and isinstance(gpus, list) and gpus
-    name = gpus[0] if on_gpu else facts.get("cpu")
-    return f"{record.cell.device} ({name})" if name else ""
 
 
 def _failures(records: Iterable[Record]) -> list[tuple[str, str, list[Record]]]:

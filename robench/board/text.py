@@ -14,11 +14,13 @@ from rich.text import Text
 
 from robench.board.columns import ACCURACY, DISTANCE, R2, SPEEDUP, Column, is_measured
 from robench.board.format import level
+from robench.board.layers import layer_tables
 from robench.board.leaderboard import leaderboard
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
     from robench.board.rows import Row
+    from robench.board.tables import Table as LayerTable
     from robench.spec import Record
 
 __all__ = ["summary", "summary_text"]
@@ -46,7 +48,13 @@ def summary(records: Iterable[Record]) -> Table:
         # Names are text: rich would read the brackets of a label as markup.
         stack.add_row(Text(_plain(panel) + _plain(noise), style="bold"))
         stack.add_row(_table(board, list(rows)))
-    stack.add_row(Text(_LEGEND if board.rows else "there are no results yet", style="dim"))
+    if board.rows:
+        stack.add_row(Text(_LEGEND, style="dim"))
+    for of_layers in layer_tables(board.layers):
+        stack.add_row(Text(_printable(of_layers.caption), style="bold"))
+        stack.add_row(_layers(of_layers))
+    if not board.records:
+        stack.add_row(Text("there are no results yet", style="dim"))
     return stack
 
 
@@ -61,6 +69,17 @@ def summary_text(records: Iterable[Record], *, width: int = 100) -> str:
     console = Console(file=file, width=width, color_system=None, legacy_windows=False)
     console.print(summary(records))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def _layers(found: LayerTable) -> Table:
+    """Layers at published sparsities; the intervals are on the board."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for place, head in enumerate(found.full_heads):
+        is_word = place < found.words
+        table.add_column(Text(head), justify="left" if is_word else "right", no_wrap=is_word)
+    for row in found.rows:
+        table.add_row(*(Text(entry.text) for entry in row))
+    return table
 
 
 def _table(board: Leaderboard, rows: list[Row]) -> Table:
@@ -87,8 +106,12 @@ def _table(board: Leaderboard, rows: list[Row]) -> Table:
 
 def _plain(name: str) -> str:
     """A name without what could move the cursor or colour the terminal, and not too long."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in name)
+    printable = _printable(name)
     return printable if len(printable) <= _LONGEST_NAME else printable[: _LONGEST_NAME - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _number(column: Column, row: Row) -> Text:

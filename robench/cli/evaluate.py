@@ -80,8 +80,10 @@ def _choice(text: str) -> str | dict[str, object]:
     try:
         choice = yaml.safe_load(text)
     except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or "it is not YAML"
         raise UsageError(
-            f"--model {text!r} cannot be read: {error}", hint="'{name: mlp, widths: [64]}'"
+            f"--model {text!r} cannot be read: {problem}",
+            allowed="a name, or a mapping such as '{name: mlp, widths: [64]}'",
         ) from error
     return dict(choice)
 

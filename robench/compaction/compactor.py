@@ -25,7 +25,7 @@ from robench.compaction.report import CompactionReport, LayerReport
 from robench.compaction.surgery import shrink
 from robench.compaction.torch_pruning import remove_dead_groups
 from robench.compaction.trace import Traced, traced_copy
-from robench.errors import InputError
+from robench.errors import InputError, NotApplicableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -112,7 +112,7 @@ def compact(
     with torch.inference_mode(mode=False):  # gradients are compared, whatever the caller does
         check_network(model)
         if backend == "fx":
-            traced_copy(model)  # before the copy, which computed weights do not survive
+            _check_traceable(model)  # before the copy, which computed weights do not survive
         precision = precision_of(model)
         inputs = check_example(model, example).double()
         original = copy.deepcopy(model).double()
@@ -149,6 +149,14 @@ def _check_choices(constants: Constants, backend: Backend) -> None:
             f"constants={constants!r} with backend={backend!r}, which removes zeros alone",
             allowed="constants='keep' there, or backend='fx'",
         )
+
+
+def _check_traceable(model: nn.Module) -> None:
+    try:
+        traced_copy(model)
+    except NotApplicableError as error:
+        hint = f"{error.hint}; or try backend='torch-pruning', which needs no trace"
+        raise NotApplicableError(error.what, where=error.where, hint=hint) from error
 
 
 def _without_dead_units(original: nn.Module, inputs: Tensor, constants: Constants) -> _Smaller:

@@ -35,6 +35,7 @@ _LEAST_GRADIENT = 1e-6
 # then differ by as much as the original's own rounding, of which two networks have a share each.
 _ROUNDING_MARGIN = 4
 
+_ALL = slice(None)
 _Pair = tuple[nn.Module, nn.Module]
 
 
@@ -151,7 +152,9 @@ def _first_difference(pair: _Pair, kept: Mapping[str, Tensor], inputs: Tensor) -
     """Name of the first layer whose remaining outputs differ, else of the last layer."""
     expected, got = (observe(model, kept, inputs) for model in pair)
     for name, units in kept.items():
-        before = expected[name][1][:, units]
+        # Linear has its features last, whatever lies before them.
+        own = (..., units) if isinstance(pair[0].get_submodule(name), nn.Linear) else (_ALL, units)
+        before = expected[name][1][own]
         gap = _largest(before - got[name][1])
         if not gap <= _TOLERANCE_FLOAT64 * max(_largest(before), _LEAST_LOGIT):
             return name

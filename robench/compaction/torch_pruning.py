@@ -110,7 +110,7 @@ def remove_dead_groups(
     names = {part: name for name, part in network.named_modules()}
     trainable = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
     network.requires_grad_()  # what needs no gradient has no history to follow
-    layers = {name: part for name, part in network.named_modules() if isinstance(part, _Layers)}
+    layers = _layers_of(network)
     kept = {name: torch.ones(len(part.weight), dtype=torch.bool) for name, part in layers.items()}
     notes: dict[str, str] = {}
     with torch.enable_grad():
@@ -143,6 +143,20 @@ def _library() -> Any:
             hint="pip install 'robench[pruning]', or pip install 'torch-pruning>=1.5'",
         ) from error
     return torch_pruning
+
+
+def _layers_of(network: nn.Module) -> dict[str, _Layers]:
+    """The layers that are called as such: attention reads the weights of its own by itself."""
+    attention = [
+        f"{name}."
+        for name, part in network.named_modules()
+        if isinstance(part, nn.MultiheadAttention)
+    ]
+    return {
+        name: part
+        for name, part in network.named_modules()
+        if isinstance(part, _Layers) and not name.startswith(tuple(attention))
+    }
 
 
 def _observed(

@@ -88,8 +88,16 @@ def plan_given(
             )
             for cell in (train, *evaluations(train, grid.evaluate, loaded)):
                 cells.setdefault(cell.id, cell)
+    if not names:
+        raise UsageError(
+            f"the suite {suite.name!r} has no data sets, so that no network can be evaluated on it",
+            hint="choose a suite that trains networks: `robench list suites`",
+        )
     if not cells:
-        raise UsageError(f"the suite has no data set {given.dataset!r}", allowed=sorted(set(names)))
+        raise UsageError(
+            f"the suite {suite.name!r} has no data set {given.dataset!r}",
+            allowed=sorted(set(names)),
+        )
     return list(cells.values())
 
 

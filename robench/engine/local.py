@@ -42,7 +42,7 @@ def run_in_workers(
     jobs: int,
     limit_s: float | None = None,
 ) -> None:
-    """Run all cells in `jobs` worker processes.
+    """Run all cells in `jobs` worker processes, those that take time by themselves.
 
     Args:
         schedule: the cells.
@@ -56,7 +56,8 @@ def run_in_workers(
         StoreError: a record cannot be written.
     """
     pool = ProcessPool(
-        max_workers=jobs,
+        # Workers without work would only start, beside a cell that takes time.
+        max_workers=min(jobs, max(1, schedule.side_by_side)),
         context=multiprocessing.get_context("spawn"),
         initializer=prepare_worker,
         initargs=(setting,),

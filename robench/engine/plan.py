@@ -103,6 +103,7 @@ def plan(
 
 def _layer_cells(suite: Suite, options: LayersOptions, device: str) -> Iterator[Cell]:
     """Each convolution of a published table in each of its rows; nothing is trained."""
+    from robench.measure.machine import hardware_key
     from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES
 
     places = enumerate(CONVOLUTIONS)
@@ -115,6 +116,7 @@ def _layer_cells(suite: Suite, options: LayersOptions, device: str) -> Iterator[
             row=entry.row,
             batch_size=batch_size,
             repeats=options.repeats,
+            machine=hardware_key(device),
         )
         yield Cell(
             stage="layers",
@@ -364,13 +366,21 @@ def evaluations(train: Cell, evaluate: Evaluations, data: Data) -> Iterator[Cell
                 update={
                     "stage": stage,
                     "parent": train.id,
-                    "options": _resolve_options(stage, options.model_dump(mode="json"), data),
+                    "options": _resolve_options(
+                        stage, options.model_dump(mode="json"), data, train.device
+                    ),
                 }
             )
 
 
-def _resolve_options(stage: str, options: dict[str, JsonValue], data: Data) -> dict[str, JsonValue]:
-    """Options with everything that can change the number: versions of suites and of kinds."""
+def _resolve_options(
+    stage: str, options: dict[str, JsonValue], data: Data, device: str
+) -> dict[str, JsonValue]:
+    """Options with everything that can change the number: versions, kinds, and the machine."""
+    if stage == "speed":
+        from robench.measure.machine import hardware_key
+
+        options["machine"] = hardware_key(device)
     if stage == "attack":
         from robench.attacks.suites import suite_version
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from robench.engine.schedule import runs_alone
 from robench.spec import Cell, Record
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ class Progress:
         total = 0.0
         for stage, count in self.left.items():
             seconds = self._seconds.get(stage, every)
-            total += count * sum(seconds) / len(seconds)
-        return total / self._jobs
+            workers = 1 if runs_alone(stage) else self._jobs
+            total += count * sum(seconds) / len(seconds) / workers
+        return total
 
     def line(self) -> str:
         """Done, failed, left and the time that remains, in one line."""

@@ -1,7 +1,8 @@
 """The engine past one machine: the same cells as Ray tasks, on a results folder that all share.
 
 Ray starts on this machine where no cluster is joined already (`RAY_ADDRESS`, or `ray.init`
-before). Each task takes one core, and a worker that dies costs its own cell only.
+before). Each task takes one core, and a worker that dies costs its own cell only. Cells that take
+time run on this machine, for which they were planned, while the rest of the cluster idles.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from robench.engine.drive import Driver
-from robench.engine.schedule import Listener, Schedule
+from robench.engine.schedule import Listener, Schedule, runs_alone
 from robench.engine.worker import Setting, prepare_worker, run_cell
 from robench.errors import UsageError
 from robench.spec import Cell, Record, Status
@@ -44,11 +45,18 @@ def run_on_ray(
         ray.init(num_cpus=jobs or None, log_to_driver=False, include_dashboard=False)
     # A dead worker is a row, not a reason to try again, and out-of-memory must not retry for ever.
     task = ray.remote(num_cpus=1, max_retries=0)(_run_prepared)
+    # Without a core of its own: the machine that plans may offer the cluster none.
+    here = task.options(num_cpus=0, scheduling_strategy=_this_node(ray))
+
+    def submit(cell: Cell) -> Future[Record]:
+        chosen = here if runs_alone(cell.stage) else task
+        return cast("Future[Record]", chosen.remote(cell, setting).future())
+
     driver = Driver(
         schedule=schedule,
         store=Store(setting.results),
         listener=listener,
-        submit=lambda cell: cast("Future[Record]", task.remote(cell, setting).future()),
+        submit=submit,
         explain=_explain,
         width=int(ray.cluster_resources().get("CPU", 1)) + 1,
     )
@@ -57,6 +65,11 @@ def run_on_ray(
     finally:
         if started_here:
             ray.shutdown()
+
+
+def _this_node(ray: ModuleType) -> object:
+    node = ray.get_runtime_context().get_node_id()
+    return ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
 
 def _run_prepared(cell: Cell, setting: Setting) -> Record:
@@ -77,6 +90,7 @@ def _explain(error: Exception) -> tuple[Status, str]:
 def _import_ray() -> ModuleType:
     try:
         import ray
+        import ray.util.scheduling_strategies
     except ImportError:
         raise UsageError(
             "the engine 'ray' is asked for, but Ray is not installed",

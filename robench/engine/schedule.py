@@ -1,4 +1,9 @@
-"""Which cells may run now, and who is told about it: shared by all engines."""
+"""Which cells may run now, and who is told about it: shared by all engines.
+
+Cells that take time run last, one at a time, with all other workers idle: a busy neighbour shares
+caches and memory, and no figure beside it would be true. Last, because a slot amid the others would
+make every worker wait for the longest cell in flight, once for each such cell.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,14 @@ from typing import Protocol
 
 from robench.spec import Cell, Record
 
-__all__ = ["Listener", "Schedule"]
+__all__ = ["Listener", "Schedule", "runs_alone"]
+
+_TIMED = {"speed", "layers"}
+
+
+def runs_alone(stage: str) -> bool:
+    """Whether cells of a stage take time, so that nothing may run beside them."""
+    return stage in _TIMED
 
 
 class Listener(Protocol):
@@ -29,25 +41,44 @@ class Schedule:
     Args:
         cells: what is to be done, parents before children.
         done: records of the networks that are already there, by id.
+
+    Attributes:
+        side_by_side: how many of the cells may run beside others.
     """
 
     cells: Iterable[Cell]
     done: dict[str, Record] = field(default_factory=dict)
+    side_by_side: int = field(default=0, init=False)
     _ready: deque[Cell] = field(default_factory=deque, init=False)
+    _alone: deque[Cell] = field(default_factory=deque, init=False)
+    _in_flight: set[str] = field(default_factory=set, init=False)
     _waiting: dict[str, list[Cell]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._ready.extend(cell for cell in self.cells if self._may_run(cell))
+        for cell in self.cells:
+            self.side_by_side += not runs_alone(cell.stage)
+            if self._may_run(cell):
+                (self._alone if runs_alone(cell.stage) else self._ready).append(cell)
 
     def next(self) -> Cell | None:
-        """A cell all of whose networks are there, or `None` if all others wait for one."""
-        return self._ready.popleft() if self._ready else None
+        """A cell that may run now, or `None` if all others wait for one that is in flight."""
+        if self._ready:
+            cell = self._ready.popleft()
+        elif self._alone and not self._in_flight:
+            cell = self._alone.popleft()
+        else:
+            return None
+        self._in_flight.add(cell.id)
+        return cell
 
     def finish(self, record: Record) -> None:
         """Release the cells that waited for this one; they go first, while its data are warm."""
         self.done[record.id] = record
+        self._in_flight.discard(record.id)
         released = [cell for cell in self._waiting.pop(record.id, []) if self._may_run(cell)]
-        self._ready.extendleft(reversed(released))
+        self._alone.extend(cell for cell in released if runs_alone(cell.stage))
+        first = [cell for cell in released if not runs_alone(cell.stage)]
+        self._ready.extendleft(reversed(first))
 
     def needed_by(self, cell: Cell) -> list[Record]:
         """The records of the networks that the cell reads."""

@@ -14,11 +14,13 @@ from itertools import chain
 from typing import Any
 
 import torch
+from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from robench.errors import InputError
+from robench.measure.activations import peak_activation_bytes
 
-__all__ = ["LayerOperations", "Operations", "count_operations", "model_bytes"]
+__all__ = ["LayerOperations", "Operations", "count_operations", "file_bytes", "model_bytes"]
 
 _Counted = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 
@@ -48,6 +50,9 @@ class Operations:
         parameters: biases and BatchNorm included; a shared parameter counts once.
         parameters_nonzero: those that are not zero.
         bytes: parameters and buffers in memory.
+        file_bytes: of the safetensors file that holds them.
+        peak_activation_bytes: of all activations that live at one time, at most, while one input
+            goes through; see :func:`robench.measure.activations.peak_activation_bytes`.
         layers: one entry a layer, in the order of the calls.
     """
 
@@ -56,6 +61,8 @@ class Operations:
     parameters: int
     parameters_nonzero: int
     bytes: int
+    file_bytes: int
+    peak_activation_bytes: int
     layers: tuple[LayerOperations, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -91,13 +98,40 @@ def count_operations(model: nn.Module, example: Tensor) -> Operations:
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         parameters_nonzero=sum(int(value.count_nonzero()) for value in model.parameters()),
         bytes=model_bytes(model),
+        file_bytes=file_bytes(model),
+        peak_activation_bytes=peak_activation_bytes(model, example[:1]),
         layers=tuple(layers),
     )
 
 
 def model_bytes(model: nn.Module) -> int:
     """Bytes of all parameters and buffers in memory; what is shared counts once."""
-    return sum(value.nbytes for value in chain(model.parameters(), model.buffers()))
+    held = chain(model.parameters(), model.buffers())
+    return sum(part.nbytes for value in held for part in _parts(value).values())
+
+
+def file_bytes(model: nn.Module) -> int:
+    """Bytes of a safetensors file of the state; what is shared counts once, zeros count in full."""
+    seen: set[int] = set()
+    tensors: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        for part, tensor in _parts(value).items():
+            place = tensor.untyped_storage().data_ptr()
+            if not tensor.numel() or place not in seen:
+                tensors[name + part] = tensor.detach().cpu().contiguous()
+            seen.add(place)
+    return len(serialise(tensors))
+
+
+def _parts(value: Tensor) -> dict[str, Tensor]:
+    """What a tensor lies in: itself, or the three tensors of compressed sparse rows."""
+    if value.layout != torch.sparse_csr:
+        return {"": value}
+    return {
+        ".rows": value.crow_indices(),
+        ".columns": value.col_indices(),
+        ".values": value.values(),
+    }
 
 
 def _output_positions(

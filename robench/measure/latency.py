@@ -2,7 +2,9 @@
 
 The calls are interleaved as A B B A, so that a drift of the machine meets all of them alike, and
 are compared block by block: a neighbour who takes the processor for a while slows both halves of a
-ratio. The median and its interval are distribution-free. What is still too noisy says so.
+ratio. The median and its interval are distribution-free. What is still too noisy says so, and so
+does what had to share its processor: time slices of a few milliseconds make every long call slower
+by the same factor, which no spread would show.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from numpy.typing import NDArray
 from robench.errors import InputError
 
 __all__ = [
+    "EventStopwatch",
     "Latency",
     "LatencySample",
     "SpeedUp",
     "Stopwatch",
     "median_interval",
     "sample_latency",
+    "stopwatch_for",
 ]
 
 Call: TypeAlias = Callable[[], object]
@@ -35,12 +39,16 @@ Call: TypeAlias = Callable[[], object]
 LEAST_REPEATS = 30
 NOISY_ABOVE = 0.10
 """A sample is noisy where the interquartile range exceeds this share of the median."""
+LEAST_PROCESSOR_SHARE = 0.9
+"""A sample is noisy where the calls had a processor for a smaller share of their time."""
 _ROUNDS = 5
 _TIMING_S = 2e-3
 _WARM_UP_CALLS = 5
 _WARM_UP_ROUNDS = 20
 _STEADY_WITHIN = 0.05
 _FIRST_PAUSE_S = 0.1
+_FINE_S = 1e-4
+"""A clock of the thread's time that is coarser than this tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +104,13 @@ class LatencySample:
     Attributes:
         seconds: name of the call → float64[blocks, 2], seconds a call.
         calls: name of the call → how many calls one timing averages over.
+        processor_share: share of the time for which this thread had a processor; `None` where that
+            is not known, or does not matter, as on a GPU.
     """
 
     seconds: Mapping[str, NDArray[np.float64]]
     calls: Mapping[str, int]
+    processor_share: float | None = None
 
     @property
     def noise(self) -> float:
@@ -109,7 +120,8 @@ class LatencySample:
     @property
     def status(self) -> Literal["ok", "noisy"]:
         """``"noisy"`` where the figures should not be published."""
-        return "noisy" if self.noise > NOISY_ABOVE else "ok"
+        shared = self.processor_share is not None and self.processor_share < LEAST_PROCESSOR_SHARE
+        return "noisy" if shared or self.noise > NOISY_ABOVE else "ok"
 
     def latency(self, name: str) -> Latency:
         """Median and quartiles of one call."""
@@ -132,11 +144,13 @@ class Stopwatch:
         clock: seconds, never running backwards.
         synchronise: waits until what was started on the device is done.
         pause: waits so many seconds, for a busy machine to calm down.
+        processor_clock: seconds for which this thread had a processor, if that matters.
     """
 
     clock: Callable[[], float] = time.perf_counter
     synchronise: Callable[[], None] = lambda: None
     pause: Callable[[float], None] = time.sleep
+    processor_clock: Callable[[], float] | None = None
 
     def time(self, call: Call, calls: int) -> float:
         """Mean seconds of `calls` calls in a row."""
@@ -146,6 +160,38 @@ class Stopwatch:
             call()
         self.synchronise()
         return (self.clock() - start) / calls
+
+
+@dataclass(frozen=True)
+class EventStopwatch(Stopwatch):
+    """Takes time on the stream of a CUDA device: between two events, with no wait inside.
+
+    Attributes:
+        device: whose current stream runs the calls.
+    """
+
+    device: torch.device | str = "cuda"
+
+    def time(self, call: Call, calls: int) -> float:
+        """Mean seconds of `calls` calls in a row."""
+        with torch.cuda.device(self.device):
+            start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            self.synchronise()
+            start.record()
+            for _ in range(calls):
+                call()
+            end.record()
+            end.synchronize()
+            return float(start.elapsed_time(end)) / 1e3 / calls
+
+
+def stopwatch_for(device: torch.device) -> Stopwatch:
+    """How time is taken on a device: by events on CUDA, by the clock of this process elsewhere."""
+    if device.type == "cuda":
+        return EventStopwatch(synchronise=lambda: torch.cuda.synchronize(device), device=device)
+    is_fine = time.get_clock_info("thread_time").resolution <= _FINE_S
+    return Stopwatch(processor_clock=time.thread_time if is_fine else None)
 
 
 def sample_latency(
@@ -164,7 +210,7 @@ def sample_latency(
         calls: name → a function without arguments.
         repeats: timings of each call, at least 30.
         limit_s: after so many seconds no further round is begun.
-        stopwatch: how time is taken; the wall clock of this process by default.
+        stopwatch: how time is taken; by default as on the CPU, see :func:`stopwatch_for`.
 
     Raises:
         InputError: too few repeats, or nothing to time.
@@ -174,7 +220,7 @@ def sample_latency(
             f"{repeats} repeats of {len(calls)} calls cannot be timed",
             allowed=f"{LEAST_REPEATS} repeats or more, of one call or more",
         )
-    watch = stopwatch or Stopwatch()
+    watch = stopwatch or stopwatch_for(torch.device("cpu"))
     begun = watch.clock()
     with _one_thread(), _no_garbage_collection():
         counts = _warm_up(calls, watch)
@@ -183,8 +229,12 @@ def sample_latency(
             if calmest.status == "ok" or watch.clock() - begun > limit_s:
                 break
             watch.pause(_FIRST_PAUSE_S * number)
-            calmest = min(calmest, _round(calls, counts, repeats, watch), key=lambda one: one.noise)
+            calmest = min(calmest, _round(calls, counts, repeats, watch), key=_unrest)
     return calmest
+
+
+def _unrest(sample: LatencySample) -> tuple[bool, float]:
+    return sample.status == "noisy", sample.noise
 
 
 def median_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
@@ -256,8 +306,11 @@ def _round(
     seconds = {name: np.empty((blocks, 2)) for name in calls}
     there = list(calls)
     back = there[::-1]
+    at_processor = watch.processor_clock or (lambda: math.nan)
+    begun, begun_at_processor = watch.clock(), at_processor()
     for block in range(blocks):
         for half, names in enumerate((there, back)):
             for name in names:
                 seconds[name][block, half] = watch.time(calls[name], counts[name])
-    return LatencySample(seconds, dict(counts))
+    share = (at_processor() - begun_at_processor) / (watch.clock() - begun)
+    return LatencySample(seconds, dict(counts), None if math.isnan(share) else share)

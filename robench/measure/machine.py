@@ -10,9 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["fingerprint"]
+from robench.errors import MeasurementError
+
+__all__ = ["check_machine", "fingerprint", "hardware_key"]
 
 _GIB = 2**30
+_HARDWARE = ("cpu", "cores", "memory_gib", "system", "architecture", "torch")
 # What may change between two runs on one and the same machine without touching their latencies.
 _NOT_IN_KEY = {"kernel"}
 
@@ -23,15 +26,51 @@ def fingerprint() -> dict[str, Any]:
     Returns:
         ``cpu``, ``cores`` (physical), ``cores_logical``, ``cores_usable`` by this process,
         ``memory_gib``, ``system``, ``architecture``, ``kernel``, ``python``, ``torch``,
-        ``threads`` of torch, ``gpus``, and ``key``: 12 hexadecimal digits that are equal where
-        everything but the kernel's version is.
+        ``threads`` of torch, ``gpus``, ``hardware``: see :func:`hardware_key`, and ``key``: 12
+        hexadecimal digits that are equal where everything but the kernel's version is.
     """
     import torch
 
     facts = {**_facts(), "cores_usable": _usable_cores(), "threads": torch.get_num_threads()}
     keyed = {name: value for name, value in facts.items() if name not in _NOT_IN_KEY}
-    digest = hashlib.sha256(json.dumps(keyed, sort_keys=True).encode()).hexdigest()
-    return {**facts, "key": digest[:12]}
+    own = {device: hardware_key(device) for device in ("cpu", *(["cuda"] * bool(facts["gpus"])))}
+    return {**facts, "hardware": own, "key": _digest(keyed)}
+
+
+def hardware_key(device: str) -> str:
+    """What the time of one thread of this machine depends on, as 12 hexadecimal digits.
+
+    It is part of what a cell that takes time is, so that another machine measures for itself:
+    processor, cores, memory, system and version of torch, and the GPUs where they are used.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+    """
+    names = (*_HARDWARE, "gpus") if device == "cuda" else _HARDWARE
+    facts = _facts()
+    return _digest({name: facts[name] for name in names})
+
+
+def check_machine(planned: str, device: str) -> None:
+    """Refuse to take time for another machine.
+
+    Args:
+        planned: key of the hardware that the figure will be filed under.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        MeasurementError: this machine is another one.
+    """
+    own = hardware_key(device)
+    if own != planned:
+        raise MeasurementError(
+            f"time is to be taken on the machine {planned}, and this is {own}",
+            hint="run the suite on this machine: what takes time is measured anew there",
+        )
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @lru_cache(maxsize=1)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
-from robench.errors import InputError
+from robench.errors import InputError, NotApplicableError
 from robench.measure.counter import Operations, count_operations
 from robench.measure.latency import (
     LEAST_REPEATS,
     Latency,
     SpeedUp,
-    Stopwatch,
     sample_latency,
+    stopwatch_for,
 )
+from robench.measure.ways import Way, calls_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from torch import Tensor, nn
 
-__all__ = ["BatchSpeed", "SpeedReport", "measure_speed"]
+__all__ = ["BatchSpeed", "SpeedReport", "measure_speed", "saturating_batch"]
+
+_Asked: TypeAlias = "tuple[str, Way, tuple[nn.Module, nn.Module]]"
+"""A form: its name, how it is called, and the model and the other network in it."""
+_LARGEST_BATCH = 1024
+_SATURATED_WITHIN = 0.1
+"""A batch saturates where no larger one gives more than this share of inputs a second more."""
+_LOOKS = 5
 
 
 @dataclass(frozen=True)
@@ -54,16 +62,21 @@ class SpeedReport:
         batches: one entry a batch size, in the order asked for.
         original: operations, parameters and bytes of the network as it was trained.
         compacted: the same of the compacted network.
+        forms: other forms and ways of calling, each against the original in that form: name → one
+            entry a batch size.
+        notes: name of a form that was asked for → why it is not there.
     """
 
     device: str
     batches: tuple[BatchSpeed, ...]
     original: Operations
     compacted: Operations
+    forms: Mapping[str, tuple[BatchSpeed, ...]] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def status(self) -> Literal["ok", "noisy"]:
-        """``"ok"`` where every batch size is."""
+        """``"ok"`` where every batch size is; other forms have a status of their own."""
         return "ok" if all(batch.status == "ok" for batch in self.batches) else "noisy"
 
     @property
@@ -98,8 +111,10 @@ def measure_speed(
     example: Tensor,
     device: str | torch.device = "cpu",
     *,
-    batch_sizes: Sequence[int] = (1, 64),
+    batch_sizes: Sequence[int | Literal["saturating"]] = (1, 64),
     repeats: int = LEAST_REPEATS,
+    ways: Sequence[Way] = (),
+    pairs: Mapping[str, tuple[nn.Module, nn.Module]] | None = None,
 ) -> SpeedReport:
     """Time a network against its compacted form, interleaved, with one thread.
 
@@ -108,37 +123,102 @@ def measure_speed(
         compacted: what :func:`robench.compact` made of it.
         example: at least one input; repeated to fill a batch.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. Copies of both networks are moved there.
-        batch_sizes: at least one; by default a single input and a batch that fills the machine.
+        batch_sizes: at least one; by default a single input and a batch that fills one thread of
+            a CPU. ``"saturating"`` is the one that :func:`saturating_batch` finds for the model.
         repeats: timings a network and batch size, at least 30.
+        ways: to call both networks beside eagerly: ``"compiled"`` by ``torch.compile``, which
+            takes seconds, or ``"captured"`` in a CUDA graph.
+        pairs: other forms to be timed, eagerly: name → the model and the form, each of which
+            takes the example.
 
     Raises:
         InputError: a network in training mode, an example that it does not take, a device that is
             not there, or too few repeats.
     """
     place = _usable_device(device)
-    networks = {
-        "original": copy.deepcopy(model).to(place),
-        "compacted": copy.deepcopy(compacted).to(place),
-    }
+    main = _placed((model, compacted), place)
     inputs = example.detach().to(place)
-    operations = {name: count_operations(part, inputs) for name, part in networks.items()}
-    batches = tuple(_time_batch(networks, inputs, size, repeats) for size in batch_sizes)
-    return SpeedReport(str(place), batches, operations["original"], operations["compacted"])
+    operations = {name: count_operations(part, inputs) for name, part in main.items()}
+    sizes = [
+        saturating_batch(main["original"], inputs) if size == "saturating" else size
+        for size in batch_sizes
+    ]
+    batches = tuple(_time_batch(main, inputs, size, repeats) for size in sizes)
+    asked: list[_Asked] = [
+        *((way, way, (model, compacted)) for way in ways),
+        *((name, "eager", pair) for name, pair in (pairs or {}).items()),
+    ]
+    if all(batch.status == "ok" for batch in batches):
+        forms, notes = _time_forms(asked, inputs, sizes, repeats)
+    else:
+        forms, notes = {}, {name: "not timed: the machine is too busy" for name, *_ in asked}
+    return SpeedReport(
+        str(place), batches, operations["original"], operations["compacted"], forms, notes
+    )
+
+
+def _time_forms(
+    asked: Sequence[_Asked], inputs: Tensor, sizes: Sequence[int], repeats: int
+) -> tuple[dict[str, tuple[BatchSpeed, ...]], dict[str, str]]:
+    """The forms that this machine and these networks can take, and why the others are not there."""
+    forms: dict[str, tuple[BatchSpeed, ...]] = {}
+    notes: dict[str, str] = {}
+    for name, way, pair in asked:
+        networks = _placed(pair, inputs.device)
+        try:
+            forms[name] = tuple(_time_batch(networks, inputs, size, repeats, way) for size in sizes)
+        except NotApplicableError as error:
+            notes[name] = str(error)
+    return forms, notes
+
+
+def saturating_batch(network: nn.Module, example: Tensor, *, largest: int = _LARGEST_BATCH) -> int:
+    """The smallest batch, among powers of two, past which throughput hardly grows.
+
+    Doubles the batch until two sizes in a row gave no more inputs a second; takes the smallest one
+    within 10 % of the best.
+
+    Args:
+        network: in evaluation mode, on the device of the example.
+        example: at least one input; repeated to fill a batch.
+        largest: no larger batch is tried.
+    """
+    watch = stopwatch_for(example.device)
+    rates: dict[int, float] = {}
+    size, idle = 1, 0
+    while size <= largest and idle < 2:
+        call = functools.partial(network, _filled(example, size))
+        try:
+            with torch.inference_mode():
+                seconds = min(watch.time(call, 1) for _ in range(_LOOKS))
+        except torch.cuda.OutOfMemoryError:
+            break
+        best = max(rates.values(), default=0.0)
+        rates[size] = size / seconds
+        idle = 0 if rates[size] > best else idle + 1
+        size *= 2
+    enough = (1 - _SATURATED_WITHIN) * max(rates.values(), default=0.0)
+    return next((one for one, rate in rates.items() if rate >= enough), 1)
+
+
+def _placed(pair: tuple[nn.Module, nn.Module], device: torch.device) -> dict[str, nn.Module]:
+    original, compacted = (copy.deepcopy(network).to(device) for network in pair)
+    return {"original": original, "compacted": compacted}
+
+
+def _filled(example: Tensor, size: int) -> Tensor:
+    if size < 1:
+        raise InputError(f"a batch of {size} inputs cannot be timed", allowed="1 or more")
+    return example[torch.arange(size) % len(example)].contiguous()
 
 
 def _time_batch(
-    networks: dict[str, nn.Module], example: Tensor, size: int, repeats: int
+    networks: dict[str, nn.Module], example: Tensor, size: int, repeats: int, way: Way = "eager"
 ) -> BatchSpeed:
-    if size < 1:
-        raise InputError(f"a batch of {size} inputs cannot be timed", allowed="1 or more")
-    batch = example[torch.arange(size) % len(example)].contiguous()
-
-    def forward(network: nn.Module) -> Callable[[], object]:
-        return lambda: network(batch)
-
-    calls = {name: forward(network) for name, network in networks.items()}
+    batch = _filled(example, size)
     with torch.inference_mode():
-        sample = sample_latency(calls, repeats=repeats, stopwatch=_stopwatch(example.device))
+        calls = calls_of(way, networks, batch)
+        sample = sample_latency(calls, repeats=repeats, stopwatch=stopwatch_for(example.device))
     return BatchSpeed(
         batch_size=size,
         original=sample.latency("original"),
@@ -146,12 +226,6 @@ def _time_batch(
         speed_up=sample.speed_up("original", "compacted"),
         status=sample.status,
     )
-
-
-def _stopwatch(device: torch.device) -> Stopwatch:
-    if device.type == "cuda":
-        return Stopwatch(synchronise=lambda: torch.cuda.synchronize(device))
-    return Stopwatch()
 
 
 def _usable_device(device: str | torch.device) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -50,7 +50,10 @@ class RegularizationLearning(Method):
 
     θ and ν are in the units of the authors' code: exp(θ) is how far a weight moves in one step at
     the recipe's highest learning rate. At lower rates it moves by as much less, as in the paper's
-    equations; `theta_in_code` converts their θ.
+    equations; `theta_in_code` converts their θ. Both depend on the optimiser. The defaults were
+    chosen with SGD on the validation split of MNIST, with LeNet-300-100 and 2,400 steps, for the
+    best accuracy over levels from 0.9 to 0.99. The authors' tutorial has RMSprop at 0.001, θ = -10,
+    ν = 1e6, the reference mode and the first layer alone.
     """
 
     name = "rln"
@@ -60,16 +63,18 @@ class RegularizationLearning(Method):
     class Params(Frozen):
         """How strong the regularisation is, how fast that is learnt, and for which weights."""
 
-        theta: Annotated[float, Field(ge=-50, le=0)] = -10.0
+        theta: Annotated[float, Field(ge=-50, le=0)] = -7.0
         """θ, the mean of all λ: the larger, the sparser."""
-        nu: Annotated[float, Field(ge=0, le=1e12)] = 1e6
+        nu: Annotated[float, Field(ge=0, le=1e12)] = 1e4
         """ν, the learning rate of λ: the larger, the further strengths spread. With 0 it is the
         proximal lasso."""
         norm: Literal[1, 2] = 1
         """1: a weight moves by exp(λ); 2: by the share 2 exp(λ) of itself."""
-        mode: Literal["reference", "soft"] = "reference"
-        """``reference``, as the authors' code has it: a λ that would take its weight past zero is
-        lowered for good to what takes it there. ``soft``: the weight stops at zero, λ stays."""
+        mode: Literal["reference", "soft"] = "soft"
+        """``soft``: a weight stops at zero, its λ stays. ``reference``, as in the authors' code: a
+        λ that would take its weight past zero is lowered for good to what takes it there, which
+        raises all others through the mean. That takes an optimiser that never lets dead weights
+        rest, as RMSprop and Adam; with SGD whole networks were seen to go to zero."""
         layers: Literal["first", "all"] = "all"
         """What is regularised: the weights of all layers, as in the paper, or of the first, as in
         the authors' tutorial; never biases. Either way the level counts all prunable weights."""
@@ -178,9 +183,10 @@ def _layerwise(weights: Mapping[str, nn.Parameter], level: float, zeros: int) ->
 class _Strengths:
     """The regularised weights, and how strongly each is regularised.
 
-    All of it lies in flat tensors, one layer after another, which are worked on in place: passes
-    over memory are what a step costs. λ is kept as a logarithm to base 2, whose powers are found
-    twice as fast as those of e, and with that of the learning rate's share of its peak added.
+    What belongs to the weights lies in flat tensors, one layer after another, which are worked on
+    in place: passes over memory are what a step costs. λ is kept as a logarithm to base 2, whose
+    powers are found twice as fast as those of e, with that of the learning rate's share of its peak
+    added to it.
 
     Args:
         weights: name → regularised parameter.
@@ -192,18 +198,18 @@ class _Strengths:
     ) -> None:
         self._params = params
         self._weights = {name: weight.detach() for name, weight in weights.items()}
-        self._left_at = torch.cat([weight.flatten() for weight in self._weights.values()])
-        self._moved_to = torch.empty_like(self._left_at)
-        self._shrunk_by = torch.zeros_like(self._left_at)
-        self._log2 = torch.full_like(self._left_at, params.theta / math.log(2))
-        self._scratch = torch.empty_like(self._left_at)
+        left_at = torch.cat([weight.flatten() for weight in self._weights.values()])
+        self._log2 = torch.full_like(left_at, params.theta / math.log(2))
+        self._shrunk_by = torch.zeros_like(left_at)
+        self._scratch = torch.empty_like(left_at)
         self._share = 1.0
         names = list(weights)
         self._pools = [names] if params.scope == "network" else [[name] for name in names]
         self._log2_of = self._named(self._log2)
-        self._weight_views = [
-            (weight, self._named(self._moved_to)[name], self._named(self._left_at)[name])
-            for name, weight in self._weights.items()
+        flats = (left_at, self._shrunk_by, self._scratch)
+        views = (self._named(flat).values() for flat in flats)
+        self._layers = [
+            _Layer(*parts) for parts in zip(self._weights.values(), *views, strict=True)
         ]
 
     def step(self, share: float, masks: Mapping[str, Tensor]) -> None:
@@ -213,8 +219,6 @@ class _Strengths:
             share: the learning rate of that step over the highest, in (0, 1].
             masks: name → true where a weight lives; the mean of λ is taken over these.
         """
-        for weight, moved_to, _ in self._weight_views:
-            moved_to.copy_(weight)
         self._learn()
         self._share = share
         self._project(masks)
@@ -222,9 +226,9 @@ class _Strengths:
             self._soft_threshold()
         else:
             self._decay()
-        torch.sub(self._moved_to, self._shrunk_by, out=self._left_at)
-        for weight, _, left_at in self._weight_views:
-            weight.copy_(left_at)
+        for layer in self._layers:
+            layer.weight.sub_(layer.shrunk_by)
+            layer.left_at.copy_(layer.weight)
 
     def by_name(self) -> dict[str, Tensor]:
         """λ by the name of its parameter and of its shape."""
@@ -247,7 +251,8 @@ class _Strengths:
         Its derivative by λ is minus the product of the gradient's step and the last shrinkage.
         Before the first there was none.
         """
-        torch.sub(self._moved_to, self._left_at, out=self._scratch)
+        for layer in self._layers:
+            torch.sub(layer.weight, layer.left_at, out=layer.scratch)
         rate = self._params.nu / (self._share * math.log(2))
         self._log2.addcmul_(self._scratch, self._shrunk_by, value=-rate)
 
@@ -264,11 +269,13 @@ class _Strengths:
 
     def _soft_threshold(self) -> None:
         # A threshold may be infinite: to clamp by it is safe, to multiply it with zero is not.
-        threshold = torch.exp2(self._log2, out=self._scratch)
-        torch.neg(threshold, out=self._shrunk_by)
-        torch.clamp(self._moved_to, self._shrunk_by, threshold, out=self._shrunk_by)
+        torch.exp2(self._log2, out=self._scratch)
+        torch.neg(self._scratch, out=self._shrunk_by)
+        for layer in self._layers:
+            torch.clamp(layer.weight, layer.shrunk_by, layer.scratch, out=layer.shrunk_by)
         if self._params.mode == "reference":
-            torch.abs(self._moved_to, out=self._scratch)
+            for layer in self._layers:
+                torch.abs(layer.weight, out=layer.scratch)
             # At zero there is nothing to cross, so that any λ goes whose power is finite.
             torch.threshold_(self._scratch, 0.0, 2.0**_NO_BOUND)
             torch.minimum(self._log2, _log2_(self._scratch), out=self._log2)
@@ -276,8 +283,9 @@ class _Strengths:
     def _decay(self) -> None:
         if self._params.mode == "reference":
             self._log2.clamp_(max=-1)
-        strength = torch.exp2(self._log2, out=self._scratch).clamp_(max=0.5)
-        torch.mul(self._moved_to, strength, out=self._shrunk_by).mul_(2)
+        torch.exp2(self._log2, out=self._scratch).clamp_(max=0.5).mul_(2)
+        for layer in self._layers:
+            torch.mul(layer.weight, layer.scratch, out=layer.shrunk_by)
 
     def _named(self, flat: Tensor) -> dict[str, Tensor]:
         parts = torch.split(flat, [weight.numel() for weight in self._weights.values()])
@@ -285,6 +293,15 @@ class _Strengths:
             name: part.view(weight.shape)
             for (name, weight), part in zip(self._weights.items(), parts, strict=True)
         }
+
+
+class _Layer(NamedTuple):
+    """A weight, and views of its shape into the flat tensors beside it."""
+
+    weight: Tensor
+    left_at: Tensor
+    shrunk_by: Tensor
+    scratch: Tensor
 
 
 def _log2_(values: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ __all__ = [
     "Recipe",
     "ResolvedDegradeOptions",
     "ResolvedKind",
+    "ResolvedSpeedOptions",
+    "SpeedForm",
     "SpeedOptions",
     "Suite",
     "TreesOptions",
@@ -66,11 +68,27 @@ class PluginChoice(Frozen):
         return value
 
 
+SpeedForm = Literal["inference", "csr", "2:4", "compiled", "captured"]
+
+
 class SpeedOptions(Frozen):
     """How latency is measured: dense parent against compacted network, interleaved."""
 
-    batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = (1, 64)
+    batch_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["saturating"], ...] = (1, 64)
+    """``saturating`` is found for each network: figures stand side by side at equal sizes alone."""
     repeats: Annotated[int, Field(ge=30)] = 30
+    forms: tuple[SpeedForm, ...] = ("inference", "csr", "captured")
+    """What is timed beside, each against the dense network in the same form: ``inference`` folds
+    BatchNorm and keeps channels last, ``csr`` and ``2:4`` are sparse kernels of linear layers,
+    ``compiled`` is `torch.compile`, left out by default for it takes seconds a network, and
+    ``captured`` a CUDA graph. A form that does not fit the network or the machine is noted."""
+
+
+class ResolvedSpeedOptions(SpeedOptions):
+    """`SpeedOptions` once it is known where time is taken."""
+
+    machine: str
+    """Key of the hardware: another machine measures for itself."""
 
 
 class AttackOptions(Frozen):
@@ -156,6 +174,8 @@ class LayerOptions(Frozen):
     row: int
     batch_size: int
     repeats: int
+    machine: str
+    """Key of the hardware: another machine measures for itself."""
 
 
 class Grid(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from robench.compaction.columns import apply_columns, choose_columns
 from robench.compaction.surgery import shrink_layer
 from robench.errors import CompactionError
-from robench.measure.latency import LatencySample, Stopwatch, sample_latency
+from robench.measure.latency import LatencySample, sample_latency, stopwatch_for
 from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry
 from robench.spec import Cell, LayerOptions, Metric
 from robench.stages.base import Context, Outcome
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["layers"]
 
-Call: TypeAlias = "Callable[[], Tensor]"
+Call: TypeAlias = Callable[[], object]
 
 _TOLERANCE = 1e-3
 _PAIRS = {"layer": ("dense", "sparse"), "product": ("dense product", "sparse product")}
@@ -45,14 +46,21 @@ def layers(cell: Cell, context: Context) -> Outcome:
     maps = torch.rand(maps_shape, generator=generator)
     conv, maps = conv.to(context.device), maps.to(context.device)
     with torch.inference_mode():
-        calls = _calls(conv, kept, maps, entry)
-        sample = sample_latency(calls, repeats=options.repeats, stopwatch=_stopwatch(maps))
+        layer, form = _sparse_layer(conv, kept, maps, entry)
+        calls = {
+            "dense": lambda: conv(maps),
+            "sparse": layer,
+            **_products(conv, kept, maps, entry),
+        }
+        stopwatch = stopwatch_for(context.device)
+        sample = sample_latency(calls, repeats=options.repeats, stopwatch=stopwatch)
     is_noisy = sample.status == "noisy"
     return Outcome(
         metrics=(
             Metric(name="level_achieved", value=float((conv.weight == 0).float().mean())),
             *(() if is_noisy else _times(sample, options.batch_size)),
         ),
+        details={"form": form, "noise": sample.noise},
         status=sample.status,
         reason="latency varied too much" if is_noisy else None,
     )
@@ -63,8 +71,8 @@ def sparse_convolution(
 ) -> tuple[nn.Conv2d, Tensor]:
     """A convolution with as many zeros as published, and bool [filters], which rows are left.
 
-    Rows and columns are taken from each group alike: columns are those of a group, as the authors
-    formed them.
+    Rows and columns are taken from each group alike, and rather too few than too many of them:
+    columns are those of a group, as the authors formed them.
     """
     conv = nn.Conv2d(
         shape.channels, shape.filters, shape.kernel_px, shape.stride, shape.padding,
@@ -74,43 +82,75 @@ def sparse_convolution(
     kept = torch.ones(shape.groups, shape.filters // shape.groups, dtype=torch.bool)
     with torch.no_grad():
         conv.weight.copy_(torch.randn(conv.weight.shape, generator=generator))
-        matrices = conv.weight.view(shape.groups, shape.filters // shape.groups, -1)
-        for matrix, rows in zip(matrices, kept, strict=True):
-            rows[_some(len(rows), entry.rows[place], generator)] = False
+        for matrix, rows in zip(_matrices(conv), kept, strict=True):
+            rows[_some(rows.numel(), entry.rows[place], shape.groups, generator)] = False
             matrix[~rows] = 0
-            matrix[:, _some(matrix.shape[1], entry.columns[place], generator)] = 0
-        flat = conv.weight.view(-1)
-        flat[_some(len(flat), entry.sparsity[place], generator)] = 0
+            matrix[:, _some(matrix.shape[1], entry.columns[place], shape.groups, generator)] = 0
+        weights = conv.weight.view(-1)
+        weights[_some(weights.numel(), entry.sparsity[place], 1, generator)] = 0
     return conv, kept.flatten()
 
 
-def _some(count: int, percent: float, generator: torch.Generator) -> Tensor:
-    """That share of the places 0 … count - 1, at random."""
-    return torch.randperm(count, generator=generator)[: round(count * percent / 100)]
+def _some(count: int, percent: float, groups: int, generator: torch.Generator) -> Tensor:
+    """Places 0 … count - 1 of a group, at random: its part of that share of all groups' places."""
+    chosen = round(groups * count * percent / 100) // groups
+    return torch.randperm(count, generator=generator)[:chosen]
 
 
-def _calls(conv: nn.Conv2d, kept: Tensor, maps: Tensor, entry: Entry) -> dict[str, Call]:
-    lowered = _lowered(conv, maps)
-    dense = conv.weight.detach().view(conv.groups, conv.out_channels // conv.groups, -1)
+def _matrices(conv: nn.Conv2d) -> Tensor:
+    """The weight as a matrix for each group: [groups, rows, columns]."""
+    return conv.weight.detach().view(conv.groups, conv.out_channels // conv.groups, -1)
+
+
+def _sparse_layer(conv: nn.Conv2d, kept: Tensor, maps: Tensor, entry: Entry) -> tuple[Call, str]:
+    """The whole layer as sparsity lets it be computed, and the name of that form."""
     if entry.method == "l1":
-        sparse = _csr_layer(conv, maps)
-        products = [matrix.to_sparse_csr() for matrix in dense]
-        columns = list(lowered)
+        return _csr_layer(conv, maps), "csr"
+    smaller = copy.deepcopy(conv)
+    shrink_layer(smaller, kept, torch.ones(conv.in_channels, dtype=torch.bool))
+    network = nn.Sequential(smaller).eval()
+    with torch.inference_mode(mode=False):
+        choices = choose_columns(network, maps.clone())
+        apply_columns(network, choices)
+    _check_equal(network(maps), conv(maps)[:, kept], "the compacted layer")
+    return lambda: network(maps), choices[0].form if choices else "dense"
+
+
+def _csr_layer(conv: nn.Conv2d, maps: Tensor) -> Call:
+    """The layer by lowering and a product of a sparse matrix."""
+    weights = [_compressed(matrix) for matrix in _matrices(conv)]
+    size = conv(maps).shape
+
+    def call() -> Tensor:
+        parts = [weight @ part for weight, part in zip(weights, _lowered(conv, maps), strict=True)]
+        return torch.cat(parts).view(size[1], size[0], *size[2:]).transpose(0, 1)
+
+    _check_equal(call(), conv(maps), "the sparse product")
+    return call
+
+
+def _compressed(matrix: Tensor) -> Tensor:
+    """The matrix in compressed sparse rows, which torch calls beta at their first use."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support", UserWarning)
+        return matrix.to_sparse_csr()
+
+
+def _products(conv: nn.Conv2d, kept: Tensor, maps: Tensor, entry: Entry) -> dict[str, Call]:
+    """The matrix products alone, of maps that were lowered before."""
+    matrices, lowered = _matrices(conv), _lowered(conv, maps)
+    dense = list(zip(matrices, lowered, strict=True))
+    if entry.method == "l1":
+        sparse = [(_compressed(matrix), part) for matrix, part in dense]
     else:
-        sparse = _compacted_layer(conv, kept, maps)
-        rows = kept.view(conv.groups, -1)
-        used = (dense != 0).any(1)
-        products = [
-            matrix[own][:, used[group]].contiguous()
-            for group, (matrix, own) in enumerate(zip(dense, rows, strict=True))
+        rows, columns = kept.view(conv.groups, -1), (matrices != 0).any(1)
+        sparse = [
+            (matrix[own][:, used].contiguous(), part[used].contiguous())
+            for (matrix, part), own, used in zip(dense, rows, columns, strict=True)
         ]
-        columns = [part[used[group]].contiguous() for group, part in enumerate(lowered)]
-    whole = list(dense)
     return {
-        "dense": lambda: conv(maps),
-        "sparse": sparse,
-        "dense product": lambda: _multiplied(whole, list(lowered)),
-        "sparse product": lambda: _multiplied(products, columns),
+        "dense product": lambda: [matrix @ part for matrix, part in dense],
+        "sparse product": lambda: [matrix @ part for matrix, part in sparse],
     }
 
 
@@ -125,50 +165,10 @@ def _padding(conv: nn.Conv2d) -> tuple[int, ...]:
     return (0, 0) if isinstance(conv.padding, str) else conv.padding
 
 
-def _multiplied(weights: list[Tensor], columns: list[Tensor]) -> Tensor:
-    last = columns[0]
-    for weight, part in zip(weights, columns, strict=True):
-        last = weight @ part
-    return last
-
-
-def _csr_layer(conv: nn.Conv2d, maps: Tensor) -> Call:
-    """The layer by lowering and a product of a sparse matrix."""
-    weights = [
-        matrix.to_sparse_csr()
-        for matrix in conv.weight.detach().view(conv.groups, conv.out_channels // conv.groups, -1)
-    ]
-
-    def call() -> Tensor:
-        parts = [weight @ part for weight, part in zip(weights, _lowered(conv, maps), strict=True)]
-        return torch.cat(parts)
-
-    expected = conv(maps).transpose(0, 1).flatten(1)
-    _check_equal(call(), expected, "the sparse product")
-    return call
-
-
-def _compacted_layer(conv: nn.Conv2d, kept: Tensor, maps: Tensor) -> Call:
-    """The layer without its zero rows, over the columns that are left where that is quicker."""
-    smaller = copy.deepcopy(conv)
-    shrink_layer(smaller, kept, torch.ones(conv.in_channels, dtype=torch.bool))
-    network = nn.Sequential(smaller).eval()
-    with torch.inference_mode(mode=False):
-        apply_columns(network, choose_columns(network, maps.clone()))
-    _check_equal(network(maps), conv(maps)[:, kept], "the compacted layer")
-    return lambda: network(maps)
-
-
 def _check_equal(found: Tensor, expected: Tensor, what: str) -> None:
     difference = float((found - expected).abs().amax())
     if difference > _TOLERANCE * max(1.0, float(expected.abs().amax())):
         raise CompactionError(f"{what} differs from the dense layer by {difference:.3g}")
-
-
-def _stopwatch(maps: Tensor) -> Stopwatch:
-    if maps.is_cuda:
-        return Stopwatch(synchronise=lambda: torch.cuda.synchronize(maps.device))
-    return Stopwatch()
 
 
 def _times(sample: LatencySample, batch_size: int) -> Iterator[Metric]:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from robench.compaction.compactor import compact
+from robench.compaction.inference import inference_form
 from robench.compaction.report import report_of
+from robench.compaction.sparse_kernels import csr_form, two_of_four_form
 from robench.data.base import to_float
+from robench.errors import CompactionError, InputError, NotApplicableError
+from robench.measure.machine import check_machine
 from robench.measure.speed import BatchSpeed, SpeedReport, measure_speed
-from robench.spec import Cell, Metric, SpeedOptions
+from robench.measure.ways import Way
+from robench.spec import Cell, Metric, ResolvedSpeedOptions
 from robench.stages.base import Context, Outcome
 from robench.stages.network import trained_network
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 __all__ = ["speed"]
 
 _EXAMPLES = 32
 """Real inputs on which the compacted network is proven equal, and with which batches are filled."""
+_WAYS: tuple[Way, ...] = ("compiled", "captured")
+_KERNELS = ("csr", "2:4")
+"""Forms whose second network is no compacted one, but the same with sparse kernels."""
 
 
 def speed(cell: Cell, context: Context) -> Outcome:
     """Operations, bytes and latency of the network, before and after compaction."""
-    options = SpeedOptions.model_validate(cell.options)
+    options = ResolvedSpeedOptions.model_validate(cell.options)
+    check_machine(options.machine, cell.device)
     network = trained_network(cell, context)
     validation = context.data.validation.first(_EXAMPLES)
     example = to_float(validation.images.to(context.device))
     compacted = compact(network, example)
     compaction = report_of(compacted)
+    pairs, notes = _pairs(options, network, compacted, example)
     report = measure_speed(
         network,
         compacted,
@@ -33,6 +47,8 @@ def speed(cell: Cell, context: Context) -> Outcome:
         context.device,
         batch_sizes=options.batch_sizes,
         repeats=options.repeats,
+        ways=[way for way in _WAYS if way in options.forms],
+        pairs=pairs,
     )
     noisy = [str(batch.batch_size) for batch in report.batches if batch.status == "noisy"]
     difference = compaction.differences.logits_float32
@@ -42,11 +58,49 @@ def speed(cell: Cell, context: Context) -> Outcome:
             Metric(name="max_abs_logit_difference", value=difference),
             Metric(name="units_removed", value=compaction.units_removed),
             *(metric for batch in report.batches for metric in _times(batch)),
+            *(
+                metric
+                for form, batches in report.forms.items()
+                for batch in batches
+                for metric in _form_times(form, batch)
+            ),
         ),
-        details={"compaction": compaction.to_json(), "speed": report.to_json()},
+        details={
+            "compaction": compaction.to_json(),
+            "speed": {**report.to_json(), "notes": {**report.notes, **notes}},
+        },
         status="noisy" if noisy else "ok",
         reason=f"latency varied too much at batch size {', '.join(noisy)}" if noisy else None,
     )
+
+
+def _pairs(
+    options: ResolvedSpeedOptions, network: nn.Module, compacted: nn.Module, example: Tensor
+) -> tuple[dict[str, tuple[nn.Module, nn.Module]], dict[str, str]]:
+    """The forms that were asked for, each beside its dense network; why others are not there."""
+
+    def two_of_four() -> tuple[nn.Module, nn.Module]:
+        form = two_of_four_form(network, example)
+        return form.dense, form.network
+
+    makers: dict[str, Callable[[], tuple[nn.Module, nn.Module]]] = {
+        "inference": lambda: (
+            inference_form(network, example),
+            inference_form(compacted, example),
+        ),
+        "csr": lambda: (network, csr_form(network, example).network),
+        "2:4": two_of_four,
+    }
+    pairs: dict[str, tuple[nn.Module, nn.Module]] = {}
+    notes: dict[str, str] = {}
+    for form, make in makers.items():
+        if form not in options.forms:
+            continue
+        try:
+            pairs[form] = make()
+        except (NotApplicableError, CompactionError, InputError) as error:
+            notes[form] = str(error)
+    return pairs, notes
 
 
 def _counts(report: SpeedReport) -> Iterator[Metric]:
@@ -55,8 +109,12 @@ def _counts(report: SpeedReport) -> Iterator[Metric]:
     yield Metric(name="macs_compacted", value=report.compacted.macs)
     yield Metric(name="operation_ratio", value=report.macs_ratio)
     yield Metric(name="operation_ratio_nonzero", value=report.macs_nonzero_ratio)
-    yield Metric(name="bytes_dense", value=report.original.bytes)
-    yield Metric(name="bytes_compacted", value=report.compacted.bytes)
+    for network, counted in (("dense", report.original), ("compacted", report.compacted)):
+        yield Metric(name=f"parameters_{network}", value=counted.parameters)
+        yield Metric(name=f"bytes_{network}", value=counted.bytes)
+        yield Metric(name=f"file_bytes_{network}", value=counted.file_bytes)
+        peak = counted.peak_activation_bytes
+        yield Metric(name=f"peak_activation_bytes_{network}", value=peak)
 
 
 def _times(batch: BatchSpeed) -> Iterator[Metric]:
@@ -79,3 +137,12 @@ def _times(batch: BatchSpeed) -> Iterator[Metric]:
         high=batch.speed_up.high,
         condition={"batch_size": size},
     )
+
+
+def _form_times(form: str, batch: BatchSpeed) -> Iterator[Metric]:
+    """The same of another form, under names of its own, so that no table averages over forms."""
+    second = form if form in _KERNELS else "compacted"
+    for metric in _times(batch):
+        network = "dense" if metric.condition.get("network") == "dense" else second
+        condition = {**metric.condition, "form": form, "network": network}
+        yield metric.model_copy(update={"name": f"form_{metric.name}", "condition": condition})

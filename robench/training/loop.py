@@ -120,7 +120,8 @@ def train(
     batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise)
     state = _state(model, data, recipe, level, steps, learning_rate, seeds, batches)
     state.masks = _on(device, masks)
-    state.donor = None if donor is None else _on(device, donor)
+    if donor is not None and method.donor() is not None:
+        state.donor = _on(device, donor)
     shapes, zeros = _shapes(model), count_zeros(state.prunable)
     wanted = _wanted_zeros(state)  # now, since a method may change what it was lent
     with _seeded(seed_for(seeds["order"], "global"), device):

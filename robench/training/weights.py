@@ -71,7 +71,10 @@ def file_sha256(path: str | Path) -> str:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise StoreError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+        raise StoreError(
+            f"{str(path)!r} cannot be read: {error.strerror}",
+            hint="give the path of a safetensors file",
+        ) from error
 
 
 def fit_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -89,6 +92,12 @@ def fit_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     renamed = _renamed(weights, needed)
     optional = {name for name in own if name.startswith(_NORMALISE) or name.endswith(_COUNTERS)}
     kind = type(model).__name__
+    if not renamed.keys() & needed:
+        raise InputError(
+            f"nothing in the file is of {kind}: it has {_first(weights)}, where the network has "
+            f"{_first(needed)}",
+            hint="choose the --model, with its parameters, that the weights were trained in",
+        )
     for name in sorted(own.keys() - renamed.keys() - optional):
         raise InputError(
             f"the file has no tensor for {name!r} of {kind}",
@@ -107,6 +116,10 @@ def fit_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
                 hint="look at the model's parameters, its classes and the size of its images",
             )
     model.load_state_dict({**own, **renamed})
+
+
+def _first(names: Collection[str]) -> str:
+    return ", ".join(map(repr, sorted(names)[:2])) + (", …" if len(names) > 2 else "")
 
 
 def _renamed(weights: Mapping[str, Tensor], needed: Collection[str]) -> dict[str, Tensor]:

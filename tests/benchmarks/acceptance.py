@@ -95,7 +95,7 @@ def main() -> None:
 
 def ssl(table: Table) -> Iterator[Gate]:
     """Wen et al. 2016: fewer operations at the error of the dense network."""
-    model, level = "mlp", 0.7
+    model, level = "mlp", 0.75
     (method,) = table.methods(model, "ssl")
     dense = table.values("accuracy", model, "dense", 0.0)
     sparse = table.values("accuracy", model, method, level)
@@ -131,7 +131,7 @@ def halo(table: Table) -> Iterator[Gate]:
 
 def rln(table: Table) -> Iterator[Gate]:
     """Shavitt and Segal 2018: a table of which most features are noise."""
-    model, level, informative = "geometric-mlp", 0.998, 5
+    model, level, informative = "geometric-mlp", 0.985, 5
     (method,) = table.methods(model, "rln")
     records = table.of(model, method, level)
     first = [record.details["sparsity"]["layers"][0] for record in records]

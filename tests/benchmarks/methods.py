@@ -5,7 +5,7 @@ images of that shape. The time of a step is the processor's from one forward pas
 the median over a run; dense and sparse runs take turns, and what is printed is the median of the
 ratios within a pair. Memory is what torch allocated at most between the first and the last step: a
 multiple of what dense training holds there, and, all that is not parameters, gradients and momentum
-taken away, of those alone.
+taken away, of those alone. Of NoiseOut also a whole round of merges on a layer of 512 units.
 """
 
 from __future__ import annotations
@@ -18,11 +18,19 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from robench.data import Data
 from robench.methods.base import make
+from robench.methods.noiseout.fold import carry_out
+from robench.methods.noiseout.links import Widths, links_of
+from robench.methods.noiseout.moments import Moments
+from robench.methods.noiseout.plan import Candidates, plan_merges, reading
+from robench.models.base import prunable
+from robench.models.chain import chain
 from robench.spec import Recipe
 from robench.training.loop import train
 from tests.benchmarks.training import mnist_or_noise, network
@@ -37,8 +45,12 @@ SPARSE: list[tuple[str, dict[str, object], float]] = [
     ("l1", {"update": "prox"}, 0.0),
     ("halo", {}, 0.0),
     ("halo", {"update": "prox"}, 0.0),
+    ("rln", {}, 0.0),
+    ("rln", {"mode": "reference"}, 0.0),
     ("ssl", {}, 0.9),
     ("ssl", {"update": "prox"}, 0.9),
+    ("noiseout", {}, 0.0),
+    ("noiseout", {"noise": "none"}, 0.0),
 ]
 """Name, parameters, level."""
 
@@ -100,11 +112,40 @@ def peak_bytes(data: Data, method: str, params: dict[str, object], level: float)
     return int(max(args["Total Allocated"] for args in within) - before)
 
 
+def noiseout_round() -> tuple[float, int]:
+    """Seconds of the processor for a round of merges on 512 units, and how many merges it is.
+
+    From the activations on 1,000 images, given, to a network with a single unit left: correlations,
+    which of all units goes next, folding. The median of several.
+    """
+    generator = torch.Generator().manual_seed(0)
+    sources = torch.randn(1000, 64, generator=generator)
+    mixed = sources @ torch.randn(64, 512, generator=generator)
+    activations = (mixed + torch.randn(1000, 512, generator=generator)).tanh()[:, :, None]
+    times, merges = [], []
+    for _ in range(PAIRS + 1):
+        model = nn.Sequential(nn.Linear(784, 512), nn.Tanh(), nn.Linear(512, 10))
+        layers = chain(model)
+        (link,) = links_of(layers, prunable(model))
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        start = time.process_time()
+        moments = Moments(512)
+        moments.add(activations)
+        everyone = np.ones(512, dtype=np.bool_)
+        candidates = Candidates(0, moments, reading(link, link.reader.module.weight), everyone)
+        merges = plan_merges([candidates], Widths(layers, [link], [512]), 0, wanted=10**9)
+        carry_out([link], merges, optimiser)
+        times.append(time.process_time() - start)
+    return statistics.median(times[1:]), len(merges)
+
+
 def main() -> None:
     """Print the figures."""
     torch.set_num_threads(1)
     data = mnist_or_noise()
     print(f"LeNet-300-100 on {data.name}, one thread, {PAIRS} pairs of {STEPS} steps")
+    round_s, merges = noiseout_round()
+    print(f"noiseout: {1e3 * round_s:.1f} ms for a round of {merges} merges on 512 units")
     own = sum(p.numel() * p.element_size() for p in network(data).parameters())
     dense_bytes = peak_bytes(data, "dense", {}, 0.0)
     other_bytes = dense_bytes - 3 * own  # parameters, gradients, momentum

@@ -105,3 +105,30 @@ def test_brackets_in_a_pattern_mean_themselves(tiny) -> None:
     cells = planned(tiny(methods="[{name: magnitude, scope: layer}]"))
     chosen = select(cells, "magnitude[scope=layer]")
     assert {cell.method.label for cell in chosen} == {"dense", "magnitude[scope=layer]"}
+
+
+LAYERS = "name: layers\nversion: 1\nlayers: {batch_sizes: [1, 8, 1]}\n"
+
+
+def test_layers_are_cells_that_hang_off_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "layers.yaml"
+    path.write_text(LAYERS)
+    cells = planned(path)
+    assert len({cell.id for cell in cells}) == len(cells) == 4 * 5 * 2
+    assert {(cell.stage, cell.parent, cell.role) for cell in cells} == {("layers", None, "result")}
+    places = {(c.options["row"], c.options["layer"], c.options["batch_size"]) for c in cells}
+    assert len(places) == len(cells)
+    assert {cell.method.label for cell in cells} == {
+        "l1[row=1]", "ssl[row=2]", "l1[row=4]", "ssl[row=5]",
+    }  # fmt: skip
+    (one,) = (c for c in cells if (c.options["row"], c.options["layer"]) == (1, "conv3")
+              and c.options["batch_size"] == 8)  # fmt: skip
+    assert one.level == 0.972
+    assert one.label == "layers none/wen2016-conv3 l1[row=1] @ 0.972 seed 0"
+
+
+def test_layers_beside_a_grid_change_none_of_its_cells(tiny) -> None:
+    alone = planned(tiny())
+    together = planned(tiny(layers="{}"))
+    assert [cell.id for cell in together[: len(alone)]] == [cell.id for cell in alone]
+    assert {cell.stage for cell in together[len(alone) :]} == {"layers"}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from robench.errors import InputError
-from robench.measure.counter import count_operations, model_bytes
+from robench.measure.counter import count_operations, file_bytes, model_bytes
+from robench.models import MODELS, build
 
 
 def mlp(*widths: int) -> nn.Sequential:
@@ -103,6 +106,37 @@ def test_twice_the_count_is_what_torch_counts(
     assert counter.get_total_flops() == 2 * count_operations(model, example).macs
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("alexnet", (3, 64, 64)),
+        ("convnet", (1, 32, 32)),
+        ("geometric-mlp", (40,)),
+        ("lenet-300-100", (1, 28, 28)),
+        ("lenet-5", (1, 28, 28)),
+        ("mlp", (1, 32, 32)),
+        ("resnet", (3, 32, 32)),
+        ("resnet20", (3, 32, 32)),
+        ("resnet32", (3, 32, 32)),
+        ("vgg-small", (3, 32, 32)),
+        ("torchvision:mobilenet_v2", (3, 64, 64)),
+        ("torchvision:googlenet", (3, 96, 96)),
+    ],
+)
+def test_each_network_costs_half_of_what_torch_counts(name: str, shape: tuple[int, ...]) -> None:
+    mean, std = [0.5] * shape[0], [0.2] * shape[0]
+    network = build(name, input_shape=shape, classes=7, mean=mean, std=std)
+    example = torch.rand(1, *shape)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(example)
+    assert counter.get_total_flops() == 2 * count_operations(network, example).macs
+
+
+def test_every_network_of_ours_is_compared_with_torchs_counter() -> None:
+    (marks,) = test_each_network_costs_half_of_what_torch_counts.pytestmark
+    assert set(MODELS.names()) <= {name for name, _ in marks.args[1]}
+
+
 def test_a_zero_weight_is_skipped_at_every_output_position() -> None:
     model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1)).eval()
     with torch.no_grad():
@@ -135,6 +169,32 @@ def test_bytes_count_buffers_and_what_is_shared_once() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))
     model[2].weight = model[0].weight
     assert model_bytes(model) == 4 * (16 + 4 + 4 * 4 + 4) + 8  # num_batches_tracked is int64
+
+
+def test_the_file_is_as_long_as_the_one_that_is_written(tmp_path: Path) -> None:
+    model = lenet_5()
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    assert file_bytes(model) == (tmp_path / "weights.safetensors").stat().st_size
+    assert file_bytes(model) - 4 * 431_080 < 1000  # names and shapes
+
+
+def test_the_file_holds_what_is_shared_once() -> None:
+    model = nn.Sequential(nn.Linear(50, 50), nn.Linear(50, 50), nn.BatchNorm1d(50))
+    apart = file_bytes(model)
+    model[1].weight = model[0].weight
+    assert apart - 4 * 2500 - 100 < file_bytes(model) < apart - 4 * 2500
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+def test_compressed_rows_take_the_bytes_of_their_three_parts() -> None:
+    class Held(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("weight", torch.eye(100).to_sparse_csr())
+
+    held = 4 * 100 + 8 * 100 + 8 * 101
+    assert model_bytes(Held()) == held
+    assert held < file_bytes(Held()) < held + 400
 
 
 def test_counting_leaves_no_trace() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -13,10 +14,12 @@ from scipy import stats
 
 from robench.errors import InputError
 from robench.measure.latency import (
+    EventStopwatch,
     LatencySample,
     Stopwatch,
     median_interval,
     sample_latency,
+    stopwatch_for,
 )
 
 Cost = Callable[[], float]
@@ -41,8 +44,12 @@ class Machine:
         self.pauses_s.append(seconds)
         self.now_s += seconds
 
-    def watch(self, synchronise: Callable[[], None] = lambda: None) -> Stopwatch:
-        return Stopwatch(lambda: self.now_s, synchronise, self.pause)
+    def watch(
+        self,
+        synchronise: Callable[[], None] = lambda: None,
+        processor_clock: Callable[[], float] | None = None,
+    ) -> Stopwatch:
+        return Stopwatch(lambda: self.now_s, synchronise, self.pause, processor_clock)
 
 
 def test_order_is_a_b_b_a_and_figures_are_exact() -> None:
@@ -150,6 +157,57 @@ def test_work_that_a_device_has_not_finished_counts() -> None:
 
     sample = sample_latency({"a": launch}, stopwatch=machine.watch(synchronise))
     assert sample.latency("a").median_ms == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.5, "noisy"), (0.89, "noisy"), (0.97, "ok")])
+def test_a_processor_that_is_shared_is_noise_however_even(share: float, status: str) -> None:
+    machine = Machine()
+    watch = machine.watch(processor_clock=lambda: share * machine.now_s)
+    sample = sample_latency({"a": machine.call("a", 5e-3)}, stopwatch=watch)
+    assert sample.noise < 1e-9
+    assert sample.processor_share == pytest.approx(share)
+    assert sample.status == status
+
+
+def test_a_quiet_round_counts_before_a_steady_one_that_shared() -> None:
+    """The first round is steady at a third of the processor, the next ones unsteady, but alone."""
+    machine = Machine()
+    flip = itertools.cycle([1.0, 1.02])
+
+    def at_processor() -> float:
+        return machine.now_s / 3 if not machine.pauses_s else machine.now_s
+
+    def cost_s() -> float:
+        return 5e-3 * (3.0 if not machine.pauses_s else next(flip))
+
+    sample = sample_latency(
+        {"a": machine.call("a", cost_s)}, stopwatch=machine.watch(processor_clock=at_processor)
+    )
+    assert sample.status == "ok"
+    assert len(machine.pauses_s) == 1
+    assert sample.latency("a").median_ms < 5.2
+
+
+def test_the_watch_of_the_cpu_knows_what_a_busy_thread_and_a_sleeping_one_are() -> None:
+    watch = stopwatch_for(torch.device("cpu"))
+    assert not isinstance(watch, EventStopwatch)
+    if watch.processor_clock is None:
+        pytest.skip("this system counts the time of a thread too coarsely")
+    before = watch.processor_clock()
+    time.sleep(0.05)
+    assert watch.processor_clock() - before < 0.02
+
+
+@pytest.mark.gpu
+def test_events_time_what_a_gpu_does() -> None:
+    device = torch.device("cuda")
+    watch = stopwatch_for(device)
+    assert isinstance(watch, EventStopwatch)
+    matrix = torch.rand(2048, 2048, device=device)
+    one = watch.time(lambda: matrix @ matrix, 20)
+    two = watch.time(lambda: (matrix @ matrix) @ matrix, 20)
+    assert 1e-6 < one < 1e-1
+    assert 1.4 < two / one < 2.8
 
 
 def test_quartiles_and_noise_are_those_of_numpy() -> None:

@@ -51,7 +51,7 @@ def test_parameters_cannot_be_changed():
         ("magnitude", {"scope": "row"}, ["'scope'", "'row'", "'global' or 'layer'"]),
         ("ssl", {"lambda_g": 0}, ["'ssl'", "'lambda_g'", "0", "greater than 0"]),
         ("ssl", {"ssl_share": 1}, ["'ssl_share'", "less than 1"]),
-        ("halo", {"xi": -1e-5}, ["'xi'", "-1e-05", "greater than or equal to 0"]),
+        ("halo", {"xi": -1e-5}, ["'xi'", "-1e-05", "greater than 0"]),
         ("dense", {"scope": "layer"}, ["no parameter 'scope'", "no parameters at all"]),
     ],
 )

@@ -14,7 +14,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from robench.errors import NotApplicableError, ParameterError
+from robench.errors import LevelNotReachedError, NotApplicableError, ParameterError
 from robench.methods.base import Method, TrainState, make
 from robench.methods.masks import Masks, count_zeros, zeros_at
 from robench.methods.rln import RegularizationLearning, theta_in_code
@@ -195,7 +195,7 @@ def test_without_a_gradient_strengths_stay(norm):
 
 
 def test_the_first_batch_leaves_strengths_alone():
-    trial = Trial(small_net(), theta=-2.0, nu=1e6)
+    trial = Trial(small_net(), theta=-2.0, nu=1e6, mode="reference")
     moved = copy.deepcopy(trial.model)
     batch = batches(1)[0]
     F.cross_entropy(moved(batch[0]), batch[1]).backward()
@@ -431,6 +431,25 @@ def test_one_network_serves_all_levels_exactly(network, run, digits, threshold, 
         assert trained[name][kept].abs().min() >= trained[name][~kept].abs().max()
         if threshold == "layer":
             assert count_zeros({name: weight}) == pytest.approx(level * weight.numel(), abs=1)
+
+
+def test_a_level_that_is_passed_by_itself_is_a_row_that_says_so(network, run, digits):
+    model = network("mlp", widths=[16, 8])
+    run(model, "rln", {"theta": -2.0}, level=0.0)
+    with pytest.raises(LevelNotReachedError, match="by itself"):
+        finish(model, make("rln"), digits, Recipe(batch_size=32), level=0.2, steps=20,
+               learning_rate=0.05, seeds={"order": 1, "method": 2})  # fmt: skip
+
+
+def test_a_layer_with_more_zeros_than_its_share_spares_the_others():
+    model = nn.Sequential(nn.Linear(10, 10), nn.Linear(10, 10), nn.Linear(10, 20))
+    with torch.no_grad():
+        model[0].weight[:9] = 0
+    state = Trial(model, threshold="layer").state
+    state.level = 0.5
+    make("rln", {"threshold": "layer"}).finish(state)
+    zeros = [int((~mask).sum()) for mask in state.masks.values()]
+    assert zeros == [90, 37, 73]  # 200 in all; the other two have 110 / 150 of what they had
 
 
 def test_zeros_lie_where_weights_were_regularised_while_there_is_room(network, run):

@@ -86,7 +86,8 @@ def test_initial_weights_have_their_variance(name: str) -> None:
     gain = 1 if name == "lenet-5" else 2
     for key, weight in prunable(network).items():
         if weight.numel() > 5000:
-            expected = math.sqrt(gain / weight[0].numel())
+            fan = sum(weight.shape) if name == "geometric-mlp" else weight[0].numel()
+            expected = math.sqrt(gain / fan)
             assert weight.std().item() == pytest.approx(expected, rel=0.05), key
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert all(layer.bias is None or not layer.bias.any() for layer in layers)

@@ -151,3 +151,45 @@ def test_shipped_suites_load(name: str) -> None:
     assert isinstance(suite, Suite)
     assert suite.name == name
     assert suite.description
+
+
+LAYERS = "name: trial\nversion: 1\nlayers: {table: wen2016, batch_sizes: [1, 16]}\n"
+
+
+def test_a_suite_of_layers_alone_needs_no_grid(write) -> None:
+    suite = load_suite(write(LAYERS))
+    assert suite.grids == ()
+    assert suite.layers is not None
+    assert suite.layers.batch_sizes == (1, 16)
+
+
+def test_layers_may_stand_beside_grids(write) -> None:
+    suite = load_suite(write(WHOLE + "layers: {}\n"))
+    assert len(suite.grids) == 1
+    assert suite.layers is not None
+    assert suite.layers.batch_sizes == (1,)
+    split = load_suite(write(WHOLE + "layers: {}\ngrids:\n  - {seeds: 1}\n  - {models: mlp}\n"))
+    assert len(split.grids) == 2
+    assert split.layers is not None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("layers: {table: wen2017}", ["'wen2017'", "'wen2016'"]),
+        ("layers: {batch_sizes: [1, 0]}", ["batch_sizes", "greater than or equal to 1"]),
+        ("layers: {batch_sizes: []}", ["batch_sizes", "at least 1 item"]),
+        ("layers: {repeats: 10}", ["repeats", "greater than or equal to 30", "10"]),
+        ("layers: {batch_size: [1]}", ["'batch_size'", "did you mean 'batch_sizes'"]),
+        ("layers: wen2016", ["layers", "'wen2016'"]),
+        ("layers:", ["'data' is missing"]),
+        ("layers: {}\nseeds: 1", ["'data' is missing"]),
+    ],
+)
+def test_a_mistake_in_layers_names_its_line(write, wrong, words) -> None:
+    with pytest.raises(SuiteError) as caught:
+        load_suite(write("name: trial\nversion: 1\n" + wrong + "\n"))
+    if "missing" not in words[0]:
+        assert line_of(caught.value) == 3
+    for word in words:
+        assert word in str(caught.value)

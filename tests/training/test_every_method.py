@@ -22,6 +22,7 @@ METHODS = [
     "ssl",
     "halo",
     "l1",
+    "rln",
 ]
 LEVELS = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
 NETWORKS = {

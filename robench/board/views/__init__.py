@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from robench.board.views.degradation import degradation_view
 from robench.board.views.features import features_view
+from robench.board.views.layers import layers_view
 from robench.board.views.sparsity import accuracy_view, distance_view
 from robench.board.views.speed import speed_view
 from robench.board.views.tabular import tabular_panels, tabular_view
@@ -21,8 +22,12 @@ __all__ = ["views_of"]
 def views_of(board: Leaderboard) -> tuple[View, ...]:
     """All views, in the order of the page; those without data say so.
 
-    The views of tables are only there where there are tables.
+    The views of tables are only there where there are tables, that of single layers where such
+    were timed; where nothing else was done, it is alone.
     """
+    layers = (layers_view(board),) if board.layers else ()
+    if layers and not board.rows:
+        return layers
     tabular = (tabular_view(board), features_view(board)) if tabular_panels(board) else ()
     return (
         accuracy_view(board),
@@ -31,4 +36,5 @@ def views_of(board: Leaderboard) -> tuple[View, ...]:
         transfer_view(board),
         speed_view(board),
         *tabular,
+        *layers,
     )

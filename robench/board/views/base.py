@@ -16,6 +16,7 @@ from robench.board.quality import QUALITIES
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
+    from robench.board.tables import Table
 
 __all__ = [
     "HIDDEN",
@@ -80,6 +81,7 @@ class View:
         missing: why there is nothing to draw.
         controls: the reader's choices.
         plots: the SVG files.
+        tables: in place of a chart.
     """
 
     key: str
@@ -90,6 +92,7 @@ class View:
     missing: str | None = None
     controls: tuple[Control, ...] = ()
     plots: tuple[Plot, ...] = ()
+    tables: tuple[Table, ...] = ()
 
 
 def inline(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.board.comparable import ROW
+from robench.board.coverage import is_graded
 from robench.board.estimates import estimates
 from robench.board.format import level, slug
 from robench.board.measured import FRACTION, measured
@@ -93,7 +94,7 @@ def _data(board: Leaderboard, each: pd.DataFrame) -> alt.InlineData:
             board.trainings.index(row["training"]),
             board.methods.index(row["method"]),
             # The dense control has no level of its own and is shown at each.
-            -1 if row["method"] == "dense" else row["level"],
+            row["level"] if is_graded(row["method"]) else -1,
             row["kind"],
             # Ordered by place, shown by what follows the bar.
             f"{places[row['kind']].index(row['test_level']):02d}|{_strength(row['test_level'])}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
+from robench.board.coverage import is_graded
 from robench.board.format import level, slug
 from robench.board.views.base import (
     Control,
@@ -82,7 +83,7 @@ def _shares(board: Leaderboard) -> dict[str, _Shares]:
     for record in board.records:
         if (cell := places.get(record.id)) is not None:
             importance: Any = record.details.get("importance")
-            own = -1.0 if cell["method"] == "dense" else cell["level"]
+            own = cell["level"] if is_graded(cell["method"]) else -1.0
             for model, whose, asked in (
                 (cell["method"], "network", own),
                 (TREES, TREES, -1.0),

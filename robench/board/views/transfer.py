@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 from robench.board.comparable import ROW
+from robench.board.coverage import is_graded
 from robench.board.estimates import estimates
 from robench.board.format import slug
 from robench.board.measured import FRACTION, measured
@@ -95,7 +96,7 @@ def _data(board: Leaderboard, each: pd.DataFrame) -> alt.InlineData:
         (
             board.panels.index(row["panel"]),
             board.methods.index(row["method"]),
-            -1 if row["method"] == "dense" else row["level"],
+            row["level"] if is_graded(row["method"]) else -1,
             "clean images" if row["training"] == "none" else row["training"],
             row["kind"],
             *(None if row[name] != row[name] else row[name] for name in ("value", "low", "high")),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from robench.models.chain import Layer
 
-__all__ = ["Link", "Widths", "links_of"]
+__all__ = ["Link", "Widths", "links_of", "most_zeros"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,3 +142,9 @@ class Widths:
         """Weights that are left in the chain."""
         blocks = zip(self._alive, self._inputs, self._block, strict=True)
         return sum(units * inputs * block for units, inputs, block in blocks)
+
+
+def most_zeros(layers: Sequence[Layer], links: Sequence[Link]) -> int:
+    """Weights of a chain that go when each link keeps a single unit."""
+    full = Widths(layers, links, [link.layer.units for link in links])
+    return full.weights - Widths(layers, links, [1] * len(links)).weights

@@ -56,13 +56,6 @@ class Merger:
         """How many attempts were undone."""
 
     @property
-    def most_zeros(self) -> int:
-        """Weights that would be zero if each link kept a single unit."""
-        full = Widths(self._layers, self._links, [link.layer.units for link in self._links])
-        least = Widths(self._layers, self._links, [1] * len(self._links))
-        return full.weights - least.weights
-
-    @property
     def units(self) -> dict[str, int]:
         """How many units each layer has left, by its name."""
         pairs = zip(self._links, self._alive, strict=True)
@@ -97,7 +90,7 @@ class Merger:
         fits = min(bisect_left(zeros, goal), len(plan))
         too_many = len(plan) + 1
         if fits and not is_borne(fits):
-            too_many = fits + 1
+            too_many = fits + 1  # so far it has to go, but no further
         count = len(plan)  # often everything is borne
         while too_many - fits > 1:
             if is_borne(count):

@@ -17,7 +17,7 @@ from robench.methods.noiseout.heads import (
     constant_targets,
     gaussian_targets,
 )
-from robench.methods.noiseout.links import Link, links_of
+from robench.methods.noiseout.links import Link, links_of, most_zeros
 from robench.methods.noiseout.merger import Merger
 from robench.methods.noiseout.plan import Choice
 from robench.methods.noiseout.probe import Probe, are_separate
@@ -56,7 +56,8 @@ class NoiseOut(Method):
 
     Ours, not the authors': convolutions, whose maps are merged as units are, correlated over images
     and pixels behind activation, BatchNorm and pooling. That is as exact as in dense layers, but
-    for the border of a map that the next convolution pads with zeros, unless β is 0.
+    for the border of a map that the next convolution pads with zeros, unless β is 0. γ, `begin` and
+    `end` were chosen on the validation split of MNIST, with LeNet-300-100, tanh and 8,000 steps.
     """
 
     name = "noiseout"
@@ -75,10 +76,10 @@ class NoiseOut(Method):
         default 0, 0.5 and 1."""
         noise_std: Positive = 1.0
         """Standard deviation of Gaussian targets."""
-        gamma: Positive = 1.0
+        gamma: Positive = 3.0
         """γ, the weight of the noise outputs' mean squared error in the loss."""
         choose: Choice = "correlation"
-        """Which units go first: those of the largest \\|ρ\\| with another one, as the authors have
+        """Which units go first: those of the largest |ρ| with another one, as the authors have
         it, or those whose loss changes the next layer's results least (``damage``). Of a pair it
         is in either case the one that does less damage."""
         tolerance: Share = 0.01
@@ -87,9 +88,9 @@ class NoiseOut(Method):
         """Training images in the probe: half to correlate activations on, half to score."""
         rounds: Annotated[int, Field(ge=1)] = 40
         """Rounds of merges, at even distances."""
-        begin: Share = 0.4
+        begin: Share = 0.2
         """Share of the budget after which the first round comes."""
-        end: Annotated[float, Field(gt=0, lt=1)] = 0.8
+        end: Annotated[float, Field(gt=0, lt=1)] = 0.6
         """Share of the budget after which the level is there; the rest is for recovery."""
 
         @model_validator(mode="after")
@@ -136,18 +137,18 @@ class NoiseOut(Method):
                 "no layer reads the units of another one by one",
                 hint="units that are mixed or reordered on the way cannot be merged",
             )
-        if self.params.noise != "none":
-            self._heads = self._noise_heads(layers[-1], state)
-        self._probe = Probe(state.train_batches(), self.params.probe_samples)
-        self._merger = Merger(layers, links, self._probe, self.params.choose, self._heads)
-        wanted, total = self._wanted(state), _total(state)
-        if wanted > (most := self._merger.most_zeros):
+        total = _total(state)
+        if self._wanted(state) > (most := most_zeros(layers, links)):
             raise LevelNotReachedError(
                 f"with one unit left in each layer {most / total:.4f} of the weights are zero, less"
                 f" than the level {state.level:g} asks for",
                 achieved=most / total,
                 hint="ask for a lower level, or take a larger network",
             )
+        if self.params.noise != "none":
+            self._heads = self._noise_heads(layers[-1], state)
+        self._probe = Probe(state.train_batches(), self.params.probe_samples)
+        self._merger = Merger(layers, links, self._probe, self.params.choose, self._heads)
 
     def penalty(self, _state: TrainState) -> Tensor | None:
         """The error of the noise outputs."""
@@ -189,7 +190,7 @@ class NoiseOut(Method):
 
     def _merge(self, state: TrainState) -> None:
         """One round."""
-        if self._round == 0 or "correlation_before_merging" not in state.notes:
+        if "correlation_before_merging" not in state.notes:
             state.notes["correlation_before_merging"] = dict(self._merger.correlation(state))
         score = self._probe.score(state.model)
         self._best = max(self._best, score)
@@ -198,7 +199,7 @@ class NoiseOut(Method):
         goal = zeros_at(1 - (1 - state.level) ** share, _total(state))
         self._is_done = self._merger.merge(state, goal, self._wanted(state), self._floor)
         self._see(state, self._probe.score(state.model))
-        if self._is_done:  # what is left is less than a unit
+        if self._is_done and count_zeros(state.prunable) < self._wanted(state):
             state.masks = magnitude_masks(state.prunable, state.level)
 
     def _see(self, state: TrainState, score: float) -> None:

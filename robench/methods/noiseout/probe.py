@@ -59,7 +59,7 @@ class Probe:
             outputs = torch.cat([model(inputs) for inputs in self._to_score])
         if self._labels.is_floating_point():
             error = (outputs.squeeze(1) - self._labels).square().mean()
-            return 1 - float(error / self._labels.var(correction=0))
+            return 1 - float(error / self._labels.var(correction=0).clamp(min=1e-12))
         return float((outputs.argmax(1) == self._labels).double().mean())
 
 

@@ -1,0 +1,252 @@
+"""Linear layers whose zeros are skipped by a sparse kernel: forms of their own, with their label.
+
+Compressed sparse rows (CSR) skip every zero wherever it lies, and read an index for each weight
+that is left: below some four fifths of zeros the dense kernel is the quicker one. 2:4 sparsity asks
+for two zeros in each four neighbours of a row, and for a GPU that multiplies such rows in half
+precision (Mishra et al. 2021, arXiv 2104.08378). No network is ever given one of these in place of
+its dense kernels; they are made to be timed beside it, whether quicker or slower.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from robench.compaction.checks import check_example, check_network, precision_of
+from robench.compaction.observe import run
+from robench.compaction.proof import prove_equal
+from robench.errors import CompactionError, InputError, NotApplicableError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robench.compaction.report import Differences
+
+__all__ = [
+    "CsrForm",
+    "CsrLinear",
+    "HalfPrecision",
+    "TwoOfFourForm",
+    "csr_form",
+    "two_of_four_form",
+]
+
+_LEAST_ZEROS = 0.5
+"""Share of zeros from which a layer is given the CSR kernel; it gains from about 0.8."""
+_FIRST_CAPABILITY = (8, 0)
+"""Of a GPU that multiplies 2:4 rows: Ampere."""
+_HALF_TOLERANCE = 2e-2
+"""Share of the largest logit by which rounding in half precision may move one."""
+
+
+class CsrLinear(nn.Module):
+    """A linear layer whose weight is kept in compressed sparse rows.
+
+    Gradients reach its inputs; its own weight takes none.
+
+    Args:
+        linear: the layer; its zeros are not kept.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that CSR is a beta feature of torch
+            self.register_buffer("weight", linear.weight.detach().to_sparse_csr())
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach()[:, None])
+
+    def __deepcopy__(self, memo: dict[int, object]) -> CsrLinear:
+        """A copy with a weight of its own, which torch does not make of sparse tensors."""
+        twin = copy.copy(self)
+        twin._buffers = {
+            name: None if value is None else value.clone() for name, value in self._buffers.items()
+        }
+        memo[id(self)] = twin
+        return twin
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[…, in_features] → […, out_features]."""
+        columns = rows.flatten(0, -2).t()
+        written: Tensor = (
+            torch.sparse.mm(self.weight, columns)
+            if self.bias is None
+            else torch.addmm(self.bias, self.weight, columns)
+        )
+        return written.t().reshape(*rows.shape[:-1], self.out_features)
+
+
+class HalfPrecision(nn.Module):
+    """A network in half precision, with inputs and logits in single precision.
+
+    Args:
+        network: it stays as it is.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).half()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs [N, …] → logits [N, classes], both float32."""
+        logits: Tensor = self.network(inputs.half())
+        return logits.float()
+
+
+@dataclass(frozen=True)
+class CsrForm:
+    """A network with CSR kernels.
+
+    Attributes:
+        network: of the same function and the same input gradients.
+        layers: names of the layers that have one → share of their weights that are zero.
+        differences: from the network that it was made of.
+    """
+
+    network: nn.Module
+    layers: dict[str, float]
+    differences: Differences
+
+
+@dataclass(frozen=True)
+class TwoOfFourForm:
+    """A network with 2:4 kernels, beside itself in half precision with dense kernels.
+
+    Attributes:
+        dense: half precision, dense kernels.
+        network: half precision, 2:4 kernels. It gives no gradients: torch has none for inputs.
+        layers: names of the layers that have one.
+        difference: the largest absolute difference of a logit between the two.
+    """
+
+    dense: nn.Module
+    network: nn.Module
+    layers: tuple[str, ...]
+    difference: float
+
+
+def csr_form(model: nn.Module, example: Tensor) -> CsrForm:
+    """Give every linear layer with enough zeros, half of its weights or more, a CSR kernel.
+
+    Outputs and input gradients are proven equal, as :func:`robench.compact` proves them.
+
+    Args:
+        model: in evaluation mode, float32 or float64; it stays as it is.
+        example: real inputs, [N, …] as the network takes them, N ≥ 1.
+
+    Raises:
+        InputError: the network is in training mode, or does not take the example.
+        NotApplicableError: no linear layer has enough zeros.
+        CompactionError: layers share a weight, or the form is not equal; names the layer.
+    """
+    check_network(model)
+    precision = precision_of(model)
+    zeros = {name: _zeros(linear) for name, linear in _linears(model).items()}
+    layers = {name: share for name, share in zeros.items() if share >= _LEAST_ZEROS}
+    if not layers:
+        most = max(zeros.values(), default=None)
+        found = "there is no linear layer" if most is None else f"the most is {most:.0%}"
+        raise NotApplicableError(f"no linear layer has {_LEAST_ZEROS:.0%} zeros: {found}")
+    with torch.inference_mode(mode=False):
+        inputs = check_example(model, example).double()
+        original = copy.deepcopy(model).double()
+        network = copy.deepcopy(original)
+        for name in layers:
+            network.set_submodule(name, CsrLinear(_linears(original)[name]).eval())
+        kept = {
+            name: torch.ones(linear.out_features, dtype=torch.bool)
+            for name, linear in _linears(original).items()
+        }
+        differences = prove_equal(original, network, kept, inputs)
+    return CsrForm(network.to(precision), layers, differences)
+
+
+def two_of_four_form(model: nn.Module, example: Tensor) -> TwoOfFourForm:
+    """Give every linear layer with two zeros in each four weights of a row a 2:4 kernel.
+
+    Args:
+        model: in evaluation mode, float32, on a CUDA device; it stays as it is.
+        example: real inputs, [N, …] as the network takes them, N ≥ 1.
+
+    Raises:
+        InputError: the network is in training mode, or does not take the example.
+        NotApplicableError: no GPU that has such kernels, no such layer, or torch refuses its shape.
+        CompactionError: layers share a weight, or logits differ by more than half precision does.
+    """
+    check_network(model)
+    layers = tuple(name for name, linear in _linears(model).items() if _is_two_of_four(linear))
+    _check_gpu(example.device)
+    if not layers:
+        raise NotApplicableError("no linear layer has two zeros in each four weights of a row")
+    inputs = check_example(model, example).float()
+    dense, sparse = HalfPrecision(model).eval(), HalfPrecision(model).eval()
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it is a prototype
+            for name in layers:
+                linear = _linears(sparse.network)[name]
+                packed = torch.sparse.to_sparse_semi_structured(linear.weight)
+                linear.weight = nn.Parameter(packed, requires_grad=False)
+            expected, found = run(dense, inputs), run(sparse, inputs)
+    except (RuntimeError, NotImplementedError) as error:
+        raise NotApplicableError(f"torch has no 2:4 kernel for this: {error}") from error
+    difference = float((found - expected).abs().amax())
+    allowed = _HALF_TOLERANCE * max(1.0, float(expected.abs().amax()))
+    if not difference <= allowed:
+        raise CompactionError(
+            f"2:4 kernels move a logit by {difference:.3g}",
+            where=layers[0],
+            allowed=f"differences up to {allowed:.3g}, the rounding of half precision",
+        )
+    return TwoOfFourForm(dense, _WithoutGradients(sparse), layers, difference)
+
+
+class _WithoutGradients(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.eval()
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.requires_grad and torch.is_grad_enabled():
+            raise InputError(
+                "2:4 kernels give no gradients of their inputs",
+                hint="attack the dense network: its function is the same",
+            )
+        logits: Tensor = self.network(inputs)
+        return logits
+
+
+def _linears(model: nn.Module) -> dict[str, nn.Linear]:
+    return {name: part for name, part in model.named_modules() if type(part) is nn.Linear}
+
+
+def _zeros(linear: nn.Linear) -> float:
+    return 1 - int(linear.weight.count_nonzero()) / linear.weight.numel()
+
+
+def _is_two_of_four(linear: nn.Linear) -> bool:
+    if linear.in_features % 4:
+        return False
+    alive = linear.weight.detach().view(linear.out_features, -1, 4).count_nonzero(2)
+    return bool((alive <= 2).all())
+
+
+def _check_gpu(device: torch.device) -> None:
+    if device.type != "cuda":
+        raise NotApplicableError("2:4 kernels run on a GPU alone")
+    capability = torch.cuda.get_device_capability(device)
+    if capability < _FIRST_CAPABILITY:
+        raise NotApplicableError(
+            f"{torch.cuda.get_device_name(device)} has no 2:4 kernels: it is of capability "
+            f"{'.'.join(map(str, capability))}",
+            allowed="8.0 and above",
+        )

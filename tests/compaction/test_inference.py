@@ -1,0 +1,115 @@
+"""The form for deployment: the same function and gradients, fewer steps, channels last."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.compaction.inference import inference_form
+from robench.errors import CompactionError, InputError, NotApplicableError
+from robench.models import build
+
+IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def settled(model: nn.Module, images: Tensor) -> nn.Module:
+    """The model in evaluation mode, its norms no longer the identity."""
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(part.weight, 0.5, 2)
+            nn.init.normal_(part.bias)
+    with torch.no_grad():
+        for _ in range(3):
+            model.train()(images)
+    return model.eval()
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    return settled(
+        nn.Sequential(
+            nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(6, 8, 3, groups=2), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Flatten(), nn.Linear(200, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Linear(20, 5),
+        ),
+        IMAGES,
+    )  # fmt: skip
+
+
+def input_gradient(model: nn.Module, images: Tensor) -> Tensor:
+    leaf = images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(leaf).square().sum(), leaf)
+    return gradient
+
+
+def test_norms_are_folded_and_channels_lie_last() -> None:
+    model = small()
+    before = copy.deepcopy(model.state_dict())
+    form = inference_form(model, IMAGES)
+    assert not any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in form.modules())
+    first = form.get_submodule("0")
+    assert first.weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(form(IMAGES), model(IMAGES))
+    torch.testing.assert_close(input_gradient(form, IMAGES), input_gradient(model, IMAGES))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["resnet20", "vgg-small", "convnet", "lenet-5"])
+def test_networks_of_ours(name: str) -> None:
+    shape = (1, 28, 28) if name == "lenet-5" else (3, 32, 32)
+    images = torch.rand(2, *shape)
+    channels = [0.5] * shape[0]
+    network = build(name, input_shape=shape, classes=5, mean=channels, std=channels).eval()
+    form = inference_form(network, images)
+    torch.testing.assert_close(form(images), network(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_norm_that_does_not_stand_alone_stays() -> None:
+    """Its layer is read past it as well, or a sum stands between."""
+
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+            self.sum_norm = nn.BatchNorm2d(3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            maps = self.conv(images)
+            return self.sum_norm(self.norm(maps) + maps).flatten(1)
+
+    model = settled(Beside(), IMAGES)
+    form = inference_form(model, IMAGES)
+    assert sum(isinstance(part, nn.BatchNorm2d) for part in form.modules()) == 2
+    torch.testing.assert_close(form(IMAGES), model(IMAGES))
+
+
+def test_rows_are_left_as_they_are() -> None:
+    rows = torch.rand(6, 7)
+    model = settled(nn.Sequential(nn.Linear(7, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)), rows)
+    form = inference_form(model, rows)
+    assert len(list(form.children())) == 2
+    torch.testing.assert_close(form(rows), model(rows))
+
+
+def test_where_there_is_nothing_to_do_it_says_so() -> None:
+    with pytest.raises(NotApplicableError, match="neither a BatchNorm"):
+        inference_form(nn.Sequential(nn.Linear(7, 5)).eval(), torch.rand(2, 7))
+
+
+def test_a_network_in_training_is_refused() -> None:
+    with pytest.raises(InputError, match="training mode"):
+        inference_form(small().train(), IMAGES)
+
+
+def test_a_wrong_form_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from robench.compaction import inference
+
+    def careless(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+        return copy.deepcopy(conv)
+
+    monkeypatch.setattr(inference, "fuse_conv_bn_eval", careless)
+    with pytest.raises(CompactionError, match="changed the network"):
+        inference_form(small(), IMAGES)

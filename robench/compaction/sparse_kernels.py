@@ -75,7 +75,7 @@ class CsrLinear(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """[…, in_features] → […, out_features]."""
-        columns = rows.flatten(0, -2).t()
+        columns = rows.reshape(-1, self.in_features).t()
         written: Tensor = (
             torch.sparse.mm(self.weight, columns)
             if self.bias is None

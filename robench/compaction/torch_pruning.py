@@ -70,8 +70,8 @@ class _Group:
         if not isinstance(part, _Layers) or getattr(part, "groups", 1) > 1:
             return torch.ones(len(places), dtype=torch.bool)
         if self.writes(item):
-            return (part.weight.detach()[places] == 0).flatten(1).all(1)
-        return self.reads_zero[part][places]
+            return (part.weight.detach()[places] == 0).flatten(1).all(1).cpu()
+        return self.reads_zero[part][places].cpu()
 
 
 @dataclass(frozen=True)

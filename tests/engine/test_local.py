@@ -14,6 +14,7 @@ import pytest
 
 import robench
 from robench.engine.progress import Silent
+from robench.spec import Cell, Record
 from robench.store import Store
 
 FAULTY = Path(__file__).parent.parent / "plugins" / "faulty.py"
@@ -62,6 +63,44 @@ def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     degraded = {r.cell.method.name: r for r in results.records if r.cell.stage == "degrade"}
     assert {name: record.status for name, record in degraded.items()} == statuses
     assert "is missing" in (degraded["dies"].reason or "")
+
+
+class Watching(Silent):
+    """Notes which cells are in the workers' hands, each time that one is handed out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_flight: dict[str, str] = {}
+        self.together: list[set[str]] = []
+        self.processes: set[object] = set()
+
+    def started(self, cell: Cell) -> None:
+        self.in_flight[cell.id] = cell.stage
+        self.together.append(set(self.in_flight))
+
+    def finished(self, record: Record) -> None:
+        super().finished(record)
+        self.in_flight.pop(record.id, None)
+        self.processes.add(record.provenance.get("process"))
+
+
+def test_nothing_runs_beside_a_cell_that_takes_time(tiny, tmp_path: Path) -> None:
+    suite = tiny(
+        methods="[dense, magnitude]",
+        evaluate="{speed: {batch_sizes: [2], forms: []}, degrade: {samples: 5}}",
+    )
+    watch = Watching()
+    results = robench.run(suite, results=tmp_path / "r", jobs=2, progress=watch)
+    timed = {r.id for r in results.records if r.cell.stage == "speed"}
+    assert len(timed) == 3
+    assert all(len(together) == 1 for together in watch.together if together & timed)
+    assert any(len(together) > 1 for together in watch.together)
+    assert len(watch.processes) == 2
+    # Taken again by themselves, they start one worker alone.
+    again = Watching()
+    robench.run(suite, results=tmp_path / "r", jobs=2, progress=again, force="speed")
+    assert len(again.processes) == 1
+    assert set.union(*again.together) == timed
 
 
 RUN = """\

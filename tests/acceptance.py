@@ -113,7 +113,7 @@ def main() -> None:
     table = Table(list(records.values()))
     for gates in (ssl(table), halo(table), rln(table), noiseout(table)):
         for gate in gates:
-            print(gate.line())
+            sys.stdout.write(f"{gate.line()}\n")
 
 
 def ssl(table: Table) -> Iterator[Gate]:

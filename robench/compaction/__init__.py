@@ -8,10 +8,22 @@ from robench._lazy import lazily
 
 if TYPE_CHECKING:
     from robench.compaction.compactor import compact
+    from robench.compaction.inference import inference_form
     from robench.compaction.report import CompactionReport, LayerReport, report_of
+    from robench.compaction.sparse_kernels import csr_form, two_of_four_form
     from robench.compaction.storage import load, save
 
-__all__ = ["CompactionReport", "LayerReport", "compact", "load", "report_of", "save"]
+__all__ = [
+    "CompactionReport",
+    "LayerReport",
+    "compact",
+    "csr_form",
+    "inference_form",
+    "load",
+    "report_of",
+    "save",
+    "two_of_four_form",
+]
 
 __getattr__ = lazily(
     __name__,
@@ -19,8 +31,11 @@ __getattr__ = lazily(
         "CompactionReport": "robench.compaction.report",
         "LayerReport": "robench.compaction.report",
         "compact": "robench.compaction.compactor",
+        "csr_form": "robench.compaction.sparse_kernels",
+        "inference_form": "robench.compaction.inference",
         "load": "robench.compaction.storage",
         "report_of": "robench.compaction.report",
         "save": "robench.compaction.storage",
+        "two_of_four_form": "robench.compaction.sparse_kernels",
     },
 )

@@ -78,7 +78,8 @@ def _put_channels_last(module: fx.GraphModule, convolutions: list[nn.Conv2d]) ->
     images.replace_all_uses_with(turned, delete_user_cb=lambda user: user is not turned)
     module.recompile()
     for conv in convolutions:
-        conv.weight.data = conv.weight.data.contiguous(memory_format=torch.channels_last)
+        # Not `contiguous`: filters of one channel lie either way, and would stay as they are.
+        conv.weight.data = conv.weight.data.to(memory_format=torch.channels_last)
 
 
 def _fold(module: fx.GraphModule) -> set[str]:

@@ -123,8 +123,9 @@ def measure_speed(
         compacted: what :func:`robench.compact` made of it.
         example: at least one input; repeated to fill a batch.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. Copies of both networks are moved there.
-        batch_sizes: at least one; by default a single input and a batch that fills one thread of
-            a CPU. ``"saturating"`` is the one that :func:`saturating_batch` finds for the model.
+        batch_sizes: at least one; by default a single input, and 64, at which one thread of a CPU
+            gains no more from convolutions (small perceptrons do). ``"saturating"`` is the one that
+            :func:`saturating_batch` finds for the model.
         repeats: timings a network and batch size, at least 30.
         ways: to call both networks beside eagerly: ``"compiled"`` by ``torch.compile``, which
             takes seconds, or ``"captured"`` in a CUDA graph.

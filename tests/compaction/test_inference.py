@@ -57,6 +57,14 @@ def test_norms_are_folded_and_channels_lie_last() -> None:
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+def test_maps_of_one_channel_are_turned_too() -> None:
+    images = torch.rand(2, 1, 9, 9)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()).eval()
+    maps = inference_form(model, images)(images)
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+    assert not maps.is_contiguous()
+
+
 @pytest.mark.parametrize("name", ["resnet20", "vgg-small", "convnet", "lenet-5"])
 def test_networks_of_ours(name: str) -> None:
     shape = (1, 28, 28) if name == "lenet-5" else (3, 32, 32)

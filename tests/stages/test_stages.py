@@ -158,6 +158,19 @@ def test_compacted_networks_are_equal_and_smaller(results) -> None:
     assert ratio == pytest.approx(1 / 0.3, rel=0.01)
 
 
+def test_sizes_are_in_the_record(results, store) -> None:
+    by_id = {r.id: r for r in results.records}
+    for record in of_stage(results, "speed"):
+        file = store.checkpoint_path(by_id[record.cell.parent].id)
+        dense = record.metric("file_bytes_dense").value
+        assert dense <= file.stat().st_size <= 1.2 * dense  # masks and names come on top
+        weights = sum(p.numel() for p in network_of(by_id[record.cell.parent], store).parameters())
+        assert record.metric("parameters_dense").value == weights
+        for name in ("parameters", "bytes", "file_bytes", "peak_activation_bytes"):
+            compacted = record.metric(f"{name}_compacted").value
+            assert 0 < compacted <= 1.01 * record.metric(f"{name}_dense").value
+
+
 def test_noisy_figures_are_left_out(results) -> None:
     for record in of_stage(results, "speed"):
         has_figure = record.metric("speedup", batch_size=8) is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.data.objective import objective
-from robench.errors import InputError, LevelNotReachedError, TrainingError
+from robench.errors import InputError, LevelNotReachedError, NotApplicableError, TrainingError
 from robench.methods.base import TrainState
 from robench.methods.masks import Masks, count_zeros, tolerance, zeros_at
 from robench.models.base import prunable
@@ -174,9 +174,15 @@ def _state(
     batches: Batches,
 ) -> TrainState:
     """What the method will see, before anything has happened."""
+    weights = prunable(model)
+    if not weights:
+        raise NotApplicableError(
+            f"{type(model).__name__} has no prunable weight: nothing can be made sparse",
+            allowed="networks with an nn.Conv2d or nn.Linear, or a `prunable()` of their own",
+        )
     state = TrainState(
         model=model,
-        prunable=prunable(model),
+        prunable=weights,
         level=level,
         budget=steps,
         optimiser=optimiser(model, recipe, learning_rate),

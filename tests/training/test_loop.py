@@ -408,3 +408,16 @@ def test_few_images_are_one_batch(network, run, digits):
 def test_arguments_out_of_range_are_named(network, run, options, text):
     with pytest.raises(InputError, match=text):
         run(network(), **options)
+
+
+def test_a_network_without_prunable_weights_is_refused_in_words(run):
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(10))
+
+        def forward(self, images):
+            return images.flatten(1)[:, :10] * self.scale
+
+    with pytest.raises(NotApplicableError, match="Scale has no prunable weight"):
+        run(Scale(), "magnitude", level=0.5)

@@ -15,6 +15,7 @@ from robench.compaction.columns import apply_columns, choose_columns
 from robench.compaction.surgery import shrink_layer
 from robench.errors import CompactionError
 from robench.measure.latency import LatencySample, sample_latency, stopwatch_for
+from robench.measure.machine import check_machine
 from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry
 from robench.spec import Cell, LayerOptions, Metric
 from robench.stages.base import Context, Outcome
@@ -38,6 +39,7 @@ def layers(cell: Cell, context: Context) -> Outcome:
     long dense kernels take does not depend on it.
     """
     options = LayerOptions.model_validate(cell.options)
+    check_machine(options.machine, cell.device)
     (shape,) = (shape for shape in CONVOLUTIONS if shape.name == options.layer)
     (entry,) = (entry for entry in ENTRIES if entry.row == options.row)
     generator = torch.Generator().manual_seed(cell.seed_for("evaluate"))

@@ -102,9 +102,11 @@ def test_nothing_runs_beside_a_cell_that_takes_time(tiny, tmp_path: Path) -> Non
     assert set.union(*again.together) == timed
 
 
+# A process that was started in the background may have inherited that interrupts are ignored.
 RUN = """\
-import sys
+import signal, sys
 from robench.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["robench", "run", {suite!r}, "--results", {results!r}, "--jobs", "2"]
 if __name__ == "__main__":
     main()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from robench.compaction.trace import Traced
 
-__all__ = ["blocks", "constant_channels", "is_uniform", "pads_with_zeros"]
+__all__ = ["blocks", "constant_channels", "is_uniform", "is_zero", "pads_with_zeros"]
 
 _UNIFORM = 1e-12
 """A constant map that was pooled or normalised is constant up to rounding in double precision."""
@@ -77,7 +77,7 @@ def _of_step(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
         return read[0] & read[-1]
     if kind == "product":
         first, second = (
-            constant & _is_zero(traced.values[other])
+            constant & is_zero(traced.values[other])
             for constant, other in zip(read, traced.reads(node), strict=True)
         )
         return (read[0] & read[-1]) | first | second  # nothing times anything is nothing
@@ -99,7 +99,8 @@ def _of_layer(layer: nn.Conv2d | nn.Linear, inputs_constant: Tensor) -> Tensor:
     return ~reads.flatten().cpu()
 
 
-def _is_zero(value: Tensor) -> Tensor:
+def is_zero(value: Tensor) -> Tensor:
+    """Bool [channels]: whether there is nothing but zeros in a channel of [1, C, …]."""
     return (value == 0).reshape(value.shape[1], -1).all(1).cpu()
 
 

@@ -13,7 +13,13 @@ import torch
 from torch import nn
 
 from robench.compaction.channels import Strands
-from robench.compaction.constants import blocks, constant_channels, is_uniform, pads_with_zeros
+from robench.compaction.constants import (
+    blocks,
+    constant_channels,
+    is_uniform,
+    is_zero,
+    pads_with_zeros,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
@@ -157,7 +163,7 @@ class Plan:
         """Bool [inputs]: gone, and the layer's bias takes a constant other than zero over."""
         gone = ~self.needed[reader.inputs] & reader.constant
         is_read = _read_by(reader, self.needed[reader.units])
-        return gone & is_read & ~_is_zero(self._traced.read(reader.node))
+        return gone & is_read & ~is_zero(self._traced.read(reader.node))
 
     def _plan(self, reader: _Reader) -> LayerPlan:
         kept, inputs_kept = self.needed[reader.units], self.needed[reader.inputs]
@@ -195,7 +201,7 @@ def _reader(
     own = constant[source]
     movable = own
     if constants != "bias-map" and isinstance(layer, nn.Conv2d):
-        movable = own & (_is_zero(value) | (is_uniform(value) & (not pads_with_zeros(layer))))
+        movable = own & (is_zero(value) | (is_uniform(value) & (not pads_with_zeros(layer))))
     name = str(node.target)
     return _Reader(node, name, layer, strands.of[source], strands.of[node], own, movable)
 
@@ -204,11 +210,6 @@ def _read_by(reader: _Reader, units: Tensor) -> Tensor:
     """Bool [inputs]: which inputs have a weight other than zero in one of these units."""
     weight = (blocks(reader.layer) != 0).any(3).cpu()
     return (weight & units.view(weight.shape[0], -1, 1)).any(1).flatten()
-
-
-def _is_zero(value: Tensor) -> Tensor:
-    """Bool [channels]: whether there is nothing but zeros in a channel of [1, C, …]."""
-    return (value == 0).reshape(value.shape[1], -1).all(1).cpu()
 
 
 def _shift(layer: nn.Conv2d | nn.Linear, value: Tensor, moved: Tensor) -> Tensor:

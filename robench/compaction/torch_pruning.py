@@ -228,7 +228,7 @@ def _following(network: nn.Module) -> Iterator[None]:
     """Whatever Torch-Pruning stumbles over is a network that it cannot follow."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # the package raises whatever its graph walk runs into
         raise CompactionError(
             f"Torch-Pruning cannot follow {type(network).__name__}: "
             f"{type(error).__name__}: {error}",

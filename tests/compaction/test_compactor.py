@@ -516,5 +516,7 @@ def test_a_wrong_compaction_is_caught_and_the_layer_named(
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3), nn.ReLU(), nn.Linear(3, 2)
     ).eval()
+    with torch.no_grad():
+        model[3].bias.fill_(3.0)  # open rectifiers, so that the damage shows whatever was drawn
     with pytest.raises(CompactionError, match=words):
         compact(model, torch.rand(3, 1, 4, 4))

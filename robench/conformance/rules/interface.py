@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -18,7 +17,7 @@ from robench.engine.plan import resolve_plugin
 from robench.errors import UsageError
 from robench.methods import METHODS
 from robench.methods.base import make
-from robench.spec import PluginChoice
+from robench.spec import PluginChoice, PluginRef
 from robench.spec.identity import canonical_json
 from robench.spec.params import parse_params
 
@@ -113,7 +112,7 @@ def travels_by_name(subject: Subject) -> str:
     subject.make()
     try:
         reference = resolve_plugin(METHODS, PluginChoice(name=subject.name))
-        received = pickle.loads(pickle.dumps(reference))  # noqa: S301 - our own bytes
+        received = PluginRef.model_validate_json(reference.model_dump_json())
         again = make(received.name, received.params)
     except UsageError as error:
         raise BrokenError(error.what, error.where or subject.line_of()) from None

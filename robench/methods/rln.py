@@ -203,9 +203,12 @@ class _Strengths:
         self._shrunk_by = torch.zeros_like(left_at)
         self._scratch = torch.empty_like(left_at)
         self._share = 1.0
-        names = list(weights)
-        self._pools = [names] if params.scope == "network" else [[name] for name in names]
         self._log2_of = self._named(self._log2)
+        self._pools: list[tuple[Tensor, list[str]]] = [
+            (part.view(-1), [name]) for name, part in self._log2_of.items()
+        ]
+        if params.scope == "network":
+            self._pools = [(self._log2, list(weights))]
         flats = (left_at, self._shrunk_by, self._scratch)
         views = (self._named(flat).values() for flat in flats)
         self._layers = [
@@ -258,14 +261,12 @@ class _Strengths:
 
     def _project(self, masks: Mapping[str, Tensor]) -> None:
         theta = self._params.theta / math.log(2) + math.log2(self._share)
-        for pool in self._pools:
-            living = [
-                self._log2_of[name][masks[name]] if name in masks else self._log2_of[name]
-                for name in pool
-            ]
-            total = torch.stack([part.sum() for part in living]).sum()
-            for name in pool:
-                self._log2_of[name].add_(theta - total / sum(map(torch.numel, living)))
+        for pool, names in self._pools:
+            living = pool
+            if not masks.keys().isdisjoint(names):
+                parts = ((self._log2_of[name], masks.get(name)) for name in names)
+                living = torch.cat([p.flatten() if m is None else p[m] for p, m in parts])
+            pool.add_(theta - living.sum() / living.numel())
 
     def _soft_threshold(self) -> None:
         # A threshold may be infinite: to clamp by it is safe, to multiply it with zero is not.

@@ -35,8 +35,16 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from robench.attacks import silence
 from robench.attacks.budget import BudgetExhaustedError, Oracle, lengths, per_row
-from robench.attacks.problem import Problem, examine, is_wrong, outputs_in_batches
+from robench.attacks.problem import (
+    BOX_TOLERANCE,
+    Problem,
+    examine,
+    is_wrong,
+    outputs_in_batches,
+)
+from robench.attacks.silence import SilentError, ended_when_silent
 from robench.errors import AttackError
 from robench.spec.base import Frozen
 from robench.spec.params import check_params_schema, parse_params
@@ -55,7 +63,9 @@ class AttackResult:
         forwards: passes of the model that each image cost, int64 [N]; 0 if misclassified.
         backwards: passes of its derivative, int64 [N].
         seconds: wall-clock time.
-        error: what the attack raised, or `None`. What it had found by then counts.
+        error: how the attack failed, or `None`. What it had found by then counts.
+        out_of_bounds: the attack returned a point outside the box or one that is not finite, bool
+            [N]; the first are clipped to the box, the others dropped.
     """
 
     adversarial: Tensor
@@ -63,7 +73,8 @@ class AttackResult:
     forwards: Tensor
     backwards: Tensor
     seconds: float
-    error: str | None = None
+    error: str | None
+    out_of_bounds: Tensor
 
     @property
     def success(self) -> Tensor:
@@ -85,6 +96,7 @@ class AttackResult:
             backwards=torch.cat([part.backwards for part in parts]),
             seconds=sum(part.seconds for part in parts),
             error=next((part.error for part in parts if part.error), None),
+            out_of_bounds=torch.cat([part.out_of_bounds for part in parts]),
         )
 
     def to(self, device: torch.device) -> AttackResult:
@@ -96,6 +108,7 @@ class AttackResult:
             backwards=self.backwards.to(device),
             seconds=self.seconds,
             error=self.error,
+            out_of_bounds=self.out_of_bounds.to(device),
         )
 
 
@@ -178,7 +191,7 @@ class Attack(ABC):
         parts = [self.attack(part, limit=limit) for part in problem.split()]
         result = AttackResult.join(parts)
         if result.error is not None:
-            raise AttackError(f"the attack {self.name!r} raised {result.error}", where=repr(self))
+            raise AttackError(f"the attack {self.name!r} {result.error}", where=repr(self))
         return result.to(images.device)
 
     @final
@@ -193,29 +206,44 @@ class Attack(ABC):
         forwards, backwards = torch.zeros_like(problem.labels), torch.zeros_like(problem.labels)
         adversarial = problem.images.clone()
         distance = torch.zeros(len(adversarial), dtype=torch.float64, device=adversarial.device)
+        out_of_bounds = torch.zeros_like(problem.correct)
         error = None
         rows = problem.correct.nonzero().flatten()
         if len(rows):
             part = problem.select(rows)
             oracle = Oracle(part, limit=limit)
-            found, error = self._search(oracle)
-            adversarial[rows], distance[rows] = judge(part, [*found, oracle.best])
+            points, error = self._search(oracle)
+            out_of_bounds[rows] = _leaves_bounds(points, box=part.box)
+            adversarial[rows], distance[rows] = judge(part, [oracle.clip(points), oracle.best])
             forwards[rows], backwards[rows] = oracle.forwards, oracle.backwards
         seconds = time.perf_counter() - started
-        return AttackResult(adversarial, distance, forwards, backwards, seconds, error)
+        return AttackResult(
+            adversarial, distance, forwards, backwards, seconds, error, out_of_bounds
+        )
 
-    def _search(self, oracle: Oracle) -> tuple[list[Tensor], str | None]:
-        """The points that `run` returned, if any, and what it raised."""
+    def _search(self, oracle: Oracle) -> tuple[Tensor, str | None]:
+        """The points that `run` returned, else the images, and what it raised."""
         try:
-            points = self.run(oracle)
+            with ended_when_silent(oracle, silence.PATIENCE_S):
+                points = self.run(oracle)
             if not isinstance(points, Tensor) or points.shape != oracle.images.shape:
                 shape = getattr(points, "shape", type(points).__name__)
                 raise AttackError(f"it returned {shape} for images {tuple(oracle.images.shape)}")
+            return points.detach().to(oracle.images), None
         except BudgetExhaustedError:
-            return [], None
+            return oracle.images, None
+        except SilentError:
+            return oracle.images, f"asked nothing for {silence.PATIENCE_S:g} s, and was ended"
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
-            return [], f"{type(error).__name__}: {error}"
-        return [oracle.clip(points.detach().to(oracle.images))], None
+            return oracle.images, f"raised {type(error).__name__}: {error}"
+
+
+def _leaves_bounds(points: Tensor, *, box: bool) -> Tensor:
+    """Whether a point is not finite or, where there is a box, lies outside it, bool [n]."""
+    outside = ~points.isfinite()
+    if box:
+        outside |= (points < -BOX_TOLERANCE) | (points > 1 + BOX_TOLERANCE)
+    return outside.flatten(1).any(dim=1)
 
 
 def judge(problem: Problem, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

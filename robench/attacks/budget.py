@@ -9,6 +9,8 @@ and measured against the wrong one.
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Callable
 
 import torch
@@ -29,18 +31,22 @@ class Oracle:
 
     Points are clipped to the box before the model sees them. The shortest adversarial seen at any
     question is remembered for each image, so that no attack can lose a point that it visited. An
-    image whose budget is spent gets its own class with no gradient for an answer.
+    image whose budget is spent gets its own class with no gradient for an answer, and an attack
+    that asks on and on for such images alone is ended. Where a twin lends its gradient, its passes
+    are billed too.
 
     Attributes:
         images: float32 [n, ...]; all of them in their class before the attack.
         labels: int64 [n].
         logits: what the model answers to the images, [n, classes]; known before any question.
         references: images to start from, [M, ...], and `reference_classes`, int64 [M].
+        transferred: adversarials of another network for these images, [n, ...], or `None`.
         box: whether adversarials must lie in [0, 1].
         forwards: passes of the model for each image, int64 [n].
         backwards: passes of its derivative for each image, int64 [n].
         best: the closest adversarial seen so far, [n, ...]; the image itself where there is none.
         best_distance: its Euclidean distance from the image, float32 [n]; infinite for none.
+        idle_since: when the last question was answered, of `time.monotonic`; infinite while one is.
 
     Args:
         problem: images that the model puts in their class.
@@ -52,6 +58,8 @@ class Oracle:
             raise InputError(f"limit is {limit}", allowed="whole numbers from 1, or None")
         self._model = problem.model
         self._limit = limit
+        self._refused_in_a_row = 0
+        self._twin_passes = problem.twin_passes
         self._seed = problem.seed
         self._generators: dict[int, torch.Generator] = {}
         # All rows of a Jacobian in one backward pass, against one pass a row, took 0.36 to 0.95 of
@@ -65,6 +73,7 @@ class Oracle:
         self.labels = problem.labels.clone()
         self.references = problem.references
         self.reference_classes = problem.reference_classes
+        self.transferred = problem.transferred
         self.logits = problem.logits.clone()
         self.classes = self.logits.shape[1]
         self.box = problem.box
@@ -72,6 +81,7 @@ class Oracle:
         self.backwards = torch.zeros_like(self.labels)
         self.best = self.images.clone()
         self.best_distance = self.images.new_full((len(self.images),), torch.inf)
+        self.idle_since = time.monotonic()
 
     @property
     def rows(self) -> Tensor:
@@ -165,26 +175,44 @@ class Oracle:
                 f"points of shape {tuple(points.shape)} for rows of shape {tuple(rows.shape)}",
                 allowed=f"[m, {', '.join(map(str, self.images.shape[1:]))}] and [m]",
             )
+        forwards = 1
+        if backwards and self._twin_passes:
+            forwards += self._twin_passes
+            backwards *= self._twin_passes
         granted = None
         charged = rows
         if self._limit is not None:
             left = self._limit - self.forwards - self.backwards
-            granted = _affordable(rows, 1 + backwards, left)
+            granted = _affordable(rows, forwards + backwards, left)
             charged = rows[granted]
+            self._end_if_refused(len(charged))
         once = torch.ones_like(charged)
-        self.forwards.index_add_(0, charged, once)
+        self.forwards.index_add_(0, charged, once * forwards)
         self.backwards.index_add_(0, charged, once * backwards)
         return self.clip(points), granted
 
+    def _end_if_refused(self, granted: int) -> None:
+        """End an attack that has asked for nothing but spent images as often as it had passes."""
+        self._refused_in_a_row = 0 if granted else self._refused_in_a_row + 1
+        if self._limit is not None and self._refused_in_a_row > self._limit:
+            raise BudgetExhaustedError
+
     def _answer(self, points: Tensor, rows: Tensor, granted: Tensor | None) -> Tensor:
         if granted is None:
-            logits: Tensor = self._model(points)
-            return logits
+            return self._ask(points)
         refusal = torch.nn.functional.one_hot(self.labels[rows], self.classes).to(points.dtype)
         (places,) = granted.nonzero(as_tuple=True)
         if not len(places):
             return refusal
-        return refusal.index_put((places,), self._model(points[places]))
+        return refusal.index_put((places,), self._ask(points[places]))
+
+    def _ask(self, points: Tensor) -> Tensor:
+        self.idle_since = math.inf
+        try:
+            logits: Tensor = self._model(points)
+        finally:
+            self.idle_since = time.monotonic()
+        return logits
 
     def _remember(self, points: Tensor, rows: Tensor, logits: Tensor) -> None:
         distance = lengths(points - self.images[rows])

@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from robench.attacks.losses import logit_margin
 from robench.errors import InputError
 
 __all__ = [
     "BOX_TOLERANCE",
     "LogProbabilities",
     "Problem",
+    "Rescaled",
+    "are_probabilities",
     "examine",
     "is_wrong",
+    "log_probabilities",
     "outputs_in_batches",
 ]
 
@@ -25,6 +29,8 @@ STABLE_WITHIN = 1e-4
 """Largest relative change of the logits between two passes of a deterministic model."""
 PASSES, PROBED = 5, 64
 """How often, and on how many images, the model is asked the same to see if it is deterministic."""
+SOUND_MARGINS = (0.1, 100.0)
+"""Between these the median margin of the logits is left as it is; beyond, attacks see it as 1."""
 BATCH_ELEMENTS = 2**18
 """Pixels in one batch where no batch size is asked for: 1024 digits, 334 images of MNIST, 85 of
 CIFAR-10. Larger batches waste less time between operations, until their activations fill memory."""
@@ -35,7 +41,9 @@ class Problem:
     """Some images, the model to fool, and the rules.
 
     Attributes:
-        model: in evaluation mode, from [0, 1] to logits, or to the logarithm of its probabilities.
+        network: what was given, in evaluation mode; it judges and verifies.
+        model: what attacks see: the network, from [0, 1] to logits, or to the logarithm of its
+            probabilities, rescaled where their size is extreme. Always of the network's class.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
         labels: int64 [N], the answers that have to change.
         logits: what the model answers to the images, [N, classes].
@@ -45,9 +53,14 @@ class Problem:
         seed: of everything random.
         batch_size: images attacked at a time.
         is_probabilistic: whether the model gave probabilities, so that their logarithm is attacked.
+        margin: median size of the margin of the clean logits, before they were rescaled.
         instability: largest relative change of the logits between passes over the same images.
+        transferred: adversarials of another network for the same images, [N, ...], or `None`.
+        twin_passes: passes of a twin that each gradient costs; 0 where the model has its own.
+        is_restart: whether attacks start at a random point near the image, not at the image.
     """
 
+    network: nn.Module
     model: nn.Module
     images: Tensor
     labels: Tensor
@@ -58,7 +71,11 @@ class Problem:
     seed: int
     batch_size: int
     is_probabilistic: bool
+    margin: float
     instability: float
+    transferred: Tensor | None = None
+    twin_passes: int = 0
+    is_restart: bool = False
 
     @property
     def correct(self) -> Tensor:
@@ -67,8 +84,13 @@ class Problem:
 
     def select(self, rows: Tensor) -> Problem:
         """The same problem for some of the images."""
+        transferred = None if self.transferred is None else self.transferred[rows]
         return replace(
-            self, images=self.images[rows], labels=self.labels[rows], logits=self.logits[rows]
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows],
+            logits=self.logits[rows],
+            transferred=transferred,
         )
 
     def split(self) -> Iterator[Problem]:
@@ -85,9 +107,33 @@ class LogProbabilities(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Log-probabilities; an underflown probability counts as the smallest normal number."""
+        """Log-probabilities [n, classes]."""
         probabilities: Tensor = self.model(images)
-        return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+        return log_probabilities(probabilities)
+
+
+def log_probabilities(probabilities: Tensor) -> Tensor:
+    """The logarithm; an underflown probability counts as the smallest normal number."""
+    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+
+
+class Rescaled(nn.Module):
+    """A model whose logits are multiplied by a positive constant: same answers.
+
+    Args:
+        model: from images to logits.
+        factor: above 0.
+    """
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model = model
+        self.factor = factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of another size."""
+        logits: Tensor = self.model(images)
+        return logits * self.factor
 
 
 def examine(
@@ -96,9 +142,11 @@ def examine(
     labels: Tensor | None,
     *,
     references: Tensor | None = None,
+    transferred: Tensor | None = None,
     box: bool = True,
     seed: int = 0,
     batch_size: int | None = None,
+    allow_stochastic: bool = False,
 ) -> Problem:
     """Check everything that an attack relies on.
 
@@ -108,9 +156,11 @@ def examine(
         labels: integers [N]; `None` takes what the model answers, so that every image is attacked
             until the *estimated* class changes, as in the paper on DeepFool.
         references: more images, to start from; `None` takes `images`.
+        transferred: adversarials of another network for the same images, [N, ...].
         box: whether adversarials must lie in [0, 1].
         seed: of everything random.
         batch_size: images attacked at a time; `None` derives it from their size.
+        allow_stochastic: whether to attack a model whose logits depend on chance.
 
     Raises:
         InputError: names what is wrong, how often, and where first.
@@ -126,24 +176,35 @@ def examine(
     # A copy: an attack may not touch the caller's images, and rounding is cut off at the box.
     images_in_box = images.detach().to(device).clamp(0, 1)
     instability = _instability(model, images_in_box[:PROBED].clone())
-    logits = outputs_in_batches(model, images_in_box, batch_size)
-    _check_logits(logits, len(images))
-    is_probabilistic = _are_probabilities(logits)
-    if is_probabilistic:
-        model, logits = LogProbabilities(model), logits.clamp_min(torch.finfo().tiny).log()
+    if instability > STABLE_WITHIN and not allow_stochastic:
+        raise _is_stochastic(instability)
+    answered = outputs_in_batches(model, images_in_box, batch_size)
+    _check_logits(answered, len(images))
+    is_probabilistic = are_probabilities(answered)
+    seen: nn.Module = LogProbabilities(model) if is_probabilistic else model
+    logits = log_probabilities(answered) if is_probabilistic else answered
+    answers = answered.argmax(dim=1)
+    labels = answers if labels is None else _checked_labels(labels, answered).to(device)
+    median_margin = logit_margin(logits, labels).abs().median().item()
+    if median_margin > 0 and not SOUND_MARGINS[0] <= median_margin <= SOUND_MARGINS[1]:
+        seen, logits = Rescaled(seen, 1 / median_margin), logits * (1 / median_margin)
 
-    answers = logits.argmax(dim=1)
     if references is None:
         starts, classes = images_in_box, answers
     else:
         _check_images(references, "references")
-        _check_same_shape(references, images)
+        _check_same_shape("references", references.shape[1:], images.shape[1:])
         starts = references.detach().to(device).clamp(0, 1)
         classes = outputs_in_batches(model, starts, batch_size).argmax(dim=1)
+    if transferred is not None:
+        _check_images(transferred, "transferred")
+        _check_same_shape("transferred", transferred.shape, images.shape)
+        transferred = transferred.detach().to(device).clamp(0, 1)
     return Problem(
-        model=model,
+        network=model,
+        model=seen,
         images=images_in_box,
-        labels=answers if labels is None else _checked_labels(labels, logits).to(device),
+        labels=labels,
         logits=logits,
         references=starts,
         reference_classes=classes,
@@ -151,7 +212,9 @@ def examine(
         seed=seed,
         batch_size=batch_size,
         is_probabilistic=is_probabilistic,
+        margin=median_margin,
         instability=instability,
+        transferred=transferred,
     )
 
 
@@ -211,11 +274,10 @@ def _check_images(images: Tensor, what: str) -> None:
         )
 
 
-def _check_same_shape(references: Tensor, images: Tensor) -> None:
-    if references.shape[1:] != images.shape[1:]:
+def _check_same_shape(what: str, shape: torch.Size, expected: torch.Size) -> None:
+    if shape != expected:
         raise InputError(
-            f"references have the shape {tuple(references.shape[1:])} each, "
-            f"images {tuple(images.shape[1:])}",
+            f"{what} have the shape {tuple(shape)}, images {tuple(expected)}",
             allowed="the same shape",
         )
 
@@ -259,17 +321,20 @@ def _instability(model: nn.Module, images: Tensor) -> float:
             "the model changes its input in place", hint="work on a copy in its forward()"
         )
     size = passes.abs().amax().clamp_min(torch.finfo().tiny)
-    instability = ((passes - passes[0]).abs().amax() / size).nan_to_num().item()
-    if instability > STABLE_WITHIN:
-        raise InputError(
-            f"the model is stochastic: its logits change by {instability:.2g} of their size "
-            "between two passes over the same images",
-            allowed=f"at most {STABLE_WITHIN:g}",
-            hint="switch dropout and noise off, or fix their seed inside the model",
-        )
-    return instability
+    return ((passes - passes[0]).abs().amax() / size).nan_to_num().item()
 
 
-def _are_probabilities(logits: Tensor) -> bool:
+def _is_stochastic(instability: float) -> InputError:
+    return InputError(
+        f"the model is stochastic: its logits change by {instability:.2g} of their size "
+        "between two passes over the same images",
+        allowed=f"at most {STABLE_WITHIN:g}",
+        hint="switch dropout and noise off, or fix their seed inside the model; "
+        "allow_stochastic=True attacks it all the same, and raises the flag 'mode'",
+    )
+
+
+def are_probabilities(logits: Tensor) -> bool:
+    """Whether every row is a distribution over the classes."""
     in_range = bool((logits.amin() > -1e-5) & (logits.amax() < 1 + 1e-5))
     return in_range and bool(((logits.sum(dim=1) - 1).abs() < 1e-4).all())

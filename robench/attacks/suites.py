@@ -1,7 +1,9 @@
 """Frozen, versioned suites of attacks: nobody tunes an attack for a network.
 
 A figure belongs to a suite *and its version*. What a suite contains never changes under a version;
-a stronger suite is a new version, and can only lower distances.
+a stronger suite is a new version, and can only lower distances. Budgets are hard: an image that has
+had its passes is refused more. A pass is one image going once forwards or once backwards through
+one network; a Jacobian of C - 1 rows counts C - 1 backward passes.
 """
 
 from __future__ import annotations
@@ -9,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from robench.errors import InputError, UnknownNameError
 
-__all__ = ["SUITES", "AttackSuite", "Member", "attack_suite", "suite_version"]
+__all__ = ["SUITES", "AttackSuite", "Check", "Member", "attack_suite", "suite_version"]
+
+Check = Literal["converge", "noise", "seeds"]
+"""Flags that need attacks of their own, on some of the images."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +29,17 @@ class Member:
         attack: its name, as in ``robench list attacks``.
         params: the parameters that differ from its defaults.
         label: its name within the suite; `None` is the attack's.
+        budget: forward and backward passes that one image may cost; `None` for no limit.
+        is_gradient_free: it asks for no gradient, so that one round is as good as several.
+        doubled: parameters that make it twice as long, for the check of convergence.
     """
 
     attack: str
     params: Mapping[str, object] = field(default_factory=dict)
     label: str | None = None
+    budget: int | None = None
+    is_gradient_free: bool = False
+    doubled: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -44,12 +56,19 @@ class AttackSuite:
         version: a whole number from 1; see the module.
         members: each is followed by a bisection along the ray to the image.
         ray_steps: halvings of that bisection.
+        rounds: how often the members that follow gradients run. In one round they follow the
+            network's own gradient. In several they follow each view that it offers in turn, and
+            what rounds are left are restarts from random points, so that an ordinary network is
+            attacked as often as one that offers twins. A network with more views has more rounds.
+        checks: flags that need attacks of their own.
     """
 
     name: str
     version: int
     members: tuple[Member, ...]
     ray_steps: int = 12
+    rounds: int = 1
+    checks: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
         keys = [member.key for member in self.members]
@@ -64,28 +83,37 @@ class AttackSuite:
         return f"{self.name}/{self.version}"
 
 
+def _deepfool(steps: int) -> Member:
+    params = {"steps": steps, "classes": 10, "overshoot": 0.02}
+    return Member("deepfool", params, budget=11 * steps)
+
+
+def _ddn(steps: int, targets: int) -> Member:
+    params = {"steps": steps, "targets": targets, "gamma": 0.05, "initial_norm": 1.0}
+    budget = 2 * steps * max(targets, 1)
+    return Member("ddn", params, budget=budget, doubled={"steps": 2 * steps})
+
+
+def _alma(steps: int, targets: int = 0) -> Member:
+    params = {"steps": steps, "targets": targets, "alpha": 0.9, "initial_distance": 0.1}
+    budget = 2 * steps * max(targets, 1)
+    label = "alma-targeted" if targets else None
+    return Member("alma", params, label, budget, doubled={"steps": 2 * steps})
+
+
+_NEAREST = Member(
+    "nearest-other-class", {"candidates": 10, "steps": 15}, budget=161, is_gradient_free=True
+)
+
+_L2_SMOKE = AttackSuite(name="l2-smoke", version=1, members=(_deepfool(20), _ddn(20, targets=0)))
+"""Shows that everything runs; its distances are not to be published."""
+
 _L2_QUICK = AttackSuite(
     name="l2-quick",
     version=1,
-    members=(
-        Member("deepfool", {"steps": 50, "classes": 10, "overshoot": 0.02}),
-        Member("ddn", {"steps": 100, "targets": 3, "gamma": 0.05, "initial_norm": 1.0}),
-        Member("nearest-other-class", {"candidates": 10, "steps": 15}),
-    ),
+    members=(_deepfool(50), _ddn(100, targets=3), _alma(300), _NEAREST),
 )
-"""About 850 passes an image. Version 1 has no augmented-Lagrangian attack (ALMA, Rony et al. 2021,
-arXiv 2011.11857): for networks with discontinuous activations its distances are upper bounds that
-a later version will lower."""
-
-_L2_SMOKE = AttackSuite(
-    name="l2-smoke",
-    version=1,
-    members=(
-        Member("deepfool", {"steps": 20, "classes": 10, "overshoot": 0.02}),
-        Member("ddn", {"steps": 20, "targets": 0, "gamma": 0.05, "initial_norm": 1.0}),
-    ),
-)
-"""Shows that everything runs; its distances are not to be published."""
+"""About 1,500 passes an image."""
 
 SUITES: Mapping[str, AttackSuite] = MappingProxyType(
     {suite.name: suite for suite in (_L2_QUICK, _L2_SMOKE)}

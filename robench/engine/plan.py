@@ -242,6 +242,10 @@ def _cells_of_grid(
     models = resolved("models", "models")
     for data in resolved("datasets", "data"):
         loaded = load(data)
+        for place, distortion in enumerate(grid.distortions):
+            if distortion is not None:
+                where = suite.locate(*at, "distortions", place)
+                _check_bearable(distortion, loaded, rooms["degradations"], where)
         for model, distortion, seed in itertools.product(models, grid.distortions, grid.seeds):
             network = _Network(suite, data, loaded, model, seed, device)
             yield from _cells_of_network(network, grid, distortion, methods, rooms["methods"])
@@ -249,11 +253,33 @@ def _cells_of_grid(
 
 def _check_levels(distortion: Distortion, registry: Registry[Any], where: str | None) -> None:
     """A level that its kind does not take is found before anything is trained."""
-    for level in distortion.levels:
+    for kind, level in itertools.product(distortion.degradations, distortion.levels):
         try:
-            registry.get(distortion.kind).check_level(level)
+            registry.get(kind).check_level(level)
         except InputError as error:
             raise SuiteError(error.what, where=where, allowed=error.allowed) from None
+
+
+def _check_bearable(
+    distortion: Distortion, data: Data, registry: Registry[Any], where: str | None
+) -> None:
+    """What the images of a data set cannot go through is found before anything is trained."""
+    shape = data.train.images.shape[1:]
+    if len(shape) != 3:
+        raise SuiteError(
+            f"{distortion.label} distorts images, and {data.name} has rows of {shape[0]} features",
+            where=where,
+            hint="give the tabular data a grid of its own, with `distortions: [none]`",
+        )
+    for kind in distortion.degradations:
+        if not registry.get(kind).takes(*shape):
+            raise SuiteError(
+                f"{kind} does not take the images of {data.name}, which are "
+                + " x ".join(map(str, shape)),
+                where=where,
+                allowed=[known for known in registry.names() if registry.get(known).takes(*shape)],
+                hint="leave it out for this data set",
+            )
 
 
 def _completed(
@@ -280,9 +306,10 @@ def _cells_of_network(
     registry: Registry[Any],
 ) -> Iterator[Cell]:
     """One network under one recipe and seed, made sparse by each method, and its evaluations."""
+    is_scratch = distortion is None or distortion.trains == "from-scratch"
     start = network.train_cell(
         grid,
-        distortion,
+        distortion if is_scratch else None,
         role="start",
         level=0.0,
         method=resolve_plugin(registry, PluginChoice(name="dense")),

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 from torch import nn
 
+from robench.models.activations import Activation, make_activation
 from robench.models.base import Network
 from robench.spec.base import Frozen
 
@@ -25,6 +26,10 @@ class ConvNet(Network):
 
         widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 64, 128)
         """Filters of each convolution; there are as many convolutions as widths."""
+        activation: Activation = "relu"
+        """What follows each BatchNorm; with ``"k-wta"`` or ``"sign"`` the network jumps."""
+        active_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+        """Share of a layer's activations that stay under k-WTA."""
 
     def layers(self, params: Params, /) -> nn.Sequential:
         """Convolution, BatchNorm, ReLU and pooling in turn, then the linear classifier."""
@@ -36,7 +41,8 @@ class ConvNet(Network):
             conv = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
             body.add_module(f"conv{number}", conv)
             body.add_module(f"norm{number}", nn.BatchNorm2d(outputs))
-            body.add_module(f"relu{number}", nn.ReLU())
+            follows = make_activation(params.activation, active_share=params.active_share)
+            body.add_module(f"{params.activation}{number}", follows)
             if number < last:
                 body.add_module(f"pool{number}", nn.MaxPool2d(2))
             inputs = outputs

@@ -7,26 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from robench.spec.base import Frozen
+from robench.spec.distortion import Distortion
 
-__all__ = ["Distortion", "Recipe"]
-
-
-class Distortion(Frozen):
-    """A degradation that training images go through, drawn anew each time an image is shown."""
-
-    kind: str
-    """A degradation kind, as in ``robench list degradations``."""
-    levels: tuple[float, ...] = ()
-    """One of these is drawn for each image; empty means all the published levels of the kind."""
-    clean_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the images that stay as they are."""
-
-    @property
-    def label(self) -> str:
-        """How the board names it: ``uniform-noise``, ``uniform-noise (0.2)``."""
-        levels = "/".join(f"{level:g}" for level in self.levels)
-        clean = f", {self.clean_share:g} clean" if self.clean_share else ""
-        return f"{self.kind} ({levels}{clean})" if levels or clean else self.kind
+__all__ = ["Recipe"]
 
 
 class Recipe(Frozen):

@@ -19,7 +19,8 @@ from robench.errors import SuiteError, UnknownNameError
 from robench.registry import all_registries
 from robench.spec.base import Frozen
 from robench.spec.complaint import suite_error
-from robench.spec.recipe import Distortion, Recipe
+from robench.spec.distortion import Distortion
+from robench.spec.recipe import Recipe
 from robench.spec.source import Source, read_yaml
 
 __all__ = [
@@ -339,7 +340,8 @@ def _check_names(suite: Suite) -> None:
         for place, distortion in enumerate(grid.distortions):
             if distortion is not None:
                 where = suite.locate(*at, "distortions", place)
-                registries["degradations"].check(distortion.kind, where=where)
+                for kind in distortion.degradations:
+                    registries["degradations"].check(kind, where=where)
         degrade = grid.evaluate.degrade
         for kind in degrade.kinds if degrade is not None and degrade.kinds != "all" else ():
             where = suite.locate(*at, "evaluate", "degrade", "kinds")

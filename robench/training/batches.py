@@ -33,7 +33,8 @@ class Batches:
         batch_size: images in a batch.
         seed: of the permutations.
         device: where the batches are wanted.
-        distortion: degrades each batch.
+        distortion: of each batch.
+        distorts_from: the first step that it does so.
 
     Raises:
         DataError: there are no training images.
@@ -46,6 +47,7 @@ class Batches:
         seed: int,
         device: torch.device,
         distortion: TrainingDistortion | None = None,
+        distorts_from: int = 0,
     ) -> None:
         if not len(split):
             raise DataError("the training split is empty")
@@ -56,6 +58,7 @@ class Batches:
         self._labels = split.labels.to(device)
         self._index = split.index.to(device)
         self._distortion = distortion
+        self._distorts_from = distorts_from
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -65,21 +68,23 @@ class Batches:
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._permutation("order", epoch)
         chosen = self._order[place * self.size : (place + 1) * self.size]
-        return self._gather(chosen, step)
+        return self._gather(chosen, step, learns=True)
 
     def probe(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """A pass over all training batches in another order, distorted as in that step."""
         order = self._permutation("probe", step)
         for chosen in torch.split(order, self.size)[: self.in_epoch]:
-            yield self._gather(chosen, step)
+            yield self._gather(chosen, step, learns=False)
 
     def _permutation(self, purpose: str, number: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed_for(self._seed, purpose, number))
         order = torch.randperm(len(self._labels), generator=generator)
         return order.to(self._labels.device)
 
-    def _gather(self, chosen: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def _gather(self, chosen: Tensor, step: int, *, learns: bool) -> tuple[Tensor, Tensor]:
         images = to_float(self._images.index_select(0, chosen))
-        if self._distortion is not None:
-            images = self._distortion(images, self._index.index_select(0, chosen), step)
-        return images, self._labels.index_select(0, chosen)
+        labels = self._labels.index_select(0, chosen)
+        if self._distortion is not None and step >= self._distorts_from:
+            index = self._index.index_select(0, chosen)
+            images = self._distortion(images, labels, index, step, learns=learns)
+        return images, labels

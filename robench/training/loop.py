@@ -19,8 +19,9 @@ from robench.methods.base import TrainState
 from robench.methods.masks import Masks, count_zeros, tolerance, zeros_at
 from robench.models.base import prunable
 from robench.spec.identity import seed_for
+from robench.training.adversarial_noise import AdversarialNoise
 from robench.training.batches import Batches
-from robench.training.distortion import TrainingDistortion
+from robench.training.distortion import DrawnDegradations
 from robench.training.hooks import call_hook, check_supports, overrides, penalty_of
 from robench.training.optimiser import optimiser
 from robench.training.schedules import schedule
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from robench.data.base import Data
     from robench.methods.base import Method
     from robench.spec.recipe import Recipe
-    from robench.training.distortion import Degrade
+    from robench.training.distortion import Degrade, TrainingDistortion
     from robench.training.watch import Progress
 
 __all__ = ["TrainResult", "finish", "train"]
@@ -116,8 +117,7 @@ def train(
     device = torch.device(device)
     model.to(device).train()
     check_supports(method, model, _training_part(data))
-    noise = _distortion(recipe, seeds, degrade)
-    batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise)
+    batches = _batches(model, data, recipe, steps, seeds, device, degrade)
     state = _state(model, data, recipe, level, steps, learning_rate, seeds, batches)
     state.masks = _on(device, masks)
     if donor is not None and method.donor() is not None:
@@ -152,8 +152,7 @@ def finish(
     _check_arguments(recipe, level, steps, seeds)
     device = torch.device(device)
     model.to(device).train()
-    noise = _distortion(recipe, seeds, None)
-    batches = Batches(data.train, recipe.batch_size, seeds["order"], device, noise)
+    batches = _batches(model, data, recipe, steps, seeds, device, None)
     state = _state(model, data, recipe, level, steps, learning_rate, seeds, batches)
     state.step, state.epoch = steps, steps // batches.in_epoch
     shapes, wanted = _shapes(model), _wanted_zeros(state)
@@ -293,12 +292,33 @@ def _training_part(data: Data) -> Data:
     return replace(data, validation=data.validation.first(0), test=data.test.first(0))
 
 
-def _distortion(
-    recipe: Recipe, seeds: Mapping[str, int], degrade: Degrade | None
-) -> TrainingDistortion | None:
-    if recipe.distortion is None:
-        return None
-    return TrainingDistortion(recipe.distortion, seeds["distortion"], degrade)
+def _batches(
+    model: nn.Module,
+    data: Data,
+    recipe: Recipe,
+    steps: int,
+    seeds: Mapping[str, int],
+    device: torch.device,
+    degrade: Degrade | None,
+) -> Batches:
+    """The images of a run, distorted as its recipe says."""
+    given: TrainingDistortion | None = None
+    clean_steps = 0
+    if recipe.distortion is not None:
+        if recipe.distortion.trains == "fine-tuned":
+            clean_steps = max(0, steps - recipe.sparse_steps)
+        if recipe.distortion.is_adversarial:
+            given = AdversarialNoise(
+                recipe.distortion,
+                seeds["distortion"],
+                model,
+                data.train,
+                batch_size=recipe.batch_size,
+                steps=steps - clean_steps,
+            )
+        else:
+            given = DrawnDegradations(recipe.distortion, seeds["distortion"], degrade)
+    return Batches(data.train, recipe.batch_size, seeds["order"], device, given, clean_steps)
 
 
 @contextmanager

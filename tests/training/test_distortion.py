@@ -8,9 +8,14 @@ import torch
 from robench.degradations import DEGRADATIONS, degrade
 from robench.errors import NotApplicableError, UnknownNameError
 from robench.spec import Distortion
-from robench.training.distortion import TrainingDistortion
+from robench.training.distortion import DrawnDegradations
 
 INDEX = torch.arange(5000) + 7
+
+
+def apply(distortion, images, index, step=0):
+    labels = torch.zeros(len(images), dtype=torch.int64)
+    return distortion(images, labels, index, step, learns=True)
 
 
 def fake(images, kind, level, *, seed, index):
@@ -23,7 +28,7 @@ def fake(images, kind, level, *, seed, index):
 def told(distortion: Distortion, index=INDEX, step=0, seed=1):
     """Level and noise of each image; a level of -1 is a clean image."""
     images = torch.full((len(index), 2, 2, 2), -1.0)
-    shown = TrainingDistortion(distortion, seed, fake)(images, index, step)
+    shown = apply(DrawnDegradations(distortion, seed, fake), images, index, step)
     assert (images == -1).all()
     return shown[:, 0, 0, 0], shown[:, 1, 0, 0]
 
@@ -70,16 +75,41 @@ def test_it_degrades_as_robench_does(digits):
         return degrade(images, kind, level, seed=seed, index=index)
 
     distortion = Distortion(kind="uniform-noise", levels=(0.2,))
-    shown = TrainingDistortion(distortion, 5, spy)(images, index, 0)
+    shown = apply(DrawnDegradations(distortion, 5, spy), images, index)
     assert torch.equal(shown, degrade(images, "uniform-noise", 0.2, seed=seen[0], index=index))
-    assert torch.equal(shown, TrainingDistortion(distortion, 5)(images, index, 0))
+    assert torch.equal(shown, apply(DrawnDegradations(distortion, 5), images, index))
 
 
 def test_rows_of_features_cannot_be_degraded():
     with pytest.raises(NotApplicableError, match="30 features"):
-        TrainingDistortion(Distortion(kind="contrast"), 0)(torch.rand(4, 30), torch.arange(4), 0)
+        apply(DrawnDegradations(Distortion(kind="contrast"), 0), torch.rand(4, 30), torch.arange(4))
 
 
 def test_an_unknown_kind_is_named_before_training():
     with pytest.raises(UnknownNameError, match="contrast"):
-        TrainingDistortion(Distortion(kind="contrst"), 0)
+        DrawnDegradations(Distortion(kind="contrst"), 0)
+
+
+def names(distortion: Distortion, count: int = 4000):
+    """Which kind each image went through."""
+    order = (*distortion.degradations, "clean")
+
+    def tell(images, kind, level, *, seed, index):
+        return torch.full_like(images, order.index(kind))
+
+    images = torch.full((count, 1, 1, 1), float(len(order) - 1))
+    shown = apply(DrawnDegradations(distortion, 3, tell), images, torch.arange(count))
+    shares = torch.bincount(shown.flatten().long(), minlength=len(order)) / count
+    return dict(zip(order, shares.tolist(), strict=True))
+
+
+def test_each_of_several_kinds_is_as_likely_and_so_is_a_clean_image_among_them():
+    """Though contrast has eight levels and rotation four."""
+    found = names(Distortion(kinds=("contrast", "rotation", "clean")))
+    assert found == {kind: pytest.approx(1 / 3, abs=0.03) for kind in found}
+
+
+def test_clean_images_come_on_top_of_the_kinds():
+    found = names(Distortion(kinds=("contrast", "rotation"), clean_share=0.5))
+    assert found["clean"] == pytest.approx(0.5, abs=0.03)
+    assert found["contrast"] == pytest.approx(0.25, abs=0.03)

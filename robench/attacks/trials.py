@@ -1,0 +1,127 @@
+"""The runs of a suite: each attack, under each gradient view and restart, followed by bisection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from robench.attacks import ATTACKS
+from robench.attacks.base import Attack, AttackResult, judge
+from robench.attacks.budget import Oracle
+from robench.attacks.problem import Problem
+from robench.attacks.ray import bisect_ray
+from robench.attacks.suites import AttackSuite, Member
+from robench.attacks.views import OWN, View, seen_through
+
+__all__ = ["Run", "Trial", "runs_of", "with_seed"]
+
+_SEEDS = 2**63
+_NEXT_SEED = 0x1E37_79B9_7F4A_7C15
+"""Apart from what users choose, so that no restart repeats another user's first run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attack of a suite under one gradient view.
+
+    Attributes:
+        key: its name in the report: ``"ddn"``, ``"ddn@tanh"`` under a view, ``"ddn#2"`` for the
+            second restart.
+        member: of the suite.
+        attack: ready to run.
+        view: whose gradients it follows.
+        restart: 0 for none, else its number; other seeds and random starts.
+        ray_steps: halvings of the bisection that follows.
+    """
+
+    key: str
+    member: Member
+    attack: Attack
+    view: View
+    restart: int
+    ray_steps: int
+
+    @property
+    def limit(self) -> int | None:
+        """Passes that one image may cost the attack; gradients of a twin cost more."""
+        if self.member.budget is None:
+            return None
+        return self.member.budget * (1 + 2 * self.view.passes) // (2 if self.view.passes else 1)
+
+    @property
+    def allowed(self) -> int | None:
+        """Passes that one image may cost, bisection included; `None` for no limit."""
+        return None if self.limit is None else self.limit + self.ray_steps
+
+    def doubled(self) -> Run | None:
+        """The same for twice as long, or `None` where that is not defined."""
+        if not self.member.doubled:
+            return None
+        params = {**self.member.params, **self.member.doubled}
+        budget = None if self.member.budget is None else 2 * self.member.budget
+        member = replace(self.member, params=params, budget=budget)
+        return replace(self, member=member, attack=type(self.attack)(**params))
+
+    def on(self, part: Problem) -> Trial:
+        """Attack some images."""
+        problem = seen_through(part, self.view)
+        if self.restart:
+            problem = replace(with_seed(problem, self.restart), is_restart=True)
+        result = self.attack.attack(problem, limit=self.limit)
+        points, distance = result.adversarial.clone(), result.distance.clone()
+        forwards = torch.zeros_like(result.forwards)
+        rows = (part.correct & result.success).nonzero().flatten()
+        if len(rows):
+            found = part.select(rows)
+            oracle = Oracle(found)
+            shorter = bisect_ray(oracle, points[rows], oracle.rows, steps=self.ray_steps)
+            points[rows], distance[rows] = judge(found, [points[rows], shorter])
+            forwards[rows] = oracle.forwards
+        return Trial(result, points, distance, forwards)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run on some images: what it found, and that after bisection."""
+
+    result: AttackResult
+    points_on_ray: Tensor
+    distance_on_ray: Tensor
+    ray_forwards: Tensor
+
+
+def with_seed(problem: Problem, number: int) -> Problem:
+    """The same problem under another seed; 0 is its own."""
+    return replace(problem, seed=(problem.seed + number * _NEXT_SEED) % _SEEDS)
+
+
+def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict[str, Run]:
+    """Every run of a suite by key, round after round.
+
+    Args:
+        suite: says what runs, and how often.
+        views: sources of gradients, the network's own first.
+        problem: tells whether there is anything to transfer.
+
+    Raises:
+        ParameterError: a member has a parameter that its attack does not take.
+        PluginError: a member's attack needs a package that is not installed.
+    """
+    restarts = range(1, 1 + max(suite.rounds - len(views), 0) if suite.rounds > 1 else 1)
+    rounds = [*((view, 0) for view in views), *((views[0], number) for number in restarts)]
+    runs: dict[str, Run] = {}
+    for view, restart in rounds:
+        for member in suite.members:
+            is_first = view.name == OWN and not restart
+            if member.is_gradient_free and not is_first:
+                continue
+            if member.attack == "transfer" and problem.transferred is None:
+                continue
+            attack = ATTACKS.get(member.attack)(**member.params)
+            key = member.key + (f"#{restart}" if restart else "" if is_first else f"@{view.name}")
+            runs[key] = Run(key, member, attack, view, restart, suite.ray_steps)
+    return runs

@@ -2,6 +2,7 @@
 
     report = robench.minimal_l2(model, images, labels)      # every attack of a suite, verified
     report.distance, report.adversarial, report.winner, report.flags
+    verify_claim(model, images, labels, report.adversarial, report.distance).holds   # by anyone
 
 An attack is one class in one file, see `robench.attacks.base.Attack`; frozen, versioned suites of
 attacks are in `robench.attacks.suites`. Nothing here imports torch until it is asked for.
@@ -17,16 +18,19 @@ from robench.registry import Registry
 if TYPE_CHECKING:
     from robench.attacks.base import Attack
     from robench.attacks.minimal import minimal_l2
+    from robench.attacks.verify import verify_claim
 
-__all__ = ["ATTACKS", "Attack", "minimal_l2"]
+__all__ = ["ATTACKS", "Attack", "minimal_l2", "verify_claim"]
 
 ATTACKS: Registry[type[Attack]] = Registry(
     "attack",
     group="robench.attacks",
     builtins={
+        "alma": "robench.attacks.alma:ALMA",
         "ddn": "robench.attacks.ddn:DDN",
         "deepfool": "robench.attacks.deepfool:DeepFool",
         "nearest-other-class": "robench.attacks.nearest:NearestOtherClass",
+        "transfer": "robench.attacks.transfer:Transfer",
     },
     accept="robench.attacks.base:check_plugin",
 )
@@ -34,5 +38,9 @@ ATTACKS: Registry[type[Attack]] = Registry(
 
 __getattr__ = lazily(
     __name__,
-    {"Attack": "robench.attacks.base", "minimal_l2": "robench.attacks.minimal"},
+    {
+        "Attack": "robench.attacks.base",
+        "minimal_l2": "robench.attacks.minimal",
+        "verify_claim": "robench.attacks.verify",
+    },
 )

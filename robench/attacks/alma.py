@@ -146,10 +146,9 @@ class _Descent:
 
     def begin(self, gradient: Tensor, length: float, oracle: Oracle, rows: Tensor) -> Tensor:
         """Choose the rates, and return the first gradient: a random one where there is none."""
-        flat = lengths(gradient) == 0
-        if flat.any():
-            gradient = gradient.clone()
-            gradient[flat] = oracle.noise(rows[flat])
+        (flat,) = (lengths(gradient) == 0).nonzero(as_tuple=True)
+        if len(flat):
+            gradient = gradient.index_copy(0, flat, oracle.noise(rows[flat]))
         self._rate = length / lengths(gradient).clamp_min(_FLATTEST)
         return gradient
 

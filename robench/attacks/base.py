@@ -38,11 +38,11 @@ from torch import Tensor, nn
 from robench.attacks import silence
 from robench.attacks.budget import BudgetExhaustedError, Oracle, lengths, per_row
 from robench.attacks.problem import (
-    BOX_TOLERANCE,
     Problem,
     examine,
     is_wrong,
     outputs_in_batches,
+    within_bounds,
 )
 from robench.attacks.silence import SilentError, ended_when_silent
 from robench.errors import AttackError
@@ -213,7 +213,7 @@ class Attack(ABC):
             part = problem.select(rows)
             oracle = Oracle(part, limit=limit)
             points, error = self._search(oracle)
-            out_of_bounds[rows] = _leaves_bounds(points, box=part.box)
+            out_of_bounds[rows] = ~within_bounds(points, box=part.box)
             adversarial[rows], distance[rows] = judge(part, [oracle.clip(points), oracle.best])
             forwards[rows], backwards[rows] = oracle.forwards, oracle.backwards
         seconds = time.perf_counter() - started
@@ -236,14 +236,6 @@ class Attack(ABC):
             return oracle.images, f"asked nothing for {silence.PATIENCE_S:g} s, and was ended"
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
             return oracle.images, f"raised {type(error).__name__}: {error}"
-
-
-def _leaves_bounds(points: Tensor, *, box: bool) -> Tensor:
-    """Whether a point is not finite or, where there is a box, lies outside it, bool [n]."""
-    outside = ~points.isfinite()
-    if box:
-        outside |= (points < -BOX_TOLERANCE) | (points > 1 + BOX_TOLERANCE)
-    return outside.flatten(1).any(dim=1)
 
 
 def judge(problem: Problem, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

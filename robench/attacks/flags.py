@@ -2,21 +2,21 @@
 
 The checks follow AutoAttack (Croce and Hein 2020, arXiv 2003.01690), the indicators of attack
 failure of Pintor et al. 2022 (arXiv 2106.09947) and the advice of Carlini et al. 2019 (arXiv
-1902.06705).
+1902.06705). Thresholds were set on networks trained on digits: those with ReLU raise no warning,
+those with k-winners-take-all or sign activations do. The values come from
+`robench.attacks.evidence`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
-import numpy as np
-import torch
-from torch import Tensor
+__all__ = ["FLAGS", "Definition", "Flag", "raise_flags"]
 
-from robench.attacks.budget import Oracle, lengths
-from robench.attacks.problem import STABLE_WITHIN, Problem
-
-__all__ = ["Evidence", "Flag", "has_no_gradient", "margin", "raise_flags"]
+Kind = Literal["warning", "note"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,12 @@ class Flag:
 
     Attributes:
         name: short, stable.
-        value: what was measured; `None` where there was nothing to measure it on.
+        value: what was measured; `None` where it was not, or there was nothing to measure it on.
         threshold: what `value` was compared with; two numbers are the ends of the sound range.
-        raised: whether the value is on the wrong side.
+        raised: whether the value is on the wrong side; false where there is none.
         meaning: what a raised flag says.
+        kind: ``"warning"``: the distances may flatter the network; ``"note"``: something was done
+            about it, or a reader should know.
     """
 
     name: str
@@ -36,134 +38,81 @@ class Flag:
     threshold: float | tuple[float, float]
     raised: bool
     meaning: str
+    kind: Kind
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the flags are computed from, one value for each image.
+class Definition:
+    """What a flag compares, and says.
 
     Attributes:
-        correct: the model puts the image in its class, bool [N].
-        distance: the final one, float64 [N].
-        deepfool: DeepFool's own distance, float64 [N]; `None` if the suite has no DeepFool.
-        deepfool_on_ray: the same after bisection, float64 [N].
-        has_no_gradient: the margin's gradient at the image is zero or not finite, bool [N].
-        lost: adversarials were found, but none survived the check, bool [N].
+        sound: the smallest and the largest value that raise nothing.
+        meaning: of the raised flag, in one line.
+        kind: see `Flag`.
     """
 
-    correct: Tensor
-    distance: Tensor
-    deepfool: Tensor | None
-    deepfool_on_ray: Tensor | None
-    has_no_gradient: Tensor
-    lost: Tensor
+    sound: tuple[float, float]
+    meaning: str
+    kind: Kind = "warning"
+
+    def flag(self, name: str, value: float | None) -> Flag:
+        """The flag for a value; NaN raises it."""
+        low, high = self.sound
+        raised = value is not None and not low <= value <= high
+        threshold: float | tuple[float, float] = self.sound
+        if low == -_INFINITY:
+            threshold = high
+        elif high == _INFINITY:
+            threshold = low
+        return Flag(name, value, threshold, raised, self.meaning, self.kind)
 
 
-def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Logit of the label minus the largest other one, [n]."""
-    column = labels[:, None]
-    others = logits.scatter(1, column, -torch.inf)
-    return logits.gather(1, column)[:, 0] - others.amax(dim=1)
+_INFINITY = float("inf")
 
 
-def has_no_gradient(problem: Problem) -> Tensor:
-    """Where the margin's gradient is zero or not finite though the class is right, bool [n]."""
-    flat = torch.zeros_like(problem.correct)
-    rows = problem.correct.nonzero().flatten()
-    if len(rows):
-        oracle = Oracle(problem.select(rows))
-        _, gradient = oracle.gradient(
-            oracle.images, oracle.rows, lambda logits: margin(logits, oracle.labels)
-        )
-        flat[rows] = lengths(gradient) == 0
-    return flat
+def _above(threshold: float, meaning: str, kind: Kind = "warning") -> Definition:
+    return Definition((-_INFINITY, threshold), meaning, kind)
 
 
-def raise_flags(problem: Problem, evidence: Evidence) -> dict[str, Flag]:
-    """All checks by name."""
-    correct = evidence.correct
-    found = correct & evidence.distance.isfinite()
-    flags = (
-        _above(
-            "mode",
-            problem.instability,
-            STABLE_WITHIN,
-            "the model is stochastic: distances depend on chance",
+def _below(threshold: float, meaning: str) -> Definition:
+    return Definition((threshold, _INFINITY), meaning)
+
+
+FLAGS: Mapping[str, Definition] = MappingProxyType(
+    {
+        "mode": _above(1e-4, "the network is stochastic: distances depend on chance"),
+        "probs": _above(0, "it returns probabilities; their logarithm was attacked", "note"),
+        "scale": Definition(
+            (0.1, 100.0), "extreme logits; a constant brought them to a usual size", "note"
         ),
-        _above(
-            "probs",
-            float(problem.is_probabilistic),
-            0.5,
-            "the model returns probabilities; their logarithm was attacked",
+        "box": _above(0, "share of images for which an attack left the box, or numbers"),
+        "grad0": _above(
+            0.01, "share of images without a gradient; above one half it needs a surrogate"
         ),
-        _outside(
-            "scale",
-            margin(problem.logits, problem.labels).abs().median().item(),
-            (0.1, 100.0),
-            "the margins of the logits are extreme; attacks that do not rescale them fail",
+        "unbounded": _below(
+            0.999, "adversarials missing at any distance: the attack failed, it is not robust"
         ),
-        _above(
-            "grad0",
-            _share(evidence.has_no_gradient, correct),
-            0.01,
-            "images without a gradient; above one half the network needs a surrogate",
+        "bbwins": _above(
+            0.01, "share of images where no attack with gradients came within 1 % of one without"
         ),
-        _below(
-            "unbounded",
-            _share(found, correct),
-            0.999,
-            "no adversarial at any distance: the attack failed, the network is not robust",
+        "rayslack": _above(0.03, "DeepFool's points shorten along the ray: it is discontinuous"),
+        "single": _below(0.95, "no attack alone comes near the best of all of them"),
+        "converge": _above(0.01, "twice the budget still shortens distances by this share"),
+        "df-gap": _above(1.10, "DeepFool's median over the best: DeepFool alone misleads here"),
+        "precision": _above(
+            0.001, "share of images whose adversarials flip back in float64 or another batch"
         ),
-        _above(
-            "df-gap",
-            _deepfool_gap(evidence),
-            1.10,
-            "DeepFool's median exceeds the best one: DeepFool alone misleads here",
-        ),
-        _above(
-            "rayslack",
-            _ray_slack(evidence),
-            0.03,
-            "DeepFool's points shorten along the ray, as on discontinuous networks",
-        ),
-        _above(
-            "precision",
-            _share(evidence.lost, found | evidence.lost),
-            0.001,
-            "images whose adversarials all flip back in float64 or in another batch: dropped",
-        ),
-    )
-    return {flag.name: flag for flag in flags}
+        "margin": _above(0.01, "share of adversarials that are so by rounding alone, or nearly"),
+        "noise": _below(1.5, "random directions come within this factor of the attacks"),
+        "seeds": _above(0.01, "another seed changes the area under the curve by this share"),
+        "transfer": _above(0.01, "share of images where another network's adversarial wins"),
+        "declared": _above(0, "gradients of so many stand-ins were followed as well", "note"),
+        "monotone": _above(0, "impossible distances: an error of robench itself"),
+    }
+)
+"""Every flag by name."""
 
 
-def _above(name: str, value: float | None, threshold: float, meaning: str) -> Flag:
-    return Flag(name, value, threshold, value is not None and value > threshold, meaning)
-
-
-def _below(name: str, value: float | None, threshold: float, meaning: str) -> Flag:
-    return Flag(name, value, threshold, value is not None and value < threshold, meaning)
-
-
-def _outside(name: str, value: float, sound: tuple[float, float], meaning: str) -> Flag:
-    return Flag(name, value, sound, not sound[0] <= value <= sound[1], meaning)
-
-
-def _share(of: Tensor, among: Tensor) -> float | None:
-    return of[among].to(torch.float64).mean().item() if among.any() else None
-
-
-def _deepfool_gap(evidence: Evidence) -> float | None:
-    if evidence.deepfool is None or not evidence.correct.any():
-        return None
-    best = np.median(evidence.distance[evidence.correct].numpy(force=True))
-    deepfool = np.median(evidence.deepfool[evidence.correct].numpy(force=True))
-    return float(deepfool / best) if np.isfinite(best) else None
-
-
-def _ray_slack(evidence: Evidence) -> float | None:
-    if evidence.deepfool is None or evidence.deepfool_on_ray is None:
-        return None
-    found = evidence.correct & evidence.deepfool.isfinite()
-    if not found.any():
-        return None
-    return (1 - evidence.deepfool_on_ray[found] / evidence.deepfool[found]).mean().item()
+def raise_flags(values: Mapping[str, float | None]) -> dict[str, Flag]:
+    """All flags by name; one that `values` does not name was not measured."""
+    return {name: definition.flag(name, values.get(name)) for name, definition in FLAGS.items()}

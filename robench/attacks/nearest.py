@@ -13,7 +13,7 @@ from robench.attacks.budget import Oracle
 from robench.attacks.ray import bisect_ray
 from robench.spec.base import Frozen
 
-__all__ = ["NearestOtherClass"]
+__all__ = ["NearestOtherClass", "nearest_of_other_classes"]
 
 
 class NearestOtherClass(Attack):
@@ -39,16 +39,30 @@ class NearestOtherClass(Attack):
 
     def run(self, oracle: Oracle) -> Tensor:
         """All candidates of an image at once; nothing is found where there is no candidate."""
-        # In float64 distances come quickly, from one product of matrices, and still so exactly that
-        # a batch of another size does not reorder the candidates.
-        references = oracle.references.flatten(1).double()
-        distance = torch.cdist(oracle.images.flatten(1).double(), references)
-        same = oracle.reference_classes[None, :] == oracle.labels[:, None]
-        count = min(self.params.candidates, len(references))
-        nearest = distance.masked_fill(same, torch.inf).topk(count, dim=1, largest=False)
-        rows, places = nearest.values.isfinite().nonzero(as_tuple=True)
+        rows, starts = nearest_of_other_classes(oracle, self.params.candidates)
         if len(rows):
-            starts = oracle.references[nearest.indices[rows, places]]
             oracle.query(starts, rows)
             bisect_ray(oracle, starts, rows, steps=self.params.steps)
         return oracle.best
+
+
+def nearest_of_other_classes(oracle: Oracle, count: int) -> tuple[Tensor, Tensor]:
+    """The nearest references that the model puts in another class than each image's.
+
+    Args:
+        oracle: knows the images and the references.
+        count: references for each image, at most.
+
+    Returns:
+        Rows, int64 [m], ascending, with the nearest reference of each row first, and the
+        references [m, ...]. A row without any is left out.
+    """
+    # In float64 distances come quickly, from one product of matrices, and still so exactly that a
+    # batch of another size does not reorder the candidates.
+    references = oracle.references.flatten(1).double()
+    distance = torch.cdist(oracle.images.flatten(1).double(), references)
+    same = oracle.reference_classes[None, :] == oracle.labels[:, None]
+    count = min(count, len(references))
+    nearest = distance.masked_fill(same, torch.inf).topk(count, dim=1, largest=False)
+    rows, places = nearest.values.isfinite().nonzero(as_tuple=True)
+    return rows, oracle.references[nearest.indices[rows, places]]

@@ -21,6 +21,7 @@ __all__ = [
     "is_wrong",
     "log_probabilities",
     "outputs_in_batches",
+    "within_bounds",
 ]
 
 BOX_TOLERANCE = 1e-6
@@ -54,6 +55,7 @@ class Problem:
         batch_size: images attacked at a time.
         is_probabilistic: whether the model gave probabilities, so that their logarithm is attacked.
         margin: median size of the margin of the clean logits, before they were rescaled.
+        factor: that they were multiplied by for the attacks; 1 where their size is usual.
         instability: largest relative change of the logits between passes over the same images.
         transferred: adversarials of another network for the same images, [N, ...], or `None`.
         twin_passes: passes of a twin that each gradient costs; 0 where the model has its own.
@@ -72,6 +74,7 @@ class Problem:
     batch_size: int
     is_probabilistic: bool
     margin: float
+    factor: float
     instability: float
     transferred: Tensor | None = None
     twin_passes: int = 0
@@ -81,6 +84,11 @@ class Problem:
     def correct(self) -> Tensor:
         """Which images the model puts in their class, bool [N]; only these are attacked."""
         return self.logits.argmax(dim=1) == self.labels
+
+    @property
+    def unit(self) -> float:
+        """Median size of the margin of the clean logits as attacks see them; 1 where it is zero."""
+        return self.margin * self.factor or 1.0
 
     def select(self, rows: Tensor) -> Problem:
         """The same problem for some of the images."""
@@ -186,8 +194,10 @@ def examine(
     answers = answered.argmax(dim=1)
     labels = answers if labels is None else _checked_labels(labels, answered).to(device)
     median_margin = logit_margin(logits, labels).abs().median().item()
-    if median_margin > 0 and not SOUND_MARGINS[0] <= median_margin <= SOUND_MARGINS[1]:
-        seen, logits = Rescaled(seen, 1 / median_margin), logits * (1 / median_margin)
+    is_usual = SOUND_MARGINS[0] <= median_margin <= SOUND_MARGINS[1]
+    factor = 1.0 if is_usual or median_margin == 0 else 1 / median_margin
+    if factor != 1:
+        seen, logits = Rescaled(seen, factor), logits * factor
 
     if references is None:
         starts, classes = images_in_box, answers
@@ -213,6 +223,7 @@ def examine(
         batch_size=batch_size,
         is_probabilistic=is_probabilistic,
         margin=median_margin,
+        factor=factor,
         instability=instability,
         transferred=transferred,
     )
@@ -229,6 +240,14 @@ def outputs_in_batches(model: nn.Module, images: Tensor, batch_size: int) -> Ten
             allowed="one tensor of shape [N, classes]",
         )
     return torch.cat(parts)
+
+
+def within_bounds(points: Tensor, *, box: bool) -> Tensor:
+    """Whether a point is finite and, where there is a box, inside it, bool [n]."""
+    inside = points.isfinite()
+    if box:
+        inside &= (points >= -BOX_TOLERANCE) & (points <= 1 + BOX_TOLERANCE)
+    return inside.flatten(1).all(dim=1)
 
 
 def is_wrong(logits: Tensor, labels: Tensor) -> Tensor:

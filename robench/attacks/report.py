@@ -3,34 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from robench.attacks.flags import Flag
 
-__all__ = ["AttackReport", "MemberReport"]
+__all__ = ["AttackReport", "CheckReport", "MemberReport"]
 
 
 @dataclass(frozen=True)
 class MemberReport:
-    """What one attack of the suite found by itself.
+    """What one attack of the suite found by itself, under one gradient view or restart.
 
     Attributes:
+        attack: its name, as in ``robench list attacks``, and its `version`.
+        params: all of its parameters.
+        view: whose gradients it followed: ``"own"``, ``"smoothed"``, or a twin's name.
         distance: float64 [N]; 0 for misclassified images, infinite where nothing was found.
         distance_on_ray: the same after bisection along the ray, float64 [N].
+        optimality: of `distance_on_ray`, see `robench.attacks.optimality`; `None` where no attack
+            found anything.
+        wins: share of the images put in their class for which it came closest; `None` for none.
         forwards: passes of the model that each image cost, bisection included, int64 [N].
         backwards: passes of its derivative, int64 [N].
+        allowed: passes that one image may cost, bisection included; `None` for no limit.
         seconds: wall-clock time without the bisection.
-        error: what the attack raised, or `None`.
+        out_of_bounds: images for which it returned a point outside the box, or none that is finite.
+        error: how it failed, or `None`. What it had found by then counts.
     """
 
+    attack: str
+    version: int
+    params: Mapping[str, object]
+    view: str
     distance: Tensor
     distance_on_ray: Tensor
+    optimality: float | None
+    wins: float | None
     forwards: Tensor
     backwards: Tensor
+    allowed: int | None
     seconds: float
+    out_of_bounds: int
     error: str | None
+
+    @property
+    def passes(self) -> Tensor:
+        """Forward and backward passes that each image cost, int64 [N]."""
+        return self.forwards + self.backwards
+
+    def to(self, device: torch.device) -> MemberReport:
+        """The same with its tensors on another device."""
+        return replace(
+            self,
+            distance=self.distance.to(device),
+            distance_on_ray=self.distance_on_ray.to(device),
+            forwards=self.forwards.to(device),
+            backwards=self.backwards.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What the checks cost that need attacks of their own; their outcome is among the flags.
+
+    Attributes:
+        images: how many they ran on.
+        passes: forward and backward passes of all of these images together.
+        seconds: wall-clock time.
+    """
+
+    images: int
+    passes: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -43,12 +90,19 @@ class AttackReport:
         distance: Euclidean, float64 [N]: 0 for misclassified images, infinite where nothing was
             found.
         adversarial: float32 [N, C, H, W] or [N, F]; the image itself where there is none.
+        margin: by how much the logit of the class falls short of the largest at the adversarial, as
+            a fraction of the median margin of the clean images, float64 [N]; 0 where there is none.
         winner: for each image the attack that came closest, or ``"misclassified"`` or ``"none"``.
-        passes: forward and backward passes that each image cost, int64 [N]. Checks are not billed.
+        passes: forward and backward passes that each image cost, int64 [N]. Verification and checks
+            are not billed.
+        allowed: passes that the suite allows an image under these views; `None` for no limit.
         correct: whether the model puts the image in its class, bool [N].
         norm: Euclidean length of each image, float64 [N].
         flags: signs that these figures must not be trusted, by name.
-        attacks: what each attack of the suite found by itself.
+        attacks: what each attack of the suite found by itself; ``"ddn@tanh"`` ran under the view
+            ``tanh``, ``"ddn#2"`` is the second restart.
+        views: whose gradients were followed, the network's own first.
+        checks: what further checks cost, or `None` where the suite has none.
         suite: name and version, such as ``"l2-quick/1"``.
         seed: of everything random.
         box: whether adversarials had to lie in [0, 1].
@@ -57,16 +111,33 @@ class AttackReport:
 
     distance: Tensor
     adversarial: Tensor
+    margin: Tensor
     winner: tuple[str, ...]
     passes: Tensor
+    allowed: int | None
     correct: Tensor
     norm: Tensor
     flags: Mapping[str, Flag]
     attacks: Mapping[str, MemberReport]
+    views: tuple[str, ...]
+    checks: CheckReport | None
     suite: str
     seed: int
     box: bool
     notes: tuple[str, ...] = ()
+
+    def to(self, device: torch.device) -> AttackReport:
+        """The same with its tensors on another device."""
+        return replace(
+            self,
+            distance=self.distance.to(device),
+            adversarial=self.adversarial.to(device),
+            margin=self.margin.to(device),
+            passes=self.passes.to(device),
+            correct=self.correct.to(device),
+            norm=self.norm.to(device),
+            attacks={key: member.to(device) for key, member in self.attacks.items()},
+        )
 
     @property
     def raised(self) -> tuple[str, ...]:

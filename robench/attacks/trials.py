@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,6 +91,21 @@ class Trial:
     points_on_ray: Tensor
     distance_on_ray: Tensor
     ray_forwards: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[Trial]) -> Trial:
+        """Those on parts of the images, in order, as one."""
+        return cls(
+            result=AttackResult.join([part.result for part in parts]),
+            points_on_ray=torch.cat([part.points_on_ray for part in parts]),
+            distance_on_ray=torch.cat([part.distance_on_ray for part in parts]),
+            ray_forwards=torch.cat([part.ray_forwards for part in parts]),
+        )
+
+    def without_points(self) -> Trial:
+        """The same without what fills the memory."""
+        result = replace(self.result, adversarial=self.result.adversarial[:0])
+        return replace(self, result=result, points_on_ray=self.points_on_ray[:0])
 
 
 def with_seed(problem: Problem, number: int) -> Problem:

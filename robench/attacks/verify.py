@@ -1,17 +1,29 @@
-"""Asking again under other conditions: what flips back was rounding, not an adversarial."""
+"""Asking again under other conditions: what flips back was rounding, not an adversarial.
+
+Anyone can check what an evaluation claims, with one forward pass and no attack:
+
+    claim = robench.attacks.verify_claim(model, images, labels, adversarial, distance)
+    claim.holds.all(), print(claim)
+"""
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-from robench.attacks.problem import BOX_TOLERANCE, Problem, is_wrong, outputs_in_batches
+from robench.attacks.base import distances
+from robench.attacks.problem import examine, is_wrong, outputs_in_batches, within_bounds
+from robench.errors import InputError
 
-__all__ = ["Verifier"]
+__all__ = ["Claim", "Verifier", "verify_claim"]
 
 _OTHER_BATCH = 8
 """Images in one pass of the check: the kernels of small batches add up in another order."""
+_ROUNDING = 1e-6
+"""How far a stored distance may lie from the true one, as a fraction: it may be in float32."""
 
 
 class Verifier:
@@ -21,7 +33,8 @@ class Verifier:
     A point counts only if float32 in small batches and float64 agree that the class has changed.
 
     Args:
-        model: what the points are adversarial for.
+        model: what the points are adversarial for, as it was given: from [0, 1] to logits or
+            probabilities.
         example: images that the model takes, [N, ...].
     """
 
@@ -40,20 +53,126 @@ class Verifier:
         """Whether the model could be run in float64; if not, float32 has to do."""
         return self._double is not None
 
-    def holds(self, problem: Problem, points: Tensor) -> Tensor:
-        """Which points are adversarial for the images of `problem`, bool [n].
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the outcome must know."""
+        if self.in_double:
+            return ()
+        return ("the model does not run in float64: points were checked in float32 alone",)
+
+    def holds(self, labels: Tensor, points: Tensor, *, box: bool = True) -> Tensor:
+        """Which points are adversarial for images of these classes, bool [n].
 
         Args:
-            problem: images [n, ...] and labels.
+            labels: int64 [n].
             points: float32 [n, ...].
+            box: whether they must lie in [0, 1].
         """
+        return within_bounds(points, box=box) & self.is_fooled(labels, points)
+
+    def is_fooled(self, labels: Tensor, points: Tensor) -> Tensor:
+        """Whether the answer is wrong in small batches and in float64, bool [n]."""
         batch_size = _OTHER_BATCH if len(points) > _OTHER_BATCH else 1
-        holds = points.isfinite().flatten(1).all(dim=1)
-        if problem.box:
-            inside = (points >= -BOX_TOLERANCE) & (points <= 1 + BOX_TOLERANCE)
-            holds &= inside.flatten(1).all(dim=1)
-        holds &= is_wrong(outputs_in_batches(self._model, points, batch_size), problem.labels)
+        fooled = is_wrong(outputs_in_batches(self._model, points, batch_size), labels)
         if self._double is not None:
             logits = outputs_in_batches(self._double, points.double(), 4 * _OTHER_BATCH)
-            holds &= is_wrong(logits, problem.labels)
-        return holds
+            fooled &= is_wrong(logits, labels)
+        return fooled
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What holds of a claim that some points are adversarial, and how far they are.
+
+    Attributes:
+        holds: for each image, whether all of the following is true, bool [N].
+        is_fooled: the model's answer is wrong, in small batches and in float64, bool [N]. Where the
+            claim is that nothing was found, there is nothing to check, and it is true.
+        in_bounds: the point is finite and, where there is a box, inside it, bool [N].
+        is_as_far: the claimed distance is that of the point, computed in float64, to a millionth;
+            for a misclassified image 0, at the image itself, bool [N].
+        distance: of the points, Euclidean, float64 [N]; infinite where the claim is that nothing
+            was found.
+        notes: what else a reader must know.
+    """
+
+    holds: Tensor
+    is_fooled: Tensor
+    in_bounds: Tensor
+    is_as_far: Tensor
+    distance: Tensor
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        faults = (
+            ("do not change the answer", ~self.is_fooled),
+            ("are out of bounds", ~self.in_bounds),
+            ("are not as far as claimed", ~self.is_as_far),
+        )
+        told = [f"{int(wrong.sum())} {what}" for what, wrong in faults if wrong.any()]
+        counted = f"{int(self.holds.sum())} of {len(self.holds)} points hold"
+        return "; ".join([counted, *told, *self.notes])
+
+
+@torch.inference_mode(False)
+def verify_claim(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    adversarial: Tensor,
+    distance: Tensor,
+    *,
+    box: bool = True,
+    allow_stochastic: bool = False,
+) -> Claim:
+    """Check somebody's adversarials: no attack is run.
+
+    Args:
+        model: in evaluation mode, deterministic, from [0, 1] to logits of at least two classes.
+        images: float32 [N, C, H, W] or [N, F], in [0, 1].
+        labels: integers [N].
+        adversarial: the claimed points, of the shape of `images`; the image itself where the claim
+            is that it is misclassified, or that nothing was found.
+        distance: the claimed Euclidean distances, [N]: 0 for misclassified images, infinite where
+            nothing was found.
+        box: whether adversarials must lie in [0, 1].
+        allow_stochastic: whether to check a model whose logits depend on chance.
+
+    Raises:
+        InputError: names what is wrong with the model, the images, the labels or the claim.
+    """
+    problem = examine(model, images, labels, allow_stochastic=allow_stochastic)
+    _check_claim(images, adversarial, distance)
+    points = adversarial.detach().to(problem.images)
+    claimed = distance.detach().to(points.device, torch.float64)
+    verifier = Verifier(model, problem.images)
+    nothing = claimed == torch.inf
+    true = distances(problem.images, points).masked_fill(nothing, torch.inf)
+    checks = {
+        "is_fooled": nothing | verifier.is_fooled(problem.labels, points),
+        "in_bounds": within_bounds(points, box=box),
+        "is_as_far": nothing | ((claimed - true).abs() <= _ROUNDING * true),
+    }
+    holds = torch.stack(list(checks.values())).all(dim=0)
+    outcome = {key: value.to(images.device) for key, value in checks.items()}
+    return Claim(
+        holds=holds.to(images.device),
+        distance=true.to(images.device),
+        notes=verifier.notes,
+        **outcome,
+    )
+
+
+def _check_claim(images: Tensor, adversarial: Tensor, distance: Tensor) -> None:
+    if not isinstance(adversarial, Tensor) or adversarial.shape != images.shape:
+        raise InputError(
+            f"the adversarials are {_form(adversarial)}", allowed=f"a tensor {tuple(images.shape)}"
+        )
+    if not isinstance(distance, Tensor) or distance.shape != images.shape[:1]:
+        raise InputError(
+            f"the distances are {_form(distance)}", allowed=f"a tensor [{len(images)}]"
+        )
+
+
+def _form(value: object) -> object:
+    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

@@ -183,5 +183,4 @@ def _prepared(twin: nn.Module, name: str, problem: Problem) -> nn.Module:
         )
     if are_probabilities(answers):
         twin = LogProbabilities(twin)
-    factor = problem.model.factor if isinstance(problem.model, Rescaled) else 1.0
-    return Rescaled(twin, factor).eval() if factor != 1 else twin
+    return Rescaled(twin, problem.factor).eval() if problem.factor != 1 else twin

@@ -24,7 +24,11 @@ __all__ = ["DEGRADATIONS", "DEGRADATIONS_REGISTRY", "degrade"]
 DEGRADATIONS_REGISTRY: Registry[Degradation] = Registry(
     "degradation",
     group="robench.degradations",
-    builtins={kind: published.target for kind, published in PUBLISHED.items()},
+    builtins={
+        **{kind: published.target for kind, published in PUBLISHED.items()},
+        "gaussian-noise": "robench.degradations.additive:gaussian_noise",
+        "speckle-noise": "robench.degradations.additive:speckle_noise",
+    },
     accept="robench.degradations.base:check_plugin",
 )
 """Every degradation by its name, plug-ins included."""

@@ -53,6 +53,18 @@ class Noise:
         signed = (halves >> 8).to(torch.float32)  # 24 bits, the mantissa of float32
         return signed.mul_(2.0**-24).add_(0.5).view(-1, *shape)
 
+    def normal(self, *shape: int) -> Tensor:
+        """Numbers of the standard normal distribution, from those of `uniform` by its quantiles.
+
+        Args:
+            shape: as for `uniform`.
+
+        Returns:
+            float32[N, *shape], within ±5.7.
+        """
+        centred = self.uniform(*shape).mul_(2.0).add_(2.0**-24 - 1.0)
+        return centred.erfinv_().mul_(math.sqrt(2.0))
+
 
 def mix(counters: Tensor) -> Tensor:
     """The finaliser of SplitMix64: a bijection of 64-bit words that scatters their bits.

@@ -14,8 +14,8 @@ def at_distance(images: Tensor, noise: Tensor, distance: float) -> Tensor:
     For each image the factor η >= 0 is found for which ‖clip(x + ηδ, 0, 1) - x‖ is the distance.
     The square of that norm is a sum of min(η|δᵢ|, cᵢ)², where cᵢ is the room that a value has in
     the direction of its noise: between two values that reach their bound it is a parabola in η, so
-    that with the bounds in order η has a closed form. It may be differentiated by the noise, as long as
-    the same values stay at their bounds. The problem is that of Rusak et al. 2020 (arXiv
+    that with the bounds in order η has a closed form. It may be differentiated by the noise, as
+    long as the same values stay at their bounds. The problem is that of Rusak et al. 2020 (arXiv
     2001.06057).
 
     Args:
@@ -35,8 +35,8 @@ def at_distance(images: Tensor, noise: Tensor, distance: float) -> Tensor:
     free = torch.where(is_free, moves, 0.0).square().sum(dim=1)
     blocked = torch.where(is_free, 0.0, room).square().sum(dim=1)
     left = (distance**2 - blocked).clamp_min(0.0).to(free.dtype)
-    # Where everything that can move is at its bound, any factor beyond that bound will do.
-    farthest = torch.where(time.isfinite(), time, 0.0).amax(dim=1).to(free.dtype)
+    # Where everything that can move is to be at its bound, any factor well beyond that will do.
+    farthest = 2 * torch.where(time.isfinite(), time, 0.0).amax(dim=1).to(free.dtype)
     factor = torch.where(free > 0, (left / free.where(free > 0, 1.0)).sqrt(), farthest)
     return (images + factor.view(-1, *[1] * (images.dim() - 1)) * noise).clamp(0.0, 1.0)
 

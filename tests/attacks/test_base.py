@@ -155,7 +155,13 @@ def test_parts_are_joined_in_order() -> None:
     def part(value: float, error: str | None) -> AttackResult:
         ones = torch.ones(2, dtype=torch.int64)
         return AttackResult(
-            torch.full((2, 3), value), torch.full((2,), value).double(), ones, ones, 0.5, error
+            torch.full((2, 3), value),
+            torch.full((2,), value).double(),
+            ones,
+            ones,
+            0.5,
+            error,
+            ones == value,
         )
 
     joined = AttackResult.join([part(1, None), part(2, "late"), part(3, "later")])

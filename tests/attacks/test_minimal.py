@@ -134,7 +134,7 @@ def test_an_attack_that_raises_is_recorded_and_the_others_count(digits, plugged)
     images, labels = digits.correct(20)
     suite = plugged(raises=raises)
     report = minimal_l2(digits.model, images, labels, suite, batch_size=8)
-    assert report.attacks["raises"].error == "RuntimeError: no luck"
+    assert report.attacks["raises"].error == "raised RuntimeError: no luck"
     assert "'raises' raised RuntimeError: no luck" in report.notes[0]
     assert report.attacks["deepfool"].error is None
     expected = DeepFool()(digits.model, images, labels).distance

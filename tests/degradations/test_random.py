@@ -112,3 +112,13 @@ def test_the_same_bits_on_cuda() -> None:
     assert torch.equal(
         Noise(3, index.cuda()).uniform(31, 33).cpu(), Noise(3, index).uniform(31, 33)
     )
+
+
+def test_normal_numbers_are_the_quantiles_of_the_uniform_ones():
+    from scipy.stats import norm
+
+    noise = Noise(7, torch.arange(3))
+    expected = norm.ppf(noise.uniform(500).double().numpy() + 2.0**-25)
+    torch.testing.assert_close(
+        noise.normal(500).double(), torch.from_numpy(expected), atol=1e-4, rtol=1e-4
+    )

@@ -82,6 +82,30 @@ def test_a_level_that_a_training_distortion_does_not_take(tiny) -> None:
     assert caught.value.where.startswith(str(path))
 
 
+def test_a_training_distortion_that_the_data_cannot_bear(tiny) -> None:
+    path = tiny(data="breast-cancer", distortions="[none, contrast]")
+    with pytest.raises(SuiteError, match="breast-cancer has rows of 30 features") as caught:
+        planned(path)
+    assert caught.value.where is not None
+    assert caught.value.where.startswith(str(path))
+
+
+def test_fine_tuning_on_noise_starts_from_the_clean_parent(tiny) -> None:
+    noise = "{kind: contrast, trains: fine-tuned}"
+    cells = planned(tiny(distortions=f"[none, {noise}, contrast]"))
+    starts = [cell for cell in cells if cell.role == "start" and cell.method.name == "dense"]
+    assert [cell.recipe.distortion and cell.recipe.distortion.label for cell in starts] == [
+        None,
+        "contrast",
+    ]
+    parents = {
+        cell.recipe.distortion.label: cell.parent
+        for cell in cells
+        if cell.recipe.distortion and cell.role == "result" and cell.method.name == "magnitude"
+    }
+    assert parents == {"contrast (fine-tuned)": starts[0].id, "contrast": starts[1].id}
+
+
 def test_all_kinds_are_the_published_ones_of_robench(tiny) -> None:
     from robench import DEGRADATIONS
 

@@ -85,13 +85,26 @@ def test_no_images_at_all_is_an_error(digits):
 def test_a_distortion_is_told_the_index_and_the_step(digits):
     calls = []
 
-    def distortion(images, index, step):
-        calls.append((index, step))
+    def distortion(images, labels, index, step, *, learns):
+        calls.append((labels, index, step, learns))
         return images * 0
 
-    images, labels = batches_of(digits, distortion=distortion).at(11)
+    batches = batches_of(digits, distortion=distortion)
+    images, labels = batches.at(11)
     assert not images.any()
-    index, step = calls[0]
+    told, index, step, learns = calls[0]
     assert step == 11
+    assert learns
+    assert torch.equal(told, labels)
     labels_of = dict(zip(digits.train.index.tolist(), digits.train.labels.tolist(), strict=True))
     assert [labels_of[number] for number in index.tolist()] == labels.tolist()
+    list(batches.probe(11))
+    assert not any(learns for *_, learns in calls[1:])
+
+
+def test_the_first_steps_may_be_clean(digits):
+    def distortion(images, labels, index, step, *, learns):
+        return images * 0
+
+    batches = batches_of(digits, distortion=distortion, distorts_from=3)
+    assert [bool(batches.at(step)[0].any()) for step in range(5)] == [True] * 3 + [False] * 2

@@ -1,0 +1,125 @@
+"""Flags that need attacks of their own: would more effort, or none at all, change the figure?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robench.attacks import ATTACKS
+from robench.attacks.optimality import area, largest_distance
+from robench.attacks.problem import Problem
+from robench.attacks.report import CheckReport
+from robench.attacks.suites import Check, Member
+from robench.attacks.trials import Run, Trial, with_seed
+from robench.attacks.views import View
+
+__all__ = ["CHECKED", "Checks", "run_checks"]
+
+CHECKED = 128
+"""Images, the first ones that the model puts in their class."""
+_OTHER_SEED = 1_000
+"""Number of the seed that the check of seeds uses; restarts have smaller ones."""
+_DIRECTIONS = 200
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Values of the flags, and what they cost."""
+
+    values: Mapping[str, float | None]
+    cost: CheckReport | None
+
+
+def run_checks(
+    checks: Sequence[Check],
+    problem: Problem,
+    runs: Mapping[str, Run],
+    found: Mapping[str, Tensor],
+) -> Checks:
+    """Ask of a few images whether more steps, another seed or no method at all does as well.
+
+    Args:
+        checks: which of the flags are wanted.
+        problem: all images.
+        runs: of the suite, by key.
+        found: distance of each run after bisection, float64 [N].
+    """
+    if not checks:
+        return Checks({}, None)
+    started = time.perf_counter()
+    rows = problem.correct.nonzero().flatten()[:CHECKED]
+    if not len(rows):
+        return Checks(dict.fromkeys(checks), CheckReport(0, 0, 0.0))
+    part = problem.select(rows)
+    first = {key: distance[rows] for key, distance in found.items()}
+    spent = 0
+    values: dict[str, float | None] = {}
+    for check in checks:
+        trials = _TRIALS[check](part, runs)
+        spent += sum(_passes(trial) for trial in trials.values())
+        second = {key: trial.distance_on_ray for key, trial in trials.items()}
+        values[check] = _VALUES[check](first, second)
+    return Checks(values, CheckReport(len(rows), spent, time.perf_counter() - started))
+
+
+def _longer(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    doubled = {key: run.doubled() for key, run in runs.items()}
+    return {key: _on(part, run) for key, run in doubled.items() if run is not None}
+
+
+def _reseeded(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    other = with_seed(part, _OTHER_SEED)
+    return {key: _on(other, run) for key, run in runs.items()}
+
+
+def _random(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    member = Member("random-directions", {"directions": _DIRECTIONS})
+    attack = ATTACKS.get(member.attack)(**member.params)
+    view = next(run.view for run in runs.values())
+    return {"noise": _on(part, Run("noise", member, attack, View(view.name), 0, ray_steps=12))}
+
+
+def _on(part: Problem, run: Run) -> Trial:
+    """The run on all images, as many at a time as the problem says."""
+    return Trial.join([run.on(piece) for piece in part.split()])
+
+
+def _passes(trial: Trial) -> int:
+    return int(trial.result.passes.sum() + trial.ray_forwards.sum())
+
+
+def _shortest(found: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack(list(found.values())).amin(dim=0)
+
+
+def _gain(first: Mapping[str, Tensor], longer: Mapping[str, Tensor]) -> float | None:
+    """Share of the area that twice the budget takes away."""
+    if not longer:
+        return None
+    before = _shortest(first)
+    return _relative(before, torch.minimum(before, _shortest(longer)))
+
+
+def _difference(first: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float | None:
+    """Share of the area by which two seeds differ."""
+    change = _relative(_shortest(first), _shortest(other))
+    return None if change is None else abs(change)
+
+
+def _ratio(first: Mapping[str, Tensor], random: Mapping[str, Tensor]) -> float | None:
+    """Median distance in random directions over that of the attacks."""
+    best = _shortest(first).median().item()
+    return _shortest(random).median().item() / best if 0 < best < float("inf") else None
+
+
+def _relative(before: Tensor, after: Tensor) -> float | None:
+    limit = largest_distance(before)
+    return 1 - area(after, limit) / area(before, limit) if limit > 0 else None
+
+
+_TRIALS = {"converge": _longer, "seeds": _reseeded, "noise": _random}
+_VALUES = {"converge": _gain, "seeds": _difference, "noise": _ratio}

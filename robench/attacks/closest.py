@@ -1,0 +1,92 @@
+"""Of all points that the runs of a suite found, the closest one of each image that holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robench.attacks.base import distances
+from robench.attacks.losses import logit_margin
+from robench.attacks.problem import Problem, outputs_in_batches
+from robench.attacks.trials import Trial
+from robench.attacks.verify import Verifier
+
+__all__ = ["MISCLASSIFIED", "NONE", "Closest", "closest_that_hold"]
+
+MISCLASSIFIED, NONE = "misclassified", "none"
+
+
+@dataclass(frozen=True)
+class Closest:
+    """The best of all runs, for some images.
+
+    Attributes:
+        adversarial: [n, ...]; the image itself where there is none.
+        distance: float64 [n]; 0 for misclassified images, infinite where nothing holds.
+        margin: how far the class falls short there, in median clean margins, float64 [n].
+        winner: the key of the run, ``"misclassified"`` or ``"none"``.
+        lost: adversarials were found, but none holds, bool [n].
+    """
+
+    adversarial: Tensor
+    distance: Tensor
+    margin: Tensor
+    winner: tuple[str, ...]
+    lost: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[Closest]) -> Closest:
+        """Those of parts of the images, in order, as one."""
+        return cls(
+            adversarial=torch.cat([part.adversarial for part in parts]),
+            distance=torch.cat([part.distance for part in parts]),
+            margin=torch.cat([part.margin for part in parts]),
+            winner=tuple(name for part in parts for name in part.winner),
+            lost=torch.cat([part.lost for part in parts]),
+        )
+
+
+def closest_that_hold(part: Problem, trials: Mapping[str, Trial], verifier: Verifier) -> Closest:
+    """The closest point of each image that is verified; the closest of all may not be."""
+    candidates = [
+        (key, points, distance)
+        for key, trial in trials.items()
+        for points, distance in (
+            (trial.points_on_ray, trial.distance_on_ray),
+            (trial.result.adversarial, trial.result.distance),
+        )
+    ]
+    lengths = torch.stack([distance for _, _, distance in candidates])
+    order = lengths.argsort(dim=0, stable=True)
+    adversarial = part.images.clone()
+    distance = torch.where(part.correct, torch.inf, 0.0).to(torch.float64)
+    winner = [NONE if correct else MISCLASSIFIED for correct in part.correct.tolist()]
+    pending = part.correct.clone()
+    for choice in order:
+        pending &= lengths.gather(0, choice[None])[0].isfinite()
+        rows = pending.nonzero().flatten()
+        if not len(rows):
+            break
+        points = torch.stack([candidates[choice[row]][1][row] for row in rows.tolist()])
+        holds = verifier.holds(part.labels[rows], points, box=part.box)
+        kept = rows[holds]
+        adversarial[kept] = points[holds]
+        distance[kept] = distances(part.images[kept], points[holds])
+        for row in kept.tolist():
+            winner[row] = candidates[choice[row]][0]
+        pending[kept] = False
+    lost = part.correct & distance.isinf() & lengths.isfinite().any(dim=0)
+    margin = _margins(part, adversarial, part.correct & distance.isfinite())
+    return Closest(adversarial, distance, margin, tuple(winner), lost)
+
+
+def _margins(part: Problem, adversarial: Tensor, found: Tensor) -> Tensor:
+    """Size of the margins at adversarials, as a fraction of the median clean one, [n]."""
+    margin = torch.zeros(len(adversarial), dtype=torch.float64, device=adversarial.device)
+    if found.any():
+        logits = outputs_in_batches(part.model, adversarial[found], part.batch_size)
+        margin[found] = -logit_margin(logits, part.labels[found]).double() / part.unit
+    return margin

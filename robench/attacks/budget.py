@@ -41,10 +41,11 @@ class Oracle:
         logits: what the model answers to the images, [n, classes]; known before any question.
         references: images to start from, [M, ...], and `reference_classes`, int64 [M].
         transferred: adversarials of another network for these images, [n, ...], or `None`.
+        starts: where a search begins, [n, ...]: the images, or after a restart points near them.
         box: whether adversarials must lie in [0, 1].
         forwards: passes of the model for each image, int64 [n].
         backwards: passes of its derivative for each image, int64 [n].
-        best: the closest adversarial seen so far, [n, ...]; the image itself where there is none.
+        best: the closest adversarial seen so far, [n, ...]; where there is none, the start.
         best_distance: its Euclidean distance from the image, float32 [n]; infinite for none.
         idle_since: when the last question was answered, of `time.monotonic`; infinite while one is.
 
@@ -79,7 +80,8 @@ class Oracle:
         self.box = problem.box
         self.forwards = torch.zeros_like(self.labels)
         self.backwards = torch.zeros_like(self.labels)
-        self.best = self.images.clone()
+        self.starts = self.images if problem.starts is None else problem.starts.clone()
+        self.best = self.starts.clone()
         self.best_distance = self.images.new_full((len(self.images),), torch.inf)
         self.idle_since = time.monotonic()
 
@@ -147,6 +149,38 @@ class Oracle:
         self._remember(points, rows, logits.detach())
         return logits.detach(), self._vector_jacobian_products(logits, leaf, weights)
 
+    def attached(self, points: Tensor, rows: Tensor) -> Tensor:
+        """Logits to be differentiated by someone else: a forward pass, and later backward passes.
+
+        For libraries, which ask first and say of what they want the gradient afterwards. Each time
+        that they do costs a backward pass of every point. The gradient is zero where it is not
+        finite, or cannot be paid for any more.
+
+        Args:
+            points: float32 [m, ...], which may be part of a graph.
+            rows: int64 [m], the row in `images` that each point belongs to.
+
+        Returns:
+            Logits [m, classes], attached to `points`.
+        """
+        clipped, granted = self._admit(points, rows, backwards=0)
+        with torch.enable_grad():
+            leaf = clipped.view_as(clipped)
+            if leaf.requires_grad:
+                leaf.register_hook(_finite)
+            logits = self._answer(leaf, rows, granted)
+            # A model without derivatives has a zero one, not an error.
+            logits = logits + 0 * leaf.flatten(1).sum(dim=1, keepdim=True)
+        if logits.requires_grad:
+            logits.register_hook(lambda gradient: self._paid_for(gradient, rows))
+        self._remember(clipped.detach(), rows, logits.detach())
+        return logits
+
+    def left(self, rows: Tensor) -> Tensor:
+        """Passes that images may still cost, float32 [m]; infinite without a limit."""
+        limit = math.inf if self._limit is None else self._limit
+        return limit - (self.forwards + self.backwards)[rows].float()
+
     def noise(self, rows: Tensor) -> Tensor:
         """Random directions of unit length, [m, ...], new ones at every call.
 
@@ -179,6 +213,10 @@ class Oracle:
         if backwards and self._twin_passes:
             forwards += self._twin_passes
             backwards *= self._twin_passes
+        return self.clip(points), self._charge(rows, forwards, backwards)
+
+    def _charge(self, rows: Tensor, forwards: int, backwards: int) -> Tensor | None:
+        """Bill each row, and say which could pay (`None`: all of them)."""
         granted = None
         charged = rows
         if self._limit is not None:
@@ -189,7 +227,14 @@ class Oracle:
         once = torch.ones_like(charged)
         self.forwards.index_add_(0, charged, once * forwards)
         self.backwards.index_add_(0, charged, once * backwards)
-        return self.clip(points), granted
+        return granted
+
+    def _paid_for(self, gradient: Tensor, rows: Tensor) -> Tensor:
+        """The gradient by the logits, with zeros for what cannot be paid for."""
+        if (self.left(rows) <= 0).all():
+            return torch.zeros_like(gradient)
+        granted = self._charge(rows, self._twin_passes, self._twin_passes or 1)
+        return gradient if granted is None else gradient * granted[:, None]
 
     def _end_if_refused(self, granted: int) -> None:
         """End an attack that has asked for nothing but spent images as often as it had passes."""
@@ -280,4 +325,8 @@ def _differentiate(
     if gradient is None:
         count = (len(weights),) if batched and weights is not None else ()
         return leaf.new_zeros(*count, *leaf.shape)
+    return _finite(gradient)
+
+
+def _finite(gradient: Tensor) -> Tensor:
     return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

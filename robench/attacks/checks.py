@@ -15,7 +15,7 @@ from robench.attacks.problem import Problem
 from robench.attacks.report import CheckReport
 from robench.attacks.suites import Check, Member
 from robench.attacks.trials import Run, Trial, with_seed
-from robench.attacks.views import View
+from robench.attacks.views import OWN, View
 
 __all__ = ["CHECKED", "Checks", "run_checks"]
 
@@ -59,33 +59,33 @@ def run_checks(
     spent = 0
     values: dict[str, float | None] = {}
     for check in checks:
-        trials = _TRIALS[check](part, runs)
+        trials = _TRIALS[check](part, runs, _shortest(first))
         spent += sum(_passes(trial) for trial in trials.values())
         second = {key: trial.distance_on_ray for key, trial in trials.items()}
         values[check] = _VALUES[check](first, second)
     return Checks(values, CheckReport(len(rows), spent, time.perf_counter() - started))
 
 
-def _longer(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+def _longer(part: Problem, runs: Mapping[str, Run], known: Tensor) -> dict[str, Trial]:
     doubled = {key: run.doubled() for key, run in runs.items()}
-    return {key: _on(part, run) for key, run in doubled.items() if run is not None}
+    return {key: _on(part, run, known) for key, run in doubled.items() if run is not None}
 
 
-def _reseeded(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+def _reseeded(part: Problem, runs: Mapping[str, Run], known: Tensor) -> dict[str, Trial]:
     other = with_seed(part, _OTHER_SEED)
-    return {key: _on(other, run) for key, run in runs.items()}
+    return {key: _on(other, run, known) for key, run in runs.items()}
 
 
-def _random(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+def _random(part: Problem, _runs: Mapping[str, Run], known: Tensor) -> dict[str, Trial]:
     member = Member("random-directions", {"directions": _DIRECTIONS})
     attack = ATTACKS.get(member.attack)(**member.params)
-    view = next(run.view for run in runs.values())
-    return {"noise": _on(part, Run("noise", member, attack, View(view.name), 0, ray_steps=12))}
+    return {"noise": _on(part, Run("noise", member, attack, View(OWN), 0, ray_steps=12), known)}
 
 
-def _on(part: Problem, run: Run) -> Trial:
+def _on(part: Problem, run: Run, known: Tensor) -> Trial:
     """The run on all images, as many at a time as the problem says."""
-    return Trial.join([run.on(piece) for piece in part.split()])
+    pieces = zip(part.split(), torch.split(known, part.batch_size), strict=True)
+    return Trial.join([run.on(piece, distance) for piece, distance in pieces])
 
 
 def _passes(trial: Trial) -> int:

@@ -130,7 +130,13 @@ class _Part:
 
 
 def _attack(part: Problem, runs: Mapping[str, Run], verifier: Verifier) -> _Part:
-    trials = {key: run.on(part) for key, run in runs.items()}
+    known = torch.full(
+        (len(part.labels),), torch.inf, dtype=torch.float64, device=part.labels.device
+    )
+    trials: dict[str, Trial] = {}
+    for key, run in runs.items():
+        trials[key] = run.on(part, known)
+        known = torch.minimum(known, trials[key].distance_on_ray)
     closest = closest_that_hold(part, trials, verifier)
     light = {key: trial.without_points() for key, trial in trials.items()}
     return _Part(light, closest, has_no_gradient(part))

@@ -59,7 +59,7 @@ class Problem:
         instability: largest relative change of the logits between passes over the same images.
         transferred: adversarials of another network for the same images, [N, ...], or `None`.
         twin_passes: passes of a twin that each gradient costs; 0 where the model has its own.
-        is_restart: whether attacks start at a random point near the image, not at the image.
+        starts: where searches begin, [N, ...]; `None` for the images themselves.
     """
 
     network: nn.Module
@@ -78,7 +78,7 @@ class Problem:
     instability: float
     transferred: Tensor | None = None
     twin_passes: int = 0
-    is_restart: bool = False
+    starts: Tensor | None = None
 
     @property
     def correct(self) -> Tensor:
@@ -92,13 +92,13 @@ class Problem:
 
     def select(self, rows: Tensor) -> Problem:
         """The same problem for some of the images."""
-        transferred = None if self.transferred is None else self.transferred[rows]
         return replace(
             self,
             images=self.images[rows],
             labels=self.labels[rows],
             logits=self.logits[rows],
-            transferred=transferred,
+            transferred=None if self.transferred is None else self.transferred[rows],
+            starts=None if self.starts is None else self.starts[rows],
         )
 
     def split(self) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robench.attacks import ATTACKS
 from robench.attacks.base import Attack, AttackResult, judge
-from robench.attacks.budget import Oracle
+from robench.attacks.budget import Oracle, per_row
 from robench.attacks.problem import Problem
 from robench.attacks.ray import bisect_ray
 from robench.attacks.suites import AttackSuite, Member
@@ -65,11 +65,18 @@ class Run:
         member = replace(self.member, params=params, budget=budget)
         return replace(self, member=member, attack=type(self.attack)(**params))
 
-    def on(self, part: Problem) -> Trial:
-        """Attack some images."""
+    def on(self, part: Problem, known: Tensor) -> Trial:
+        """Attack some images.
+
+        Args:
+            part: the images, [n, ...].
+            known: distance of the closest adversarials found so far, float64 [n]; infinite for
+                none. Restarts begin half as far away.
+        """
         problem = seen_through(part, self.view)
         if self.restart:
-            problem = replace(with_seed(problem, self.restart), is_restart=True)
+            problem = with_seed(problem, self.restart)
+            problem = replace(problem, starts=_random_starts(problem, known))
         result = self.attack.attack(problem, limit=self.limit)
         points, distance = result.adversarial.clone(), result.distance.clone()
         forwards = torch.zeros_like(result.forwards)
@@ -111,6 +118,13 @@ class Trial:
 def with_seed(problem: Problem, number: int) -> Problem:
     """The same problem under another seed; 0 is its own."""
     return replace(problem, seed=(problem.seed + number * _NEXT_SEED) % _SEEDS)
+
+
+def _random_starts(problem: Problem, known: Tensor) -> Tensor:
+    """Points in random directions, half as far as an adversarial is known to be, [n, ...]."""
+    oracle = Oracle(problem)
+    radius = torch.where(known.isfinite(), known, 1.0).to(oracle.images.dtype) / 2
+    return oracle.clip(oracle.images + per_row(radius, oracle.images) * oracle.noise(oracle.rows))
 
 
 def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict[str, Run]:

@@ -136,6 +136,7 @@ def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
         device=torch.device(cell.device),
         parent=_reader(cell.parent, store),
         donor=_reader(cell.donor, store),
+        data_root=setting.data_root,
     )
     return STAGES[cell.stage](cell, context)
 

@@ -1,8 +1,8 @@
 """What can be said about a system's answers on graded images, whoever gave them.
 
 Answers are positions in the list of classes; `NO_ANSWER` stands for a trial without one, as humans
-leave some. The measures are those of Geirhos et al. 2018 (arXiv 1808.08750), beside two summaries of
-a curve of accuracies over levels.
+leave some. The measures are those of Geirhos et al. 2018 (arXiv 1808.08750), beside two summaries
+of a curve of accuracies over levels.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def decide(
     positions = [place for group in groups for place in group]
     if min(positions) < 0 or max(positions) >= given.shape[1]:
         raise InputError(
-            f"a category holds the class {min(positions) if min(positions) < 0 else max(positions)}",
+            f"categories hold classes from {min(positions)} to {max(positions)}",
             allowed=f"0 to {given.shape[1] - 1}",
         )
     if rule not in ("sum", "mean"):

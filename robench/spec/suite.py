@@ -25,6 +25,7 @@ from robench.spec.source import Source, read_yaml
 
 __all__ = [
     "AttackOptions",
+    "CorruptOptions",
     "DegradeOptions",
     "Distortion",
     "Evaluations",
@@ -33,6 +34,7 @@ __all__ = [
     "LayersOptions",
     "PluginChoice",
     "Recipe",
+    "ResolvedCorruptOptions",
     "ResolvedDegradeOptions",
     "ResolvedKind",
     "ResolvedSpeedOptions",
@@ -114,6 +116,50 @@ class DegradeOptions(Frozen):
         return (value,) if isinstance(value, str) and value != "all" else value
 
 
+class CorruptOptions(Frozen):
+    """Which common corruptions the test images go through."""
+
+    images: Literal["generated", "stored"] = "generated"
+    """``generated`` corrupts the test images here; ``stored`` reads the published files of
+    CIFAR-10-C, CIFAR-100-C, MNIST-C or ImageNet-C."""
+    path: str | None = None
+    """The folder of those files; `None` looks for their published name in the data root."""
+    constants: Literal["auto", "imagenet-c", "cifar-10-c"] = "auto"
+    """What severities mean for generated images; ``auto`` takes those of CIFAR-10-C for images of
+    up to 64 pixels, and those of ImageNet-C for larger ones."""
+    kinds: tuple[str, ...] | Literal["common", "all"] = "common"
+    """``common`` are the fifteen to be reported, ``all`` has the four extra ones too; of a stored
+    set, both are all that it holds."""
+    severities: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)
+    ] = (1, 2, 3, 4, 5)
+    samples: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("kinds", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) and value not in ("common", "all") else value
+
+
+class ResolvedCorruptOptions(Frozen):
+    """`CorruptOptions` once it is known which images there are, and what makes them."""
+
+    origin: str
+    """Where the images come from, in words; part of every metric's condition."""
+    images: Literal["generated", "stored"]
+    path: str | None = None
+    constants: str | None = None
+    kinds: tuple[str, ...]
+    severities: tuple[int, ...]
+    samples: int | None = None
+    left_out: dict[str, str] = {}
+    """Kind → why these images cannot bear it."""
+    made_by: dict[str, str] = {}
+    """Versions of what makes generated images, or the fingerprint of stored ones."""
+    missing: str | None = None
+    """What has to be there first, where it is not."""
+
+
 class TreesOptions(Frozen):
     """Gradient-boosted trees beside the network, on tabular data only."""
 
@@ -145,6 +191,7 @@ class Evaluations(Frozen):
     speed: SpeedOptions | None = None
     attack: AttackOptions | None = None
     degrade: DegradeOptions | None = None
+    corrupt: CorruptOptions | None = None
     trees: TreesOptions | None = None
 
     @model_validator(mode="before")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from robench.stages.attack import attack
+from robench.stages.corrupt import corrupt
 from robench.stages.degrade import degrade
 from robench.stages.layers import layers
 from robench.stages.speed import speed
@@ -23,6 +24,7 @@ STAGES: Mapping[str, Stage] = {
     "speed": speed,
     "attack": attack,
     "degrade": degrade,
+    "corrupt": corrupt,
     "trees": trees,
     "layers": layers,
 }

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from robench.spec import Cell, Metric, Status
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -28,12 +30,14 @@ class Context:
         device: where to compute.
         parent: reads the checkpoint that the cell hangs off; `None` where it hangs off nothing.
         donor: reads the checkpoint whose masks the cell's method asks for, if it does.
+        data_root: where data sets lie that are not embedded; `None` is the usual place.
     """
 
     load: Callable[[], Data]
     device: torch.device
     parent: Callable[[], Checkpoint] | None = None
     donor: Callable[[], Checkpoint] | None = None
+    data_root: Path | None = None
 
     @property
     def data(self) -> Data:

@@ -1,15 +1,16 @@
 """Do two systems err on the same images? Error consistency, Cohen's kappa of being right.
 
-Geirhos, Meding and Wichmann 2020, "Beyond accuracy: quantifying trial-by-trial behaviour of CNNs and
-humans by measuring error consistency" (arXiv 2006.16736). Two systems of accuracies p and q agree on
-e = pq + (1 − p)(1 − q) of the trials if their errors are independent; they are observed to agree (both
-right, or both wrong) on a share o of them; κ = (o − e) / (1 − e). Few trials leave κ very uncertain
-(Klein et al. 2025, arXiv 2507.06645), so that it comes with an interval.
+Geirhos, Meding and Wichmann 2020, "Beyond accuracy: quantifying trial-by-trial behaviour of CNNs
+and humans by measuring error consistency" (arXiv 2006.16736). Two systems of accuracies p and q
+agree on e = pq + (1 − p)(1 − q) of the trials if their errors are independent; they are observed to
+agree (both right, or both wrong) on a share o of them; κ = (o − e) / (1 − e). Few trials leave κ
+very uncertain (Klein et al. 2025, arXiv 2507.06645), so that it comes with an interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -59,10 +60,11 @@ def error_consistency(
 
     Returns:
         One row a condition, in order: ``condition``, ``n`` (trials), ``accuracy_a``,
-        ``accuracy_b``, ``observed`` and ``expected`` agreement, ``kappa`` in [−1, 1], and ``low`` and
-        ``high``, its percentile bootstrap interval over the trials. κ is undefined, and NaN, where
-        both systems are right on all trials, or wrong on all: then nothing is left to explain. The
-        interval leaves such resamples out, and is NaN where they are half of all or more.
+        ``accuracy_b``, ``observed`` and ``expected`` agreement, ``kappa`` in [−1, 1], and ``low``
+        and ``high``, its percentile bootstrap interval over the trials. κ is undefined, and NaN,
+        where both systems are right on all trials, or wrong on all: then nothing is left to
+        explain. The interval leaves such resamples out, and is NaN where they are half of all or
+        more.
 
     Raises:
         InputError: a column that is missing, an image twice in a condition, or trials that only
@@ -97,11 +99,11 @@ def error_consistency(
     return pd.DataFrame(rows, columns=[*_COLUMNS, "kappa", "low", "high"])
 
 
-def _order(item: tuple[object, object]) -> tuple[int, float, str]:
+def _order(condition: object) -> tuple[bool, float, str]:
     """Numbers by size, then text by letter: conditions may be either."""
-    name = item[0]
-    is_number = isinstance(name, int | float | np.number)
-    return (0, float(name), "") if is_number else (1, 0.0, str(name))  # type: ignore[arg-type]
+    if isinstance(condition, Real):
+        return False, float(condition), ""
+    return True, 0.0, str(condition)
 
 
 def _described(
@@ -184,7 +186,7 @@ def _column(table: pd.DataFrame, name: str | None, whose: str) -> pd.Series:
             f"there is no column {name!r}",
             where=f"table {whose}",
             allowed=known,
-            hint="name the columns that it has: image=…, condition=…, answer=…, label=…, or correct=…"
+            hint="name its columns by image=, condition=, answer=, label= or correct="
             + (f"; did you mean {near[0]!r}?" if near else ""),
         )
     return table[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -160,6 +162,48 @@ def test_an_exhausted_image_gets_its_own_class_and_no_gradient() -> None:
         oracle.query(constant(0.8, 0.8), both)
 
 
+def test_asking_on_for_spent_images_ends_the_attack() -> None:
+    oracle = threshold_oracle(0.1, 0.2, limit=3)
+    spent = torch.tensor([0])
+    asked = 0
+    with pytest.raises(BudgetExhaustedError):
+        while asked < 100:
+            oracle.query(constant(0.3), spent)
+            asked += 1
+    assert asked == 6  # three answers, three refusals
+    oracle = threshold_oracle(0.1, 0.2, limit=3)
+    for _ in range(3):  # who turns to another image in between may go on
+        for row in (0, 0, 0, 1):
+            oracle.query(constant(0.3), torch.tensor([row]))
+    assert oracle.forwards.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("twin_passes", "forwards", "backwards"), [(0, 3, 4), (1, 5, 4), (10, 23, 40)]
+)
+def test_passes_of_a_twin_are_billed(twin_passes: int, forwards: int, backwards: int) -> None:
+    images = constant(0.1)
+    problem = examine(Threshold().eval(), images, None)
+    oracle = Oracle(replace(problem, twin_passes=twin_passes))
+    rows = oracle.rows
+    oracle.query(images, rows)
+    oracle.gradient(images, rows, lambda logits: logits[:, 0])
+    oracle.jacobian(images, rows, torch.ones(3, 1, 2))
+    assert (oracle.forwards.item(), oracle.backwards.item()) == (forwards, backwards)
+
+
+def test_a_search_may_begin_elsewhere() -> None:
+    images = constant(0.1, 0.2)
+    problem = examine(Threshold().eval(), images, None)
+    assert torch.equal(Oracle(problem).starts, images)
+    oracle = Oracle(replace(problem, starts=constant(0.7, 0.8)).select(torch.tensor([1])))
+    assert torch.equal(oracle.starts, constant(0.8))
+    assert torch.equal(oracle.best, constant(0.8))
+    assert oracle.best_distance.isinf().all()
+    oracle.query(constant(0.9), oracle.rows)  # adversarial: it counts, further away as it is
+    assert oracle.best_distance.tolist() == pytest.approx([1.4])
+
+
 def test_a_repeated_row_pays_each_time() -> None:
     oracle = threshold_oracle(0.1, limit=2)
     logits = oracle.query(constant(0.9, 0.8, 0.7), torch.tensor([0, 0, 0]))
@@ -208,7 +252,8 @@ def test_jacobians_are_those_of_autograd(first: nn.Module) -> None:
         first = nn.Sequential(nn.Unflatten(1, (1, 4)), first, nn.Flatten())
     model = nn.Sequential(first, nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3)).eval()
     images = torch.rand(5, 4)
-    oracle = Oracle(examine(model, images, None))
+    problem = examine(model, images, None)
+    oracle, model = Oracle(problem), problem.model
     weights = torch.randn(2, 5, 3)
     logits, gradients = oracle.jacobian(images, oracle.rows, weights)
     full = torch.stack(

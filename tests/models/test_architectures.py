@@ -91,7 +91,7 @@ def test_mlp_with_tanh_starts_as_glorot_says() -> None:
     torch.testing.assert_close(network(x), expected)
 
 
-def test_mlp_knows_two_activations() -> None:
+def test_mlp_refuses_an_activation_that_it_does_not_know() -> None:
     with pytest.raises(ParameterError, match="'activation' cannot be 'sigmoid'"):
         network_for("mlp", (5,), activation="sigmoid")
 

@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -67,15 +67,16 @@ def corrupt_by_library(
     name = kind.replace("-", "_")
     codes = images.mul(255).round().to(torch.uint8).cpu().permute(0, 2, 3, 1).numpy()
     shown = np.repeat(codes, 3, axis=3) if codes.shape[3] == 1 else codes
-    # Where no drop falls on a small image, spatter divides by nothing: it leaves the image as it is.
     out: NDArray[np.uint8] = shown.copy()
+    # Where no drop falls on a small image, spatter divides by zero: that image stays as it is.
+    trap: Literal["raise"] | None = "raise" if kind == "spatter" else None
     with _numpy_state_kept():
         for place, number in enumerate(index.tolist()):
             own = seed_for(seed, f"corruption {kind}", severity, number) % 2**32
             argument = {"seed": own} if kind in _SEEDED_BY_ARGUMENT else {}
             np.random.seed(own)  # noqa: NPY002 - the package draws from this generator
             image = np.ascontiguousarray(shown[place])
-            with np.errstate(divide="raise", invalid="raise"), suppress(FloatingPointError):
+            with np.errstate(invalid=trap), suppress(FloatingPointError):
                 out[place] = imagecorruptions.corrupt(image, severity, name, **argument)
     corrupted = torch.from_numpy(out).permute(0, 3, 1, 2).to(images.device, images.dtype).div_(255)
     return corrupted if images.shape[1] == 3 else _of_grey(corrupted, kind)

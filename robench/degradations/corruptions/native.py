@@ -1,7 +1,7 @@
 """Corruptions for images of about 32 pixels, with the constants of CIFAR-10-C.
 
-Written anew, batched, in float64. Noise is drawn by counters (see `robench.degradations.random`), so
-that the files of CIFAR-10-C are reproduced in distribution, not pixel by pixel. Left out are the
+Written anew, batched, in float64. Noise is drawn by counters (see `robench.degradations.random`),
+so that the files of CIFAR-10-C are reproduced in distribution, not pixel by pixel. Left out are the
 kinds that need ImageMagick (motion blur, snow) or textures (frost), spatter and elastic transforms.
 """
 
@@ -25,7 +25,10 @@ from torch import Tensor
 from robench.degradations.random import Noise
 from robench.spec.identity import seed_for
 
-__all__ = ["KINDS", "Kind", "corrupt_natively"]
+__all__ = ["KINDS", "NATIVE_VERSION", "Kind", "corrupt_natively"]
+
+NATIVE_VERSION = 1
+"""Raise it with every change that changes pixels."""
 
 _GROUP_PIXELS = 1 << 18
 """Pixels that are worked on at a time, so that memory does not grow with the batch."""
@@ -181,7 +184,7 @@ def defocus_blur(images: Tensor, constant: tuple[float, float]) -> Tensor:
     padded = F.pad(images, (reach, reach, reach, reach), mode="reflect")
     height, width = images.shape[2:]
     out = torch.zeros_like(images)
-    # Few entries are not zero, and a sum of shifted images is quicker than a convolution in float64.
+    # Few entries are not zero: a sum of shifted images is quicker than a convolution in float64.
     for row, column in np.argwhere(kernel > 1e-12).tolist():
         shifted = padded[:, :, row : row + height, column : column + width]
         out.add_(shifted, alpha=float(kernel[row, column]))

@@ -1,0 +1,79 @@
+"""The corruption errors of Hendrycks and Dietterich 2019 (arXiv 1903.12261).
+
+They compare the errors of a network, kind by kind, with those of a reference, so that no kind
+counts more for being harder. A figure is an mCE only where the reference is the published one,
+AlexNet on the fifteen common kinds of the files of ImageNet-C; elsewhere it has to be named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from robench.errors import InputError
+
+__all__ = ["ALEXNET_CLEAN_ERROR", "ALEXNET_ERRORS", "mean_corruption_error"]
+
+ALEXNET_ERRORS: Mapping[str, float] = MappingProxyType(
+    {
+        "gaussian-noise": 0.886428,
+        "shot-noise": 0.894468,
+        "impulse-noise": 0.922640,
+        "defocus-blur": 0.819880,
+        "glass-blur": 0.826268,
+        "motion-blur": 0.785948,
+        "zoom-blur": 0.798360,
+        "snow": 0.866816,
+        "frost": 0.826572,
+        "fog": 0.819324,
+        "brightness": 0.564592,
+        "contrast": 0.853204,
+        "elastic-transform": 0.646056,
+        "pixelate": 0.717840,
+        "jpeg-compression": 0.606500,
+    }
+)
+"""AlexNet's error on each kind of ImageNet-C, the mean over severities, as published."""
+
+ALEXNET_CLEAN_ERROR = 1 - 0.56522
+"""The error that torchvision states for its AlexNet on the clean validation set of ImageNet."""
+
+
+def mean_corruption_error(
+    errors: Mapping[str, float],
+    reference: Mapping[str, float],
+    *,
+    clean_error: float | None = None,
+    reference_clean_error: float | None = None,
+) -> float | None:
+    """The mean over kinds of the error divided by the reference's.
+
+    With both clean errors it is the relative one: by how much more the network errs on corrupted
+    images than on clean ones, divided by the same of the reference.
+
+    Args:
+        errors: kind → error in [0, 1], the mean over severities.
+        reference: the same of the reference, for the same kinds.
+        clean_error: the network's error on clean images.
+        reference_clean_error: the reference's.
+
+    Returns:
+        1 for a network as good as the reference, less for a better one; `None` where the reference
+        errs on no image of a kind, or does not err more on it than on clean images.
+
+    Raises:
+        InputError: no kinds, other kinds, or one clean error alone.
+    """
+    if not errors or errors.keys() != reference.keys():
+        raise InputError(
+            f"errors on {', '.join(errors) or 'nothing'} against errors on "
+            f"{', '.join(reference) or 'nothing'}",
+            allowed="the same kinds for both, at least one",
+        )
+    if (clean_error is None) != (reference_clean_error is None):
+        raise InputError("one clean error alone", allowed="both clean errors, or none")
+    own_zero, zero = clean_error or 0.0, reference_clean_error or 0.0
+    if any(error <= zero for error in reference.values()):
+        return None
+    ratios = [(errors[kind] - own_zero) / (reference[kind] - zero) for kind in errors]
+    return sum(ratios) / len(ratios)

@@ -20,7 +20,7 @@ from robench._lazy import lazily
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from robench.api import Results, build_board, evaluate, run
+    from robench.api import Results, build_board, contact_sheet, evaluate, run
     from robench.attacks import minimal_l2
     from robench.attacks.base import Attack
     from robench.compaction import compact
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from robench.measure import measure_speed
     from robench.methods.base import Method
     from robench.spec import Suite, load_suite
+    from robench.stats import error_consistency
 
 _HOMES = {
     "Attack": "robench.attacks.base",
@@ -39,7 +40,9 @@ _HOMES = {
     "Suite": "robench.spec",
     "build_board": "robench.api",
     "compact": "robench.compaction",
+    "contact_sheet": "robench.api",
     "degrade": "robench.degradations",
+    "error_consistency": "robench.stats",
     "evaluate": "robench.api",
     "load_suite": "robench.spec",
     "measure_speed": "robench.measure",
@@ -57,7 +60,9 @@ __all__ = [
     "__version__",
     "build_board",
     "compact",
+    "contact_sheet",
     "degrade",
+    "error_consistency",
     "evaluate",
     "load_suite",
     "measure_speed",

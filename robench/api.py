@@ -18,7 +18,7 @@ from robench.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Results", "build_board", "evaluate", "run"]
+__all__ = ["Results", "build_board", "contact_sheet", "evaluate", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -203,3 +203,32 @@ def build_board(results: str | Path = "results", out: str | Path | None = None) 
             hint="`robench run SUITE --results DIR` makes some",
         )
     return build(records, Path(out) if out is not None else Path(results) / "board")
+
+
+def contact_sheet(
+    what: str = "degradations",
+    subject: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    index: int = 0,
+    data: str | Path | None = None,
+) -> Path:
+    """Draw one real image through every kind and level, as a picture.
+
+    Args:
+        what: ``"degradations"`` or ``"corruptions"``.
+        subject: an image file, or the name of a data set; `None` is a photograph that is always
+            there.
+        out: the file to write, ``.png`` or ``.svg``; by default ``degradations.png`` right here.
+        index: which image of the data set's test split.
+        data: where data sets lie; `None` asks the environment variable ``ROBENCH_DATA``.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UsageError: an image or a data set that is not there, or a file that cannot be written.
+    """
+    from robench.board.sheets import write_sheet
+
+    return write_sheet(what, subject, out=out, index=index, root=data)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from robench._lazy import lazily
-from robench.registry import Registry
+from robench.registry import Family, Registry
 
 if TYPE_CHECKING:
     from robench.attacks.base import Attack
@@ -27,14 +27,29 @@ ATTACKS: Registry[type[Attack]] = Registry(
     group="robench.attacks",
     builtins={
         "alma": "robench.attacks.alma:ALMA",
+        "apgd": "robench.attacks.apgd:APGD",
         "ddn": "robench.attacks.ddn:DDN",
         "deepfool": "robench.attacks.deepfool:DeepFool",
+        "fmn": "robench.attacks.fmn:FMN",
+        "hopskipjump": "robench.attacks.hopskipjump:HopSkipJump",
         "nearest-other-class": "robench.attacks.nearest:NearestOtherClass",
         "transfer": "robench.attacks.transfer:Transfer",
     },
     accept="robench.attacks.base:check_plugin",
+    families={
+        "advlib": Family(
+            "robench.attacks.libraries.advlib:family", "robench.attacks.libraries.names:advlib"
+        ),
+        "autoattack": Family(
+            "robench.attacks.libraries.autoattack:family",
+            "robench.attacks.libraries.names:autoattack",
+        ),
+        "foolbox": Family(
+            "robench.attacks.libraries.foolbox:family", "robench.attacks.libraries.names:foolbox"
+        ),
+    },
 )
-"""Every attack by name."""
+"""Every attack by name; a prefix opens the attacks of another library: ``foolbox:hopskipjump``."""
 
 __getattr__ = lazily(
     __name__,

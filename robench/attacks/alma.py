@@ -8,9 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from robench.attacks.aims import Aims
 from robench.attacks.base import Attack
 from robench.attacks.budget import Oracle, lengths, per_row
-from robench.attacks.losses import difference_of_logits_ratio, likeliest_others
+from robench.attacks.geometry import unit_direction
 from robench.spec.base import Frozen
 
 __all__ = ["ALMA"]
@@ -62,53 +63,28 @@ class ALMA(Attack):
     def run(self, oracle: Oracle) -> Tensor:
         """All targets of an image at once, as separate points of the same row."""
         steps = self.params.steps
-        constraint = _Constraint(oracle, self.params.targets)
-        rows, images = constraint.rows, oracle.images[constraint.rows]
+        aims = Aims.of(oracle, self.params.targets)
+        rows, images = aims.rows, oracle.images[aims.rows]
         lagrangian = _Lagrangian(images, self.params.alpha)
-        descent = _Descent(images, self.params.alpha)
+        descent = _Descent(images, self.params.alpha, self.params.initial_distance)
         closest = _Closest(images, steps)
-        moved = torch.zeros_like(images)
+        moved = oracle.starts[rows] - images
         for step in range(steps):
             logits, gradient = oracle.gradient(
-                images + moved, rows, lambda logits: lagrangian.penalty(constraint(logits))
+                images + moved, rows, lambda logits: lagrangian.penalty(aims.ratio(logits))
             )
             distance = lengths(moved)
             closest.update(step, moved, distance, oracle.is_adversarial(logits, rows))
-            lagrangian.update(step, constraint(logits), closest.found)
+            lagrangian.update(step, aims.ratio(logits), closest.found)
             if step == 0:
-                gradient = descent.begin(gradient, self.params.initial_distance, oracle, rows)
-            else:
-                gradient = gradient + moved / per_row(_positive(distance), moved)
+                gradient = unit_direction(gradient, rows, oracle)
+            gradient = gradient + moved / per_row(_positive(distance), moved)
             if 2 * step >= steps and step % _RETURN_EVERY == 0:
                 moved = torch.where(per_row(closest.found, moved), closest.moved, moved)
                 descent.stop(closest.found)
             moved = moved + descent.step(gradient, _LAST_STEP ** closest.progress(step))
             moved = oracle.clip(images + moved) - images
         return oracle.best
-
-
-class _Constraint:
-    """What must become negative for each point: the ratio of the class that it leaves or seeks.
-
-    Attributes:
-        rows: the image that each point belongs to, int64 [m].
-    """
-
-    def __init__(self, oracle: Oracle, targets: int) -> None:
-        count = min(targets, oracle.classes - 1)
-        self.rows, self._classes = oracle.rows, oracle.labels
-        if count:
-            self.rows = self.rows.repeat_interleave(count)
-            self._classes = likeliest_others(oracle.logits, oracle.labels, count).flatten()
-        self._clean = oracle.logits[self.rows]
-        self._targeted = count > 0
-
-    def __call__(self, logits: Tensor) -> Tensor:
-        """The values, [m]."""
-        ratio = difference_of_logits_ratio(
-            logits, self._classes, self._clean, targeted=self._targeted
-        )
-        return -ratio if self._targeted else ratio
 
 
 class _Lagrangian:
@@ -136,27 +112,23 @@ class _Lagrangian:
 
 
 class _Descent:
-    """RMSProp with momentum; the length of the first step is given."""
+    """Momentum, and steps divided by the mean length of the gradients so far."""
 
-    def __init__(self, images: Tensor, alpha: float) -> None:
+    def __init__(self, images: Tensor, alpha: float, length: float) -> None:
         self._alpha = alpha
-        self._square = torch.ones_like(images)
+        self._length = length
+        self._square: Tensor | None = None
         self._velocity = torch.zeros_like(images)
-        self._rate = images.new_zeros(len(images))
-
-    def begin(self, gradient: Tensor, length: float, oracle: Oracle, rows: Tensor) -> Tensor:
-        """Choose the rates, and return the first gradient: a random one where there is none."""
-        (flat,) = (lengths(gradient) == 0).nonzero(as_tuple=True)
-        if len(flat):
-            gradient = gradient.index_copy(0, flat, oracle.noise(rows[flat]))
-        self._rate = length / lengths(gradient).clamp_min(_FLATTEST)
-        return gradient
 
     def step(self, gradient: Tensor, decay: Tensor) -> Tensor:
         """How far each point moves, [m, ...]; `decay` [m] shortens it."""
-        self._square = gradient.square().lerp(self._square, self._alpha)
-        self._velocity = self._alpha * self._velocity + gradient / (self._square.sqrt() + 1e-8)
-        return -per_row(self._rate * decay, gradient) * self._velocity
+        square = lengths(gradient).square()
+        if self._square is not None:
+            square = square.lerp(self._square, self._alpha)
+        self._square = square
+        scaled = gradient / per_row(_positive(square).sqrt(), gradient)
+        self._velocity = self._alpha * self._velocity + scaled
+        return -per_row(self._length * decay, gradient) * self._velocity
 
     def stop(self, points: Tensor) -> None:
         """Set the velocity of some points to zero; bool [m]."""

@@ -10,16 +10,18 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from robench.attacks.aims import Aims
 from robench.attacks.base import Attack
 from robench.attacks.budget import Oracle, lengths, per_row
 from robench.attacks.geometry import into_ball, radius_of_box, unit_direction
-from robench.attacks.losses import difference_of_logits_ratio
 from robench.spec.base import Frozen
 
 __all__ = ["APGD"]
 
 _ENOUGH = 0.75
 """The step is halved where fewer of the steps since the last checkpoint than this went down."""
+_ROUND = 1e-6
+"""By how much rounding may put a point outside its ball, of the radius."""
 
 
 class APGD(Attack):
@@ -43,26 +45,29 @@ class APGD(Attack):
         """How many radii, and how long for each of them."""
 
         steps: Annotated[int, Field(ge=1)] = 20
-        """Forward and backward passes for each radius, at most."""
+        """Forward and backward passes at most, for each radius and target."""
         bisections: Annotated[int, Field(ge=1)] = 10
         """Radii."""
+        targets: Annotated[int, Field(ge=0)] = 0
+        """0 leaves the own class in any direction; k > 0 walks towards each of the k likeliest
+        other classes, and any other class counts."""
         momentum: Annotated[float, Field(gt=0, le=1)] = 0.75
         """Share of the new step in each move; the rest is the last move once more."""
 
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """Each radius for all images at once."""
-        loss, gradient = _evaluate(oracle, oracle.images, oracle.rows)
+        """Each radius for all images at once; targets are separate points of the same row."""
+        aims = Aims.of(oracle, self.params.targets)
         widest = radius_of_box(oracle)
-        radius = _distance_to_plane(loss, gradient).minimum(widest)
+        radius = _first_radius(oracle).minimum(widest)
         low = torch.zeros_like(radius)
         for _ in range(self.params.bisections):
             before = oracle.best_distance
-            (rows,) = (low < widest).nonzero(as_tuple=True)  # there is no larger ball to try
-            if not len(rows):
+            tried = aims.select((low < widest)[aims.rows])  # else there is no larger ball to try
+            if not len(tried.rows):
                 break
-            self._descend(oracle, _Search.start(oracle, rows, radius[rows]))
+            self._descend(oracle, _Search.start(oracle, tried, radius[tried.rows]))
             low = torch.where(oracle.best_distance < before, low, radius)
             high = oracle.best_distance
             radius = torch.where(high.isfinite(), (low + high) / 2, (2 * radius).minimum(widest))
@@ -73,11 +78,11 @@ class APGD(Attack):
         checkpoints = _checkpoints(self.params.steps)
         last = 0
         for step in range(1, self.params.steps + 1):
-            search = search.select(search.loss >= 0)  # below, the class has changed
+            search = search.select(oracle.best_distance[search.rows] > search.radius * (1 + _ROUND))
             if not len(search.rows):
                 return
             search.move(oracle, self.params.momentum if step > 1 else 1.0)
-            search.record(*_evaluate(oracle, search.points, search.rows))
+            search.record(*_evaluate(oracle, search.points, search.aims))
             if step in checkpoints:
                 search.adapt(step - last)
                 last = step
@@ -85,9 +90,9 @@ class APGD(Attack):
 
 @dataclass
 class _Search:
-    """Where each image is within its ball, and what it needs to know of its past; first axis m."""
+    """Where each point is within its ball, and what it needs to know of its past; first axis m."""
 
-    rows: Tensor
+    aims: Aims
     radius: Tensor
     points: Tensor
     previous: Tensor
@@ -106,12 +111,12 @@ class _Search:
     """Whether the step was halved at the last checkpoint."""
 
     @classmethod
-    def start(cls, oracle: Oracle, rows: Tensor, radius: Tensor) -> _Search:
-        """At the closest adversarial of each row pulled into its ball, or else at the image."""
-        points = into_ball(oracle.best[rows], oracle.images[rows], radius, oracle)
-        loss, gradient = _evaluate(oracle, points, rows)
+    def start(cls, oracle: Oracle, aims: Aims, radius: Tensor) -> _Search:
+        """At the closest adversarial of each row, or else where it starts, pulled into its ball."""
+        points = into_ball(oracle.best[aims.rows], oracle.images[aims.rows], radius, oracle)
+        loss, gradient = _evaluate(oracle, points, aims)
         return cls(
-            rows=rows,
+            aims=aims,
             radius=radius,
             points=points,
             previous=points,
@@ -121,14 +126,24 @@ class _Search:
             best_loss=loss,
             best_gradient=gradient,
             step=2 * radius,
-            successes=torch.zeros_like(rows),
+            successes=torch.zeros_like(aims.rows),
             loss_at_checkpoint=loss,
-            is_new_step=torch.zeros_like(rows, dtype=torch.bool),
+            is_new_step=torch.zeros_like(aims.rows, dtype=torch.bool),
         )
 
+    @property
+    def rows(self) -> Tensor:
+        """The image that each point belongs to."""
+        return self.aims.rows
+
     def select(self, wanted: Tensor) -> _Search:
-        """The search for some of the images, bool [m]."""
-        return _Search(**{field.name: getattr(self, field.name)[wanted] for field in fields(self)})
+        """The search of some of the points, bool [m]."""
+        kept = {
+            field.name: getattr(self, field.name)[wanted]
+            for field in fields(self)
+            if field.name != "aims"
+        }
+        return _Search(aims=self.aims.select(wanted), **kept)
 
     def move(self, oracle: Oracle, momentum: float) -> None:
         """A step down the gradient, mixed with the last move, and back into the ball and the box.
@@ -166,18 +181,15 @@ class _Search:
         return into_ball(points, oracle.images[self.rows], self.radius, oracle)
 
 
-def _evaluate(oracle: Oracle, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss [m], which is negative where the class has changed, and its gradient [m, ...]."""
-
-    def loss(logits: Tensor) -> Tensor:
-        return difference_of_logits_ratio(logits, oracle.labels[rows], oracle.logits[rows])
-
-    logits, gradient = oracle.gradient(points, rows, loss)
-    return loss(logits), gradient
+def _evaluate(oracle: Oracle, points: Tensor, aims: Aims) -> tuple[Tensor, Tensor]:
+    """The loss [m], which is negative where the aim is reached, and its gradient [m, ...]."""
+    logits, gradient = oracle.gradient(points, aims.rows, aims.ratio)
+    return aims.ratio(logits), gradient
 
 
-def _distance_to_plane(loss: Tensor, gradient: Tensor) -> Tensor:
+def _first_radius(oracle: Oracle) -> Tensor:
     """How far away the linearised loss vanishes, [n]; 1 where that says nothing."""
+    loss, gradient = _evaluate(oracle, oracle.images, Aims.of(oracle, 0))
     distance = loss / lengths(gradient)
     return torch.where(distance.isfinite() & (distance > 0), distance, 1.0)
 

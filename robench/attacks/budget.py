@@ -167,12 +167,12 @@ class Oracle:
         with torch.enable_grad():
             leaf = clipped.view_as(clipped)
             if leaf.requires_grad:
-                leaf.register_hook(_finite)
+                _on_gradient(leaf, _finite)
             logits = self._answer(leaf, rows, granted)
             # A model without derivatives has a zero one, not an error.
             logits = logits + 0 * leaf.flatten(1).sum(dim=1, keepdim=True)
         if logits.requires_grad:
-            logits.register_hook(lambda gradient: self._paid_for(gradient, rows))
+            _on_gradient(logits, lambda gradient: self._paid_for(gradient, rows))
         self._remember(clipped.detach(), rows, logits.detach())
         return logits
 
@@ -326,6 +326,12 @@ def _differentiate(
         count = (len(weights),) if batched and weights is not None else ()
         return leaf.new_zeros(*count, *leaf.shape)
     return _finite(gradient)
+
+
+def _on_gradient(values: Tensor, change: Callable[[Tensor], Tensor]) -> None:
+    """Change the gradient by some values before it is used; torch does not type its own method."""
+    hook: Callable[[Callable[[Tensor], Tensor]], object] = values.register_hook
+    hook(change)
 
 
 def _finite(gradient: Tensor) -> Tensor:

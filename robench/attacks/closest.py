@@ -14,9 +14,13 @@ from robench.attacks.problem import Problem, outputs_in_batches
 from robench.attacks.trials import Trial
 from robench.attacks.verify import Verifier
 
-__all__ = ["MISCLASSIFIED", "NONE", "Closest", "closest_that_hold"]
+__all__ = ["MISCLASSIFIED", "NONE", "SMALLEST_MARGIN", "Closest", "closest_that_hold"]
 
 MISCLASSIFIED, NONE = "misclassified", "none"
+SMALLEST_MARGIN = 1e-6
+"""Of the median margin of the clean images: nearer to zero it may be the rounding of float32."""
+_STRETCHES = (1.0, 1 + 1e-5, 1 + 1e-4, 1 + 1e-3)
+"""By how much points are lengthened, at most, until they hold."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +68,48 @@ def closest_that_hold(part: Problem, trials: Mapping[str, Trial], verifier: Veri
     adversarial = part.images.clone()
     distance = torch.where(part.correct, torch.inf, 0.0).to(torch.float64)
     winner = [NONE if correct else MISCLASSIFIED for correct in part.correct.tolist()]
-    pending = part.correct.clone()
-    for choice in order:
-        pending &= lengths.gather(0, choice[None])[0].isfinite()
-        rows = pending.nonzero().flatten()
-        if not len(rows):
-            break
-        points = torch.stack([candidates[choice[row]][1][row] for row in rows.tolist()])
-        holds = verifier.holds(part.labels[rows], points, box=part.box)
-        kept = rows[holds]
-        adversarial[kept] = points[holds]
-        distance[kept] = distances(part.images[kept], points[holds])
-        for row in kept.tolist():
-            winner[row] = candidates[choice[row]][0]
-        pending[kept] = False
-    lost = part.correct & distance.isinf() & lengths.isfinite().any(dim=0)
+    # Points whose margin may be rounding count only for images that have no others.
+    for smallest_margin in (SMALLEST_MARGIN * part.unit, 0.0):
+        for choice in order:
+            pending = distance.isinf() & lengths.gather(0, choice[None])[0].isfinite()
+            rows = pending.nonzero().flatten()
+            if not len(rows):
+                break
+            chosen = choice[rows].tolist()
+            points = torch.stack(
+                [candidates[c][1][row] for c, row in zip(chosen, rows.tolist(), strict=True)]
+            )
+            points, holds = _made_to_hold(part.select(rows), points, verifier, smallest_margin)
+            adversarial[rows[holds]] = points[holds]
+            distance[rows[holds]] = distances(part.images[rows[holds]], points[holds])
+            for c, row, held in zip(chosen, rows.tolist(), holds.tolist(), strict=True):
+                winner[row] = candidates[c][0] if held else winner[row]
+    lost = distance.isinf() & lengths.isfinite().any(dim=0)
     margin = _margins(part, adversarial, part.correct & distance.isfinite())
     return Closest(adversarial, distance, margin, tuple(winner), lost)
+
+
+def _made_to_hold(
+    part: Problem, points: Tensor, verifier: Verifier, smallest_margin: float
+) -> tuple[Tensor, Tensor]:
+    """The points, lengthened a little where they do not hold, and which of them do then, bool [n].
+
+    An optimiser may end within the rounding of float32 of the boundary.
+    """
+    points = points.clone()
+    holds = torch.zeros_like(part.correct)
+    for stretch in _STRETCHES:
+        rows = (~holds).nonzero().flatten()
+        if not len(rows):
+            break
+        images = part.images[rows]
+        tried = images + stretch * (points[rows] - images) if stretch > 1 else points[rows]
+        tried = tried.clamp(0, 1) if part.box else tried
+        holds[rows] = verifier.holds(
+            part.labels[rows], tried, box=part.box, smallest_margin=smallest_margin
+        )
+        points[rows[holds[rows]]] = tried[holds[rows]]
+    return points, holds
 
 
 def _margins(part: Problem, adversarial: Tensor, found: Tensor) -> Tensor:

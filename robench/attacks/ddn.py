@@ -56,7 +56,7 @@ class DDN(Attack):
         temperature = _temperature(oracle.logits[rows])
         widest = lengths(torch.maximum(images, 1 - images)) if oracle.box else torch.inf
         radius = images.new_full((len(rows),), self.params.initial_norm)
-        moved = torch.zeros_like(images)
+        moved = oracle.starts[rows] - images
         for step in range(self.params.steps):
             logits, gradient = oracle.gradient(
                 oracle.clip(images + moved),

@@ -44,8 +44,8 @@ class DeepFool(Attack):
         """One Jacobian a step for the images that still keep their class."""
         rows = oracle.rows
         weights = self._differences(oracle)
-        points = oracle.images.clone()
-        moved = torch.zeros_like(points)
+        points = oracle.starts.clone()
+        moved = points - oracle.images
         for _ in range(self.params.steps):
             logits, gradients = oracle.jacobian(points[rows], rows, weights[:, rows])
             step = _step_to_nearest(logits, gradients, weights[:, rows])

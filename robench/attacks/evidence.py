@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from robench.attacks.budget import Oracle, lengths
+from robench.attacks.closest import SMALLEST_MARGIN
 from robench.attacks.losses import logit_margin
 from robench.attacks.optimality import optimality
 from robench.attacks.problem import Problem
@@ -19,8 +20,6 @@ __all__ = ["Evidence", "has_no_gradient", "measure"]
 
 _CLEARLY = 0.99
 """An attack wins clearly where it comes closer than this times any other."""
-_SMALLEST_MARGIN = 1e-5
-"""Of the median margin of clean images: closer to zero, an adversarial may be rounding."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def measure(problem: Problem, evidence: Evidence) -> dict[str, float | None]:
         "single": _best_single(evidence),
         "df-gap": None if deepfool is None else _gap(deepfool.distance, distance, correct),
         "precision": _share(evidence.lost, found | evidence.lost),
-        "margin": _share(evidence.margin.abs() < _SMALLEST_MARGIN, found),
+        "margin": _share(evidence.margin < 0.9 * SMALLEST_MARGIN, found),
         "transfer": _share_transferred(evidence),
         "declared": float(evidence.twins),
         "monotone": _share_impossible(evidence),

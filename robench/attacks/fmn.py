@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from robench.attacks.aims import Aims
 from robench.attacks.base import Attack
 from robench.attacks.budget import Oracle, lengths
 from robench.attacks.geometry import into_ball, radius_of_box, unit_direction
-from robench.attacks.losses import logit_margin
 from robench.attacks.nearest import nearest_of_other_classes
 from robench.attacks.ray import bisect_ray
 from robench.spec.base import Frozen
@@ -30,9 +30,10 @@ class FMN(Attack):
 
     Pintor, Roli, Brendel, Biggio 2021, *Fast Minimum-norm Adversarial Attacks through Adaptive
     Norm Constraints* (arXiv 2102.12827). While nothing is found the paper sets the radius to where
-    the linearised boundary is. In the box that comes to a stop: where many pixels lie on it already,
-    most of each step is clipped away, and the same boundary is estimated again. Here the radius
-    also grows by the factor 1 + gamma then. Where the gradient is zero, a random direction is taken.
+    the linearised boundary is. In the box that can come to a stop: where many pixels lie on it
+    already, most of each step is clipped away, and the same boundary is estimated once more. Here
+    the radius also grows by the factor 1 + gamma then. Where the gradient is zero, a random
+    direction is taken.
     """
 
     name = "fmn"
@@ -41,11 +42,14 @@ class FMN(Attack):
         """How long, how fast, and from where."""
 
         steps: Annotated[int, Field(ge=1)] = 100
-        """Forward and backward passes."""
+        """Forward and backward passes, for each target."""
         step_length: Annotated[float, Field(gt=0)] = 1.0
         """First length of a step; it decays to a hundredth, as a cosine."""
         gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
         """The radius is first multiplied by 1 - gamma or 1 + gamma; gamma decays to 0.001."""
+        targets: Annotated[int, Field(ge=0)] = 0
+        """0 leaves the own class in any direction; k > 0 walks towards each of the k likeliest
+        other classes, and any other class counts."""
         start: Literal["image", "adversarial"] = "image"
         """``"adversarial"`` begins where the ray to the nearest image of another class crosses the
         boundary, for eleven forward passes more."""
@@ -53,29 +57,25 @@ class FMN(Attack):
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """All images at once, one gradient a step."""
-        images, rows = oracle.images, oracle.rows
-        widest = radius_of_box(oracle)
+        """All targets of an image at once, as separate points of the same row."""
+        aims = Aims.of(oracle, self.params.targets)
+        rows, images = aims.rows, oracle.images[aims.rows]
+        widest = radius_of_box(oracle)[rows]
         if self.params.start == "adversarial":
             _find_starts(oracle)
-        found = oracle.best_distance.isfinite()
-        points = oracle.best
-        radius = torch.where(found, oracle.best_distance, 0.0)
+        points = oracle.best[rows]  # the start, where nothing is found yet
+        radius = lengths(points - images)
         for step in range(self.params.steps):
-            logits, gradient = oracle.gradient(
-                points, rows, lambda logits: -logit_margin(logits, oracle.labels)
-            )
+            logits, gradient = oracle.gradient(points, rows, lambda logits: -aims.margin(logits))
             gamma = self._decayed(step, self.params.gamma, _LAST_GAMMA)
-            smaller = torch.minimum(radius * (1 - gamma), oracle.best_distance)
+            closest = oracle.best_distance[rows]
+            smaller = torch.minimum(radius * (1 - gamma), closest)
             larger = radius * (1 + gamma)
-            plane = lengths(points - images) + _distance_to_plane(logits, gradient, oracle.labels)
-            found = oracle.best_distance.isfinite()
-            radius = torch.where(found, larger, torch.maximum(larger, plane))
-            radius = torch.where(oracle.is_adversarial(logits, rows), smaller, radius)
-            radius = radius.clamp_max(widest)
-            length = self._decayed(
-                step, self.params.step_length, _LAST_STEP * self.params.step_length
-            )
+            plane = lengths(points - images) + _distance_to_plane(aims.margin(logits), gradient)
+            larger = torch.where(closest.isfinite(), larger, larger.maximum(plane))
+            radius = torch.where(oracle.is_adversarial(logits, rows), smaller, larger)
+            radius = radius.minimum(widest)
+            length = self._decayed(step, 1.0, _LAST_STEP) * self.params.step_length
             points = points + length * unit_direction(gradient, rows, oracle)
             points = into_ball(points, images, radius, oracle)
         return oracle.best
@@ -93,7 +93,7 @@ def _find_starts(oracle: Oracle) -> None:
         bisect_ray(oracle, starts, rows, steps=_HALVINGS)
 
 
-def _distance_to_plane(logits: Tensor, gradient: Tensor, labels: Tensor) -> Tensor:
-    """How far away the linearised boundary is, [n]; infinite where there is no gradient."""
+def _distance_to_plane(margin: Tensor, gradient: Tensor) -> Tensor:
+    """How far away the linearised boundary is, [m]; infinite where there is no gradient."""
     length = lengths(gradient)
-    return torch.where(length > 0, logit_margin(logits, labels).abs() / length, torch.inf)
+    return torch.where(length > 0, margin.abs() / length, torch.inf)

@@ -1,42 +1,114 @@
 """Numbers that sum up distances: each convention under its own name.
 
 Distances are those of `robench.minimal_l2`: 0 for misclassified images, infinite where no
-adversarial was found. All functions take anything that numpy reads as an array.
+adversarial was found. A mean or a median that such images make infinite does not exist; the area
+under the curve always does.
+
+| name | of which images | what |
+| --- | --- | --- |
+| ``median_l2`` | correct ones | median |
+| ``eps_50`` | all | smallest radius at which accuracy is at most half of the clean one |
+| ``l2_area`` | all | mean of ``min(distance, E)``: area under accuracy against radius up to E |
+| ``l2_area_share`` | all | the same over E: mean accuracy up to E, in [0, 1] |
+| ``l2_area_of_correct`` | correct ones | mean of ``min(distance, E)`` |
+| ``mean_l2`` | all, misclassified ones as 0 | mean |
+| ``mean_l2_of_correct`` | correct ones | mean |
+| ``mean_l2_normalised`` | all, misclassified ones as 0 | mean of distance over length of image |
+| ``rho_adv`` | correct ones | mean of distance over length of image |
+
+The last four are the readings of r_2, the mean distance of Guo et al. 2018 (arXiv 1810.09619): raw
+or divided by the length of the image, with misclassified images as zero or left out. The rho_adv of
+DeepFool's authors is another number: of all images and estimated labels, without a box; see
+`rho_adv_of_estimates`. Here it is ``rho_adv_deepfool``.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from robench.attacks.resampling import Counts, Figure, Statistic, bootstrap, mean, median
 from robench.errors import InputError
 
 __all__ = [
-    "Interval",
+    "Distances",
     "accuracy_at",
     "area_under_accuracy",
-    "bootstrap_median",
-    "clean_accuracy",
-    "mean_distance",
-    "mean_distance_of_correct",
     "median_distance",
-    "rho_adv_of_correct",
     "rho_adv_of_estimates",
 ]
 
 
-class Interval(NamedTuple):
-    """Lower and upper bound."""
+@dataclass(frozen=True)
+class Distances:
+    """The distances of one network.
 
-    low: float
-    high: float
+    Args:
+        distance: float64 [N], none of them negative or NaN.
+        correct: whether the network puts the image in its class, bool [N].
+        norm: Euclidean length of each image, float64 [N]; where a distance is divided by it, an
+            image of length 0 is left out.
+        of_estimates: DeepFool's distances without a box, for estimated labels, float64 [N].
 
+    Raises:
+        InputError: distances that are negative or NaN, none at all, or arrays of other lengths.
+    """
 
-def clean_accuracy(correct: ArrayLike) -> float:
-    """Share of images that the model puts in their class."""
-    return float(np.mean(np.asarray(correct, dtype=bool)))
+    distance: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    norm: NDArray[np.float64]
+    of_estimates: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        others = [self.correct, self.norm]
+        if self.of_estimates is not None:
+            others.append(_checked(self.of_estimates))
+        if any(other.shape != _checked(self.distance).shape for other in others):
+            raise InputError(
+                f"{len(self.distance)} distances beside arrays of {[len(a) for a in others]}",
+                allowed="one value for every image in each",
+            )
+
+    def figures(self, limit: float, seed: int, *, resamples: int = 1000) -> dict[str, Figure]:
+        """Every convention with its interval over images, all from one resampling.
+
+        Args:
+            limit: E, the radius up to which areas are taken.
+            seed: of the resampling.
+            resamples: of the bootstrap.
+
+        Returns:
+            By the names in the table above; ``rho_adv_deepfool`` where `of_estimates` is given.
+        """
+        return bootstrap(self._statistics(limit), len(self.distance), seed, resamples=resamples)
+
+    def _statistics(self, limit: float) -> Mapping[str, Statistic]:
+        capped = _capped(self.distance, limit)
+        has_length = self.norm > 0
+        correct = self.correct
+        found = {
+            "median_l2": partial(_median_over, self.distance, correct),
+            "eps_50": partial(_median_over, self.distance, correct, lower=True),
+            "l2_area": partial(mean, capped),
+            "l2_area_share": partial(mean, capped / limit),
+            "l2_area_of_correct": partial(_mean_over, capped, correct),
+            "mean_l2": partial(mean, self.distance),
+            "mean_l2_of_correct": partial(_mean_over, self.distance, correct),
+            "mean_l2_normalised": partial(
+                _mean_over, _relative(self.distance, self.norm), has_length
+            ),
+            "rho_adv": partial(
+                _mean_over, _relative(self.distance, self.norm), has_length & correct
+            ),
+        }
+        if self.of_estimates is not None:
+            relative = _relative(self.of_estimates, self.norm)
+            found["rho_adv_deepfool"] = partial(_mean_over, relative, has_length)
+        return found
 
 
 def accuracy_at(distance: ArrayLike, radii: ArrayLike) -> NDArray[np.float64]:
@@ -46,7 +118,7 @@ def accuracy_at(distance: ArrayLike, radii: ArrayLike) -> NDArray[np.float64]:
         distance: [N].
         radii: [R], in units of `distance`; at 0 the curve is the clean accuracy.
     """
-    ordered = np.sort(_distances(distance))
+    ordered = np.sort(_checked(distance))
     inside = np.searchsorted(ordered, np.asarray(radii, dtype=np.float64), side="right")
     return np.asarray(1 - inside / len(ordered), dtype=np.float64)
 
@@ -57,38 +129,13 @@ def area_under_accuracy(distance: ArrayLike, limit: float) -> float:
     It is exactly the mean of ``min(distance, limit)``; divided by `limit` it lies in [0, 1]. An
     image for which no adversarial was found counts as `limit`.
     """
-    if not 0 < limit < np.inf:
-        raise InputError(f"limit is {limit}", allowed="a finite radius above 0")
-    return float(np.minimum(_distances(distance), limit).mean())
+    return float(_capped(_checked(distance), limit).mean())
 
 
 def median_distance(distance: ArrayLike, correct: ArrayLike) -> float:
     """Median over the images that the model puts in their class; NaN if there is none."""
-    values = _of_correct(distance, correct)
+    values = _checked(distance)[np.asarray(correct, dtype=bool)]
     return float(np.median(values)) if len(values) else float("nan")
-
-
-def mean_distance(distance: ArrayLike) -> float:
-    """Mean over all images, in which a misclassified one counts as 0."""
-    return float(_distances(distance).mean())
-
-
-def mean_distance_of_correct(distance: ArrayLike, correct: ArrayLike) -> float:
-    """Mean over the images that the model puts in their class; NaN if there is none."""
-    values = _of_correct(distance, correct)
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def rho_adv_of_correct(distance: ArrayLike, norm: ArrayLike, correct: ArrayLike) -> float:
-    """Mean of distance over length of the image, over the images put in their class.
-
-    Args:
-        distance: [N], usually in the box.
-        norm: Euclidean length of each image, [N]; an image of length 0 is left out.
-        correct: bool [N].
-    """
-    kept = np.asarray(correct, dtype=bool)
-    return rho_adv_of_estimates(_distances(distance)[kept], np.asarray(norm)[kept])
 
 
 def rho_adv_of_estimates(distance: ArrayLike, norm: ArrayLike) -> float:
@@ -101,43 +148,14 @@ def rho_adv_of_estimates(distance: ArrayLike, norm: ArrayLike) -> float:
         distance: [N].
         norm: Euclidean length of each image, [N]; an image of length 0 is left out.
     """
-    values, length = _distances(distance, empty=True), np.asarray(norm, dtype=np.float64)
+    values, length = _checked(distance), np.asarray(norm, dtype=np.float64)
     kept = length > 0
     return float(np.mean(values[kept] / length[kept])) if kept.any() else float("nan")
 
 
-def bootstrap_median(
-    distance: ArrayLike,
-    correct: ArrayLike,
-    generator: np.random.Generator,
-    *,
-    confidence: float = 0.95,
-    resamples: int = 1000,
-) -> Interval:
-    """Percentile bootstrap interval of `median_distance`, over images, for one fixed model.
-
-    Args:
-        distance: [N].
-        correct: bool [N].
-        generator: source of the resampling.
-        confidence: in (0, 1).
-        resamples: number of bootstrap samples.
-    """
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence is {confidence}", allowed="between 0 and 1")
-    values = _of_correct(distance, correct)
-    if not len(values):
-        return Interval(float("nan"), float("nan"))
-    medians = [np.median(generator.choice(values, len(values))) for _ in range(resamples)]
-    tail = (1 - confidence) / 2
-    # An order statistic: interpolation between a number and infinity is not defined.
-    low, high = np.quantile(medians, [tail, 1 - tail], method="inverted_cdf")
-    return Interval(float(low), float(high))
-
-
-def _distances(distance: ArrayLike, *, empty: bool = False) -> NDArray[np.float64]:
+def _checked(distance: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(distance, dtype=np.float64)
-    if values.ndim != 1 or not (len(values) or empty) or not (values >= 0).all():
+    if values.ndim != 1 or not len(values) or not (values >= 0).all():
         raise InputError(
             f"distances have the shape {values.shape} and the smallest is "
             f"{values.min() if values.size else 'missing'}",
@@ -146,6 +164,23 @@ def _distances(distance: ArrayLike, *, empty: bool = False) -> NDArray[np.float6
     return values
 
 
-def _of_correct(distance: ArrayLike, correct: ArrayLike) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = _distances(distance)[np.asarray(correct, dtype=bool)]
-    return values
+def _capped(distance: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+    if not 0 < limit < np.inf:
+        raise InputError(f"limit is {limit}", allowed="a finite radius above 0")
+    return np.minimum(distance, limit)
+
+
+def _relative(distance: NDArray[np.float64], norm: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(distance, norm, out=np.zeros_like(distance), where=norm > 0)
+
+
+def _mean_over(
+    values: NDArray[np.float64], only: NDArray[np.bool_], counts: Counts
+) -> NDArray[np.float64]:
+    return mean(values[only], counts[:, only])
+
+
+def _median_over(
+    values: NDArray[np.float64], only: NDArray[np.bool_], counts: Counts, *, lower: bool = False
+) -> NDArray[np.float64]:
+    return median(values[only], counts[:, only], lower=lower)

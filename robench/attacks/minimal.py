@@ -81,7 +81,7 @@ def minimal_l2(
     offered = gradient_views(problem)
     views = offered if chosen.rounds > 1 else offered[:1]
     runs = runs_of(chosen, views, problem)
-    verifier = Verifier(problem.network, problem.images)
+    verifier = Verifier(problem.model, problem.images)
     parts = [_attack(part, runs, verifier) for part in problem.split()]
     trials = {key: Trial.join([part.trials[key] for part in parts]) for key in runs}
     closest = Closest.join([part.closest for part in parts])

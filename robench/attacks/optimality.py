@@ -27,7 +27,9 @@ def optimality(distance: Tensor, best: Tensor, correct: Tensor) -> float | None:
     taken = limit - best[correct].clamp_max(limit)
     if not taken.sum() > 0:
         return 1.0 if limit > 0 and bool((distance[correct] <= limit).all()) else None
-    return ((limit - distance[correct].clamp_max(limit)).sum() / taken.sum()).item()
+    # What lies below the best was not adversarial when it was asked again.
+    own = distance[correct].maximum(best[correct])
+    return ((limit - own.clamp_max(limit)).sum() / taken.sum()).item()
 
 
 def area(distance: Tensor, limit: float) -> float:

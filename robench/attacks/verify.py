@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks.base import distances
+from robench.attacks.losses import logit_margin
 from robench.attacks.problem import examine, is_wrong, outputs_in_batches, within_bounds
 from robench.errors import InputError
 
@@ -33,8 +34,7 @@ class Verifier:
     A point counts only if float32 in small batches and float64 agree that the class has changed.
 
     Args:
-        model: what the points are adversarial for, as it was given: from [0, 1] to logits or
-            probabilities.
+        model: what the points are adversarial for.
         example: images that the model takes, [N, ...].
     """
 
@@ -60,24 +60,30 @@ class Verifier:
             return ()
         return ("the model does not run in float64: points were checked in float32 alone",)
 
-    def holds(self, labels: Tensor, points: Tensor, *, box: bool = True) -> Tensor:
+    def holds(
+        self, labels: Tensor, points: Tensor, *, box: bool = True, smallest_margin: float = 0.0
+    ) -> Tensor:
         """Which points are adversarial for images of these classes, bool [n].
 
         Args:
             labels: int64 [n].
             points: float32 [n, ...].
             box: whether they must lie in [0, 1].
+            smallest_margin: by how much another logit must exceed that of the class.
         """
-        return within_bounds(points, box=box) & self.is_fooled(labels, points)
+        return within_bounds(points, box=box) & self.is_fooled(labels, points, smallest_margin)
 
-    def is_fooled(self, labels: Tensor, points: Tensor) -> Tensor:
+    def is_fooled(self, labels: Tensor, points: Tensor, smallest_margin: float = 0.0) -> Tensor:
         """Whether the answer is wrong in small batches and in float64, bool [n]."""
         batch_size = _OTHER_BATCH if len(points) > _OTHER_BATCH else 1
-        fooled = is_wrong(outputs_in_batches(self._model, points, batch_size), labels)
+        answers = [outputs_in_batches(self._model, points, batch_size)]
         if self._double is not None:
-            logits = outputs_in_batches(self._double, points.double(), 4 * _OTHER_BATCH)
-            fooled &= is_wrong(logits, labels)
-        return fooled
+            answers.append(outputs_in_batches(self._double, points.double(), 4 * _OTHER_BATCH))
+        fooled = [
+            is_wrong(logits, labels) & (-logit_margin(logits, labels) >= smallest_margin)
+            for logits in answers
+        ]
+        return torch.stack(fooled).all(dim=0)
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,21 @@ _COLUMNS = (
         percent,
     ),
     Column(
+        "corruption error, × dense",
+        "Error on corrupted images over that of the dense network of the same seed on the same "
+        "images: the mean over kinds. No mCE, whose reference is AlexNet on the files of "
+        "ImageNet-C.",
+        attrgetter("corruption_error"),
+        ratio,
+    ),
+    Column(
+        "relative corruption error, × dense",
+        "What corruptions add to the error on clean images, over the same of the dense network of "
+        "the same seed: the mean over kinds.",
+        attrgetter("relative_corruption_error"),
+        ratio,
+    ),
+    Column(
         "operation ratio, ×",
         "Multiply-accumulates of the dense network over those of the compacted one.",
         attrgetter("operation_ratio"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from robench.board.comparable import ROW
+from robench.board.corrupted import corruption_errors
 from robench.board.estimates import Estimate
 from robench.board.measured import FRACTION, RowKey, by_key, key_of, measured, others_of
 from robench.board.quality import (
@@ -60,6 +61,10 @@ class Row:
     median_l2: Estimate | None = None
     degraded: Estimate | None = None
     """Accuracy on degraded images: the mean over kinds of the mean over levels."""
+    corruption_error: Estimate | None = None
+    """Error under corruptions, as a multiple of the dense network's of the same seed."""
+    relative_corruption_error: Estimate | None = None
+    """The same of what corruptions add to the error on clean images."""
     operation_ratio: Estimate | None = None
     speedup: Estimate | None = None
     batch_size: int | None = None
@@ -134,6 +139,8 @@ def _columns(frame: pd.DataFrame) -> dict[str, Mapping[RowKey, Estimate]]:
         "trees": estimated(frame, "trees_"),
         "median_l2": by_key(measured(frame, "attack", "median_l2"), bounds=(0.0, float("inf"))),
         "degraded": by_key(_mean_over_degradations(frame), bounds=FRACTION),
+        "corruption_error": by_key(corruption_errors(frame)),
+        "relative_corruption_error": by_key(corruption_errors(frame, relative=True)),
         "operation_ratio": by_key(measured(frame, "speed", "operation_ratio"), geometric=True),
         "speedup": by_key(
             speedup[speedup["batch_size"] == largest] if len(speedup) else speedup, geometric=True

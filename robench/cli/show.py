@@ -1,4 +1,4 @@
-"""`robench show`: everything about one cell."""
+"""`robench show`: everything about one cell; or one image through all degradations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from robench.errors import UsageError
 
 if TYPE_CHECKING:
     from robench.spec import Metric, Record
@@ -18,11 +20,40 @@ _WIDTH = 100
 
 
 def show(
-    cell: Annotated[str, typer.Argument(help="The id of a cell, or how it begins.")],
+    cell: Annotated[
+        str,
+        typer.Argument(help="The id of a cell, or how it begins; or degradations, or corruptions."),
+    ],
+    subject: Annotated[
+        str | None,
+        typer.Argument(help="Of degradations: an image file or a data set; a photograph if none."),
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder of the records.")] = Path("results"),
     json: Annotated[bool, typer.Option("--json", help="The whole record as JSON.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Of degradations: the file to write, .png or .svg.")
+    ] = None,
+    index: Annotated[int, typer.Option(help="Which test image of the data set.")] = 0,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data sets.", envvar="ROBENCH_DATA", show_envvar=True),
+    ] = None,
 ) -> None:
-    """Show one cell: what was asked, what came out, and why it failed if it did."""
+    """Show one cell: what was asked, what came out, and why it failed if it did.
+
+    `robench show degradations` draws one image through every kind and level, as a picture.
+    """
+    if cell in ("degradations", "corruptions"):
+        from robench.api import contact_sheet
+
+        path = contact_sheet(cell, subject, out=out, index=index, data=data)
+        sys.stdout.write(f"{path.resolve()}\n")
+        return
+    if subject is not None:
+        raise UsageError(
+            f"a cell has no {subject!r} to show",
+            allowed="robench show CELL, robench show degradations [DATASET|IMAGE]",
+        )
     from robench.store import Store
 
     store = Store(results)

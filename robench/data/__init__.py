@@ -24,6 +24,7 @@ DATASETS: Registry[type[Dataset]] = Registry(
     "data set",
     group="robench.datasets",
     builtins={
+        "16-class-imagenet": "robench.data.sixteen_class_imagenet:SixteenClassImageNet",
         "breast-cancer": "robench.data.breast_cancer:BreastCancer",
         "cifar10": "robench.data.cifar10:Cifar10",
         "cifar100": "robench.data.cifar100:Cifar100",

@@ -191,7 +191,8 @@ class _ImageNet(CorruptedFiles):
         return sorted({*self.folder.glob("*/1"), *self.folder.glob("*/*/1")})
 
     def _telling_files(self) -> list[Path]:
-        return [file for folder in self._folders() for file in sorted(folder.glob("*/*.JPEG"))[:8]]
+        classes = (min(folder.iterdir()) for folder in self._folders())
+        return [file for folder in classes for file in sorted(folder.glob("*.JPEG"))[:8]]
 
 
 _SETS: tuple[tuple[str, type[CorruptedFiles]], ...] = (

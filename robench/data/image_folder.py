@@ -21,10 +21,10 @@ from robench.data.splits import official_split, own_split
 from robench.errors import DataError
 from robench.spec.identity import digest
 
-__all__ = ["ImageFolder"]
+__all__ = ["DECODER", "ImageFolder", "decoded_images", "find_path"]
 
 _log = logging.getLogger(__name__)
-_DECODER = 1
+DECODER = 1
 """Raise it with every change to how images are decoded, so that no cache outlives its decoder."""
 _REPORT_EVERY_S = 2.0
 
@@ -53,9 +53,9 @@ class ImageFolder(Dataset):
 
     def load(self, root: Path, /) -> Data:
         """Images uint8 [N, 3 or 1, H, W]; the splits that the folder has, or our own."""
-        source = open_source(_find(self.params.path, root))
+        source = open_source(find_path(self.params.path, root))
         size, mode = self.params.size, self.params.mode
-        key = digest([_DECODER, PIL.__version__, source.fingerprint(), size, mode], 32)
+        key = digest([DECODER, PIL.__version__, source.fingerprint(), size, mode], 32)
         pictures = cached(key, lambda: _decode(source, size, mode))
         labels = pictures.labels
         splits = (
@@ -75,7 +75,12 @@ class ImageFolder(Dataset):
         )
 
 
-def _find(path: str, root: Path) -> Path:
+def find_path(path: str, root: Path) -> Path:
+    """A folder or archive, starting at the data root or else right here.
+
+    Raises:
+        DataError: it is at neither.
+    """
     given = Path(path).expanduser()
     places = [given] if given.is_absolute() else [root / given, Path.cwd() / given]
     for place in places:
@@ -91,7 +96,7 @@ def _find(path: str, root: Path) -> Path:
 def _decode(source: Source, size: int | None, mode: str) -> Pictures:
     layout = find_layout(*source.names(), path=source.path)
     return Pictures(
-        images=_decoded_images(source, layout, size, mode),
+        images=decoded_images(source, layout, size, mode),
         labels=np.array(layout.labels, dtype=np.int64),
         classes=layout.classes,
         train=layout.train,
@@ -99,10 +104,20 @@ def _decode(source: Source, size: int | None, mode: str) -> Pictures:
     )
 
 
-def _decoded_images(
+def decoded_images(
     source: Source, layout: Layout, size: int | None, mode: str
 ) -> NDArray[np.uint8]:
-    """All images of a layout in its order, uint8 [N, C, H, W]."""
+    """All images of a layout in its order, uint8 [N, C, H, W].
+
+    Args:
+        source: where the files are.
+        layout: which files, and in which order.
+        size: height and width in pixels; `None` keeps the one size that all of them have.
+        mode: ``"colour"`` or ``"grey"``.
+
+    Raises:
+        DataError: an image that cannot be read, or images of several sizes.
+    """
     place = {name: position for position, name in enumerate(layout.files)}
     images: NDArray[np.uint8] | None = None
     done = 0

@@ -86,7 +86,7 @@ def plan_given(
                 recipe=grid.recipe,
                 device=device,
             )
-            for cell in (train, *evaluations(train, grid.evaluate, loaded)):
+            for cell in (train, *evaluations(train, grid.evaluate, loaded, data_root)):
                 cells.setdefault(cell.id, cell)
     if not names:
         raise UsageError(

@@ -16,6 +16,7 @@ from robench.registry import Registry, all_registries
 from robench.spec import (
     NO_DATA,
     Cell,
+    CorruptOptions,
     Distortion,
     Evaluations,
     Grid,
@@ -50,6 +51,7 @@ class _Network:
     model: PluginRef
     seed: int
     device: str
+    data_root: Path | None
 
     def train_cell(self, grid: Grid, distortion: Distortion | None, **own: Any) -> Cell:
         """A train cell of this network under one recipe."""
@@ -93,7 +95,7 @@ def plan(
     cells: dict[str, Cell] = {}
     for index, grid in enumerate(suite.grids):
         at = () if suite.is_flat else ("grids", index)
-        for cell in _cells_of_grid(suite, grid, at, load, device, guests):
+        for cell in _cells_of_grid(suite, grid, at, load, device, guests, data_root):
             cells.setdefault(cell.id, cell)
     if suite.layers is not None:
         for cell in _layer_cells(suite, suite.layers, device):
@@ -224,6 +226,7 @@ def _cells_of_grid(
     load: Callable[[PluginRef], Data],
     device: str,
     guests: Sequence[str],
+    data_root: Path | None,
 ) -> Iterator[Cell]:
     rooms = all_registries()
 
@@ -247,7 +250,7 @@ def _cells_of_grid(
                 where = suite.locate(*at, "distortions", place)
                 _check_bearable(distortion, loaded, rooms["degradations"], where)
         for model, distortion, seed in itertools.product(models, grid.distortions, grid.seeds):
-            network = _Network(suite, data, loaded, model, seed, device)
+            network = _Network(suite, data, loaded, model, seed, device, data_root)
             yield from _cells_of_network(network, grid, distortion, methods, rooms["methods"])
 
 
@@ -340,7 +343,7 @@ def _cells_of_network(
             )
             trained.setdefault((method.name, level), train)
             yield train
-            yield from evaluations(train, grid.evaluate, network.loaded)
+            yield from evaluations(train, grid.evaluate, network.loaded, network.data_root)
 
 
 def _donor_of(method: PluginRef) -> str | None:
@@ -379,12 +382,16 @@ def _check_donors(methods: Sequence[PluginRef], where: str | None) -> None:
             )
 
 
-def evaluations(train: Cell, evaluate: Evaluations, data: Data) -> Iterator[Cell]:
+def evaluations(
+    train: Cell, evaluate: Evaluations, data: Data, data_root: Path | None = None
+) -> Iterator[Cell]:
     """The cells that hang off a trained network, with everything resolved that can change them."""
+    is_classified_images = data.kind == "image" and data.task == "classification"
     stages = {
         "speed": evaluate.speed,
         "attack": evaluate.attack if data.task == "classification" else None,
-        "degrade": evaluate.degrade if data.kind == "image" else None,
+        "degrade": evaluate.degrade if is_classified_images else None,
+        "corrupt": evaluate.corrupt if is_classified_images else None,
         "trees": evaluate.trees if data.kind == "tabular" else None,
     }
     for stage, options in stages.items():
@@ -394,14 +401,18 @@ def evaluations(train: Cell, evaluate: Evaluations, data: Data) -> Iterator[Cell
                     "stage": stage,
                     "parent": train.id,
                     "options": _resolve_options(
-                        stage, options.model_dump(mode="json"), data, train.device
+                        stage, options.model_dump(mode="json"), data, train.device, data_root
                     ),
                 }
             )
 
 
 def _resolve_options(
-    stage: str, options: dict[str, JsonValue], data: Data, device: str
+    stage: str,
+    options: dict[str, JsonValue],
+    data: Data,
+    device: str,
+    data_root: Path | None,
 ) -> dict[str, JsonValue]:
     """Options with everything that can change the number: versions, kinds, and the machine."""
     if stage == "speed":
@@ -409,15 +420,20 @@ def _resolve_options(
 
         options["machine"] = hardware_key(device)
     if stage == "attack":
-        from robench.attacks.suites import suite_version
+        from robench.engine.attacks import resolve_attack
 
-        options["version"] = suite_version(str(options["suite"]))
+        options = resolve_attack(options, data)
     if stage == "trees":
         from robench.measure.boosting import check_library
 
         check_library(str(options["library"]))
     if stage == "degrade":
         options["kinds"] = _resolve_kinds(options["kinds"], data)
+    if stage == "corrupt":
+        from robench.stages.corrupt import resolve
+
+        asked = CorruptOptions.model_validate(options)
+        options = resolve(asked, data, data_root).model_dump(mode="json")
     return options
 
 

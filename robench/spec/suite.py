@@ -34,6 +34,8 @@ __all__ = [
     "LayersOptions",
     "PluginChoice",
     "Recipe",
+    "ResolvedAttack",
+    "ResolvedAttackOptions",
     "ResolvedCorruptOptions",
     "ResolvedDegradeOptions",
     "ResolvedKind",
@@ -100,8 +102,41 @@ class AttackOptions(Frozen):
     suite: str = "l2-quick"
     samples: Annotated[int, Field(ge=1)] | None = None
     """The first so many images of the test split's fixed order; `None` means all."""
-    area_limit: Annotated[float, Field(gt=0)] = 3.0
-    """Distance up to which the area under the curve of robust accuracy is taken."""
+    area_limit: Annotated[float, Field(gt=0)] | None = None
+    """Distance up to which the area under the curve of robust accuracy is taken; `None` is the
+    data set's own, see `robench.attacks.scales`."""
+    radii: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    """Distances at which the robust accuracy is told; `None` is the data set's own."""
+    extra: tuple[PluginChoice, ...] = ()
+    """Guests: attacks that run beside the frozen suite, to be compared with its members. They never
+    count in its distances; attacks of ``--plugin`` files join by themselves."""
+
+    @field_validator("extra", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str | Mapping) else value
+
+
+class ResolvedAttack(Frozen):
+    """A guest attack as a cell asks for it, with all of its parameters."""
+
+    name: str
+    version: int
+    params: dict[str, JsonValue] = {}
+    label: str
+    """Its name with the parameters that the suite set itself."""
+
+
+class ResolvedAttackOptions(Frozen):
+    """`AttackOptions` once the data set is known, and the versions of everything."""
+
+    suite: str
+    version: int
+    """Of the attack suite: figures of two versions do not compare."""
+    samples: int | None = None
+    area_limit: float
+    radii: tuple[float, ...]
+    extra: tuple[ResolvedAttack, ...] = ()
 
 
 class DegradeOptions(Frozen):
@@ -130,9 +165,13 @@ class CorruptOptions(Frozen):
     kinds: tuple[str, ...] | Literal["common", "all"] = "common"
     """``common`` are the fifteen to be reported, ``all`` has the four extra ones too; of a stored
     set, both are all that it holds."""
-    severities: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)
-    ] = (1, 2, 3, 4, 5)
+    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)] = (
+        1,
+        2,
+        3,
+        4,
+        5,
+    )
     samples: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("kinds", mode="before")
@@ -389,6 +428,10 @@ def _check_names(suite: Suite) -> None:
                 where = suite.locate(*at, "distortions", place)
                 for kind in distortion.degradations:
                     registries["degradations"].check(kind, where=where)
+        attack = grid.evaluate.attack
+        for place, choice in enumerate(attack.extra if attack is not None else ()):
+            where = suite.locate(*at, "evaluate", "attack", "extra", place)
+            registries["attacks"].check(choice.name, where=where)
         degrade = grid.evaluate.degrade
         for kind in degrade.kinds if degrade is not None and degrade.kinds != "all" else ():
             where = suite.locate(*at, "evaluate", "degrade", "kinds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,110 +10,156 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench.attacks import metrics
+from robench.attacks.deepfool import DeepFool
+from robench.attacks.metrics import Distances
 from robench.attacks.minimal import minimal_l2
+from robench.attacks.scales import curve_radii
 from robench.data.base import to_float
-from robench.spec import AttackOptions, Cell, Metric
+from robench.errors import AttackError
+from robench.spec import Cell, Metric, ResolvedAttackOptions
+from robench.stages.attack_members import guests, members
 from robench.stages.base import Context, Outcome
 from robench.stages.network import trained_network
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
-    from robench.attacks.report import AttackReport
+    from robench.data.base import Data, Split
+    from robench.models.base import Network
 
 __all__ = ["attack"]
 
-_RADII = (0.25, 0.5, 1.0, 2.0, 3.0)
+_REFERENCES = 2000
+"""Training images that attacks may start from."""
+_REFERENCE_VALUES = 2**25
+"""So many pixels of these at most, which bounds the memory."""
 
 
 def attack(cell: Cell, context: Context) -> Outcome:
     """The closest verified adversarial of each image, over all attacks of the frozen suite.
 
-    The images are the same for all networks of a data set; the adversarials are kept, so that
-    anyone can check the figures with one forward pass.
+    The images are the same for all networks of a data set. The adversarials are kept, so that
+    anyone can check the figures with one forward pass. Guests run beside the suite, on the same
+    images and with as many passes as all of the suite, and do not count in the figures.
+
+    Raises:
+        InputError: the network cannot be attacked, since it returns NaN, for instance.
+        PluginError: an attack of the suite needs a package that is not installed.
     """
-    options = AttackOptions.model_validate(
-        {key: value for key, value in cell.options.items() if key != "version"}
-    )
+    options = ResolvedAttackOptions.model_validate(cell.options)
+    seed = cell.seed_for("evaluate")
     network = trained_network(cell, context)
     test = context.data.test.first(options.samples)
+    images, labels = to_float(test.images.to(context.device)), test.labels.to(context.device)
+    references = _references(context.data, context.device)
     report = minimal_l2(
-        network,
-        to_float(test.images.to(context.device)),
-        test.labels.to(context.device),
-        suite=options.suite,
-        seed=cell.seed_for("evaluate"),
+        network, images, labels, suite=options.suite, seed=seed, references=references
+    )
+    of_estimates, faults = _deepfool_of_estimates(network, images, seed)
+    others = guests(options.extra, report, network, images, labels, references)
+    table = {**members(report), **others}
+    distances = Distances(
+        distance=report.distance.cpu().numpy(),
+        correct=report.correct.cpu().numpy(),
+        norm=report.norm.cpu().numpy(),
+        of_estimates=of_estimates,
     )
     winners = sorted(set(report.winner))
     return Outcome(
-        metrics=tuple(_figures(report, options.area_limit, cell.seed_for("evaluate"))),
+        metrics=(
+            *_shares(distances, options),
+            *_figures(distances, options.area_limit, seed),
+            Metric(
+                name="passes_per_image",
+                value=float(report.passes.double().mean()),
+                n=len(test),
+            ),
+        ),
         details={
             "suite": report.suite,
+            "seed": seed,
+            "box": report.box,
+            "views": report.views,
+            "passes_allowed": report.allowed,
+            "images_sha256": _identity(test),
             "flags": [asdict(flag) for flag in report.flags.values()],
-            "notes": report.notes,
-            "attacks": {name: _member(report, name) for name in report.attacks},
+            "checks": asdict(report.checks) if report.checks is not None else None,
+            "notes": [*report.notes, *faults],
+            "attacks": {name: member.told for name, member in table.items()},
             "winners": winners,
         },
         arrays={
             "index": test.index.numpy(),
             "label": test.labels.numpy(),
-            "distance": report.distance.cpu().numpy(),
+            "correct": distances.correct,
+            "distance": distances.distance,
             "adversarial": report.adversarial.cpu().numpy(),
             "winner": np.array([winners.index(name) for name in report.winner], dtype=np.int16),
             "passes": report.passes.cpu().numpy(),
+            "member_distance": _stacked([member.distance for member in table.values()]),
         },
     )
 
 
-def _figures(report: AttackReport, area_limit: float, seed: int) -> Iterator[Metric]:
-    distance: NDArray[np.float64] = report.distance.cpu().numpy()
-    correct: NDArray[np.bool_] = report.correct.cpu().numpy()
-    n = len(distance)
-    yield Metric.share("accuracy", int(correct.sum()), n)
-    found = np.isfinite(distance[correct])
-    yield Metric.share("attack_success", int(found.sum()), len(found))
-    interval = metrics.bootstrap_median(distance, correct, np.random.default_rng(seed))
-    yield Metric(
-        name="median_l2",
-        value=_finite(metrics.median_distance(distance, correct)),
-        n=int(correct.sum()),
-        low=_finite(interval.low),
-        high=_finite(interval.high),
-    )
-    yield Metric(
-        name="mean_l2_area",
-        value=metrics.area_under_accuracy(distance, area_limit),
-        n=n,
-        condition={"limit": area_limit},
-    )
-    norm = report.norm.cpu().numpy()
-    yield Metric(
-        name="rho_adv",
-        value=_finite(metrics.rho_adv_of_correct(distance, norm, correct)),
-        n=int(correct.sum()),
-    )
-    for radius in _RADII:
-        robust = int((distance > radius).sum())
-        yield Metric.share("accuracy_at", robust, n, radius=radius)
-    yield Metric(name="passes_per_image", value=float(report.passes.double().mean()), n=n)
+def _references(data: Data, device: torch.device) -> torch.Tensor:
+    """Training images: an attacker may have them, and those under attack are not touched."""
+    features = math.prod(data.train.images.shape[1:])
+    count = min(_REFERENCES, max(1, _REFERENCE_VALUES // features))
+    return to_float(data.train.first(count).images.to(device))
 
 
-def _member(report: AttackReport, name: str) -> dict[str, object]:
-    """How well one attack did by itself, on the images that the network puts in their class."""
-    member = report.attacks[name]
-    distance = member.distance_on_ray[report.correct]
-    wins = sum(winner == name for winner in report.winner)
-    return {
-        "median_l2": float(distance.median()) if len(distance) else None,
-        "wins": wins,
-        "forwards": float(member.forwards.double().mean()),
-        "backwards": float(member.backwards.double().mean()),
-        "seconds": member.seconds,
-        "error": member.error,
-    }
+def _deepfool_of_estimates(
+    network: Network, images: torch.Tensor, seed: int
+) -> tuple[NDArray[np.float64] | None, list[str]]:
+    """DeepFool's distances as its authors take them: estimated labels, all images, no box."""
+    try:
+        found = DeepFool()(network, images, None, box=False, seed=seed)
+    except AttackError as error:
+        return None, [f"DeepFool without a box: {error.what}"]
+    return found.distance.cpu().numpy(), []
+
+
+def _shares(distances: Distances, options: ResolvedAttackOptions) -> Iterator[Metric]:
+    """Accuracies with Wilson's intervals, which hold at 0 and 1 too, where the bootstrap fails."""
+    distance, correct = distances.distance, distances.correct
+    kept = distance[correct]
+    yield Metric.share("accuracy", len(kept), len(distance))
+    yield Metric.share("attack_success", int(np.isfinite(kept).sum()), len(kept))
+    for radius in curve_radii(options.area_limit, options.radii):
+        yield Metric.share(
+            "accuracy_at", int((distance > radius).sum()), len(distance), radius=radius
+        )
+    for radius in options.radii:
+        robust = int((kept > radius).sum())
+        yield Metric.share("accuracy_of_correct_at", robust, len(kept), radius=radius)
+
+
+def _figures(distances: Distances, limit: float, seed: int) -> Iterator[Metric]:
+    n, correct = len(distances.distance), int(distances.correct.sum())
+    for name, figure in distances.figures(limit, seed).items():
+        of_correct = name.endswith("_of_correct") or name in ("median_l2", "rho_adv")
+        yield Metric(
+            name=name,
+            value=_finite(figure.value),
+            n=correct if of_correct else n,
+            low=_finite(figure.low),
+            high=_finite(figure.high),
+            condition={"limit": limit} if name.startswith("l2_area") else {},
+        )
 
 
 def _finite(value: float) -> float | None:
     """A figure that does not exist, since too many images withstood, is none."""
     return value if math.isfinite(value) else None
+
+
+def _stacked(distances: list[torch.Tensor]) -> NDArray[np.float32]:
+    """Of each attack alone, after bisection along the ray, float32 [attacks, N]."""
+    return np.stack([distance.cpu().numpy() for distance in distances]).astype(np.float32)
+
+
+def _identity(test: Split) -> str:
+    """Which images these are: two networks compare where they agree."""
+    content = test.index.numpy().tobytes() + test.labels.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()

@@ -26,6 +26,8 @@ from robench.spec import Cell, CorruptOptions, Metric, ResolvedCorruptOptions
 from robench.stages.base import Context, Outcome
 from robench.stages.graded import GradedAnswers, over_levels
 from robench.stages.network import trained_network
+from robench.stages.quality import quality
+from robench.training.evaluate import predict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,16 +53,21 @@ def corrupt(cell: Cell, context: Context) -> Outcome:
     options = ResolvedCorruptOptions.model_validate(cell.options)
     _check(options)
     test = context.data.test.first(options.samples)
-    answers = GradedAnswers(trained_network(cell, context), context.data.outputs)
-    (clean, _) = answers.show(test.images, test.labels, "clean")
-    metrics = [clean.model_copy(update={"name": "accuracy_clean"})]
+    network = trained_network(cell, context)
+    answers = GradedAnswers(network, context.data.outputs)
+    (clean,) = quality(context.data, predict(network, test.images), test, "_clean")
+    metrics = [clean]
     errors: dict[str, float] = {}
     shown: Split | None = None
     for kind in options.kinds:
         accuracies = []
         for severity in options.severities:
             shown = _shown(kind, severity, options, cell, context)
-            condition = {"kind": kind, "severity": severity, "images": options.origin}
+            condition: dict[str, str | float] = {
+                "kind": kind,
+                "severity": severity,
+                "images": options.origin,
+            }
             found = tuple(
                 answers.show(shown.images, shown.labels, f"{kind} {severity}", **condition)
             )
@@ -129,9 +136,7 @@ def _versions(constants: Constants) -> dict[str, str]:
     return {"native": str(NATIVE_VERSION), "pillow": importlib.metadata.version("pillow")}
 
 
-def _resolve_stored(
-    asked: CorruptOptions, data: Data, root: Path | None
-) -> ResolvedCorruptOptions:
+def _resolve_stored(asked: CorruptOptions, data: Data, root: Path | None) -> ResolvedCorruptOptions:
     try:
         files = corrupted_files(data.name, data_root(root), asked.path)
     except DataError as error:
@@ -215,7 +220,7 @@ def _summary(
     """The mean error; and the mCE, where everything is as it was defined."""
     condition: dict[str, str | float] = {"images": options.origin, "kinds": len(errors)}
     mean = sum(errors.values()) / len(errors)
-    yield Metric(name="mean_corruption_error", value=mean, n=clean.n, condition=condition)
+    yield Metric(name="corrupted_error", value=mean, n=clean.n, condition=condition)
     is_as_published = (
         options.origin == "files of ImageNet-C"
         and set(COMMON) <= errors.keys()

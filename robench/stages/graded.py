@@ -1,4 +1,4 @@
-"""What a network answers on graded images, level by level: for degradations and corruptions alike."""
+"""What a network answers on graded images, level by level: of degradations and of corruptions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class GradedAnswers:
     _confusions: list[NDArray[np.int64]] = field(default_factory=list)
 
     def show(
-        self, images: Tensor, labels: Tensor, name: str, **condition: str | float
+        self, images: Tensor, labels: Tensor, name: str, /, **condition: str | float
     ) -> Iterator[Metric]:
         """Ask the network; gives accuracy and the entropy of its answers.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from robench._lazy import lazily
 
 if TYPE_CHECKING:
+    from robench.stats.consistency import error_consistency
     from robench.stats.frame import table
     from robench.stats.intervals import (
         Interval,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Interval",
+    "error_consistency",
     "over_seeds",
     "paired_difference",
     "student_t",
@@ -27,6 +29,7 @@ __getattr__ = lazily(
     __name__,
     {
         "Interval": "robench.stats.intervals",
+        "error_consistency": "robench.stats.consistency",
         "over_seeds": "robench.stats.seeds",
         "paired_difference": "robench.stats.intervals",
         "student_t": "robench.stats.intervals",

@@ -49,7 +49,7 @@ _WAY_IN_PERIOD = 1e-4 * 18_286
 _HIGHEST_RATE = 1e-2
 _PERIODS = 10
 """A run has at least so many generators, where an epoch is longer than that."""
-_RETRAINING = 4
+_RETRAINING = 8
 """A new generator takes at most one step for so many steps of the network."""
 
 
@@ -145,8 +145,12 @@ class Trainer:
     def __post_init__(self) -> None:
         self._optimiser = torch.optim.Adam(self.noise.parameters(), self.rate)
 
-    def step(self, images: Tensor, labels: Tensor) -> None:
-        """One step towards a larger loss of the network, which is in evaluation mode meanwhile."""
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One step towards a larger loss of the network, which is in evaluation mode meanwhile.
+
+        Returns:
+            The noisy images that it was made on.
+        """
         parameters = list(self.noise.parameters())
         with torch.enable_grad(), _evaluating(self.model):
             shown = noisy(images, self.noise, self.rms, self.random)
@@ -155,13 +159,14 @@ class Trainer:
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         self._optimiser.step()
+        return shown.detach()
 
 
 class AdversarialNoise:
     """Noise for training images from a generator that is trained beside the network.
 
     At each step the generator moves towards a larger loss, on the images that its noise is meant
-    for, and then the network sees them. After each period, an epoch or a tenth of the run if that
+    for, and the network is trained on the same noisy images. After each period, an epoch or a tenth of the run if that
     is shorter, the generator is put by, a new one is trained from scratch against the network as it
     is, and goes on; two of those put by give their noise to four tenths of the noisy images, so
     that what was learnt is not forgotten.
@@ -214,7 +219,8 @@ class AdversarialNoise:
         shown = images.clone()
         for places, generator in self._shared_out(to_change):
             if learns and generator is self._trainer.noise and len(places):
-                self._trainer.step(images[places], labels[places])
+                shown[places] = self._trainer.step(images[places], labels[places])
+                continue
             with torch.no_grad():
                 shown[places] = noisy(images[places], generator, self._rms, self._random)
         return shown

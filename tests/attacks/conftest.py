@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from torch.nn.utils import prune
+
+from robench.models.activations import KWinners, Sign, twins
 
 
 @pytest.fixture(scope="session")
@@ -41,23 +44,62 @@ class Task:
 @pytest.fixture(scope="session")
 def digits() -> Task:
     """An MLP trained on 1400 digits, and the other 397."""
+    return trained(nn.ReLU)
+
+
+@pytest.fixture(scope="session")
+def winners() -> Task:
+    """The same with 10 % of its activations kept."""
+    return trained(KWinners)
+
+
+@pytest.fixture(scope="session")
+def signs() -> Task:
+    """The same with activations of -1 and 1."""
+    return trained(Sign)
+
+
+@pytest.fixture(scope="session")
+def pruned() -> Task:
+    """The ReLU network with 95 % of its hidden weights removed by magnitude, and trained on."""
+    return trained(nn.ReLU, level=0.95)
+
+
+class WithTwins(nn.Sequential):
+    """Layers that offer the stand-ins of their activations."""
+
+    def attack_views(self) -> Mapping[str, nn.Module]:
+        return twins(self)
+
+
+def trained(activation: Callable[[], nn.Module], level: float = 0.0) -> Task:
     data = load_digits()
     images = torch.tensor(data.data / 16, dtype=torch.float32)
     labels = torch.tensor(data.target)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         order = torch.randperm(len(images))
-        model = nn.Sequential(
-            nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
+        model = WithTwins(
+            *(nn.Linear(64, 64), activation(), nn.Linear(64, 64), activation(), nn.Linear(64, 10))
         )
-        optimiser = torch.optim.Adam(model.parameters(), 2e-3)
-        for _ in range(25):
-            for batch in order[torch.randperm(1400)].split(64):
-                optimiser.zero_grad()
-                F.cross_entropy(model(images[batch]), labels[batch]).backward()
-                optimiser.step()
+        train(model, images, labels, order[:1400], epochs=25)
+        if level:
+            for layer in (model[0], model[2]):
+                prune.l1_unstructured(layer, "weight", level)
+            train(model, images, labels, order[:1400], epochs=15)
+            for layer in (model[0], model[2]):
+                prune.remove(layer, "weight")
     model.eval().requires_grad_(requires_grad=False)
     return Task(model, images[order[1400:]], labels[order[1400:]])
+
+
+def train(model: nn.Module, images: Tensor, labels: Tensor, rows: Tensor, *, epochs: int) -> None:
+    optimiser = torch.optim.Adam(model.parameters(), 2e-3)
+    for _ in range(epochs):
+        for batch in rows[torch.randperm(len(rows))].split(64):
+            optimiser.zero_grad()
+            F.cross_entropy(model(images[batch]), labels[batch]).backward()
+            optimiser.step()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ CORRECT = torch.tensor([False, True, True, True])
         ([0, 4, 4, 4], 0.0),
         ([0, INF, INF, INF], 0.0),
         ([0, 2, 3, 4], 3 / 5),
+        ([0, 0.5, 2, 4], 1.0),  # shorter than the best: it did not hold when asked again
         ([0, 1, 2, INF], 1.0),  # what lies at ε₀ itself takes nothing off the area
     ],
 )

@@ -45,14 +45,14 @@ def test_adversarials_of_one_batch_size_do_not_hold() -> None:
     problem, images = start(ByBatch())
     with torch.no_grad():
         assert problem.model(images + 0.7).argmax(dim=1).all()
-    assert not Verifier(problem.network, images).holds(problem.labels, images + 0.7).any()
+    assert not Verifier(problem.model, images).holds(problem.labels, images + 0.7).any()
 
 
 def test_adversarials_of_one_precision_do_not_hold() -> None:
     problem, images = start(ByType())
     with torch.no_grad():
         assert problem.model(images + 0.7).argmax(dim=1).all()
-    assert not Verifier(problem.network, images).holds(problem.labels, images + 0.7).any()
+    assert not Verifier(problem.model, images).holds(problem.labels, images + 0.7).any()
 
 
 class Threshold(nn.Module):
@@ -64,14 +64,14 @@ def test_sound_points_hold_and_others_do_not() -> None:
     problem, images = start(Threshold(), 5)
     points = images.clone()
     points[:, 0] = torch.tensor([0.6, 0.4, 1.1, float("nan"), 1 + 5e-7])
-    holds = Verifier(problem.network, images).holds(problem.labels, points)
+    holds = Verifier(problem.model, images).holds(problem.labels, points)
     assert holds.tolist() == [True, False, False, False, True]
 
 
 def test_outside_the_box_is_sound_where_there_is_none() -> None:
     images = torch.full((1, 4), 0.2)
     problem = examine(Threshold().eval(), images, None, box=False)
-    assert Verifier(problem.network, images).holds(problem.labels, images + 1, box=False).all()
+    assert Verifier(problem.model, images).holds(problem.labels, images + 1, box=False).all()
 
 
 def test_a_model_that_refuses_double_precision_is_checked_in_single() -> None:

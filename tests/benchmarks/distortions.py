@@ -24,7 +24,7 @@ from tests.benchmarks.training import mnist_or_noise
 PAIRS = 5
 STEPS = 120
 NOISES = ("uniform-noise", "salt-and-pepper", "gaussian-noise", "speckle-noise", "contrast")
-FILTERS = ("low-pass", "high-pass", "rotation")
+FILTERS = ("low-pass", "high-pass", "phase-noise", "rotation")
 ADVERSARIAL = ("adversarial-noise", "adversarial-noise-3x3")
 
 

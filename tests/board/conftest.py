@@ -220,7 +220,7 @@ class Maker:
         return tuple(metrics)
 
     def _degrade(self, cell: Cell, accuracy: float) -> tuple[Metric, ...]:
-        own = cell.recipe.distortion.kind if cell.recipe.distortion else None
+        own = cell.recipe.distortion.kinds[0] if cell.recipe.distortion else None
         metrics = []
         for kind, levels in KINDS.items():
             patience = 0.8 if kind == own else 0.45 if own is None else 0.33

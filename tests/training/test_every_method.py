@@ -95,3 +95,40 @@ def test_weights_of_a_network_with_buffers_stay_in_order(network, run, method):
         learning_rate=1e-3, donor=donor)  # fmt: skip
     assert {name: tensor.shape for name, tensor in model.state_dict().items()} == before
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize("kind", ["adversarial-noise", "all-but:contrast"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_on_distorted_images(network, run, method, kind):
+    """The images that it is trained on are other ones than those of the data set."""
+    model, changed = network("convnet", widths=[12, 24]), []
+    clean = run_images(network, run, method)
+
+    def compare(module, inputs, to=changed):
+        if module.training and len(to) < len(clean):
+            to.append(not torch.equal(inputs[0], clean[len(to)]))
+
+    model.register_forward_pre_hook(compare)
+    distortion = {"kind": kind, "clean_share": 0.2}
+    result = run(
+        model,
+        method,
+        level=0.5,
+        steps=5,
+        recipe={"batch_size": 8, "distortion": distortion},
+        seeds={"order": 1, "method": 2, "distortion": 3},
+        donor=magnitude_masks(prunable(model), 0.5),
+    )
+    assert all(changed)
+    assert result.level == pytest.approx(0.5, abs=0.02)
+
+
+def run_images(network, run, method):
+    """What the network sees at the first steps of a run on clean images."""
+    model, images = network("convnet", widths=[12, 24]), []
+    model.register_forward_pre_hook(
+        lambda module, inputs: images.append(inputs[0].clone()) if module.training else None
+    )
+    donor = magnitude_masks(prunable(model), 0.5)
+    run(model, method, level=0.5, steps=5, recipe={"batch_size": 8}, donor=donor)
+    return images[:3]

@@ -12,7 +12,7 @@ from robench.attacks.base import Attack
 from robench.attacks.libraries.base import LibraryAttack, import_library
 from robench.attacks.libraries.names import AUTOATTACK
 from robench.attacks.libraries.params import OneByOne
-from robench.errors import UnknownNameError
+from robench.errors import NotApplicableError, UnknownNameError
 
 __all__ = ["AutoAttackAttack", "family"]
 
@@ -40,8 +40,17 @@ class AutoAttackAttack(LibraryAttack):
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, starts: Tensor | None
     ) -> Tensor:
-        """The point within the smallest radius that fooled the model; the image where none did."""
+        """The point within the smallest radius that fooled the model; the image where none did.
+
+        Raises:
+            NotApplicableError: a square needs images with height and width.
+        """
         del starts
+        if self.attack_name in ("square", "standard") and images.dim() != 4:
+            raise NotApplicableError(
+                f"the attack {self.name!r} cannot take the shape {tuple(images.shape)}",
+                allowed="[N, C, H, W]",
+            )
         low, high, best = 0.0, self.params.largest_radius, images
         for _ in range(self.params.bisections):
             radius = (low + high) / 2

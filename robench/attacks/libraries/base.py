@@ -107,7 +107,7 @@ class LibraryAttack(Attack):
         if not (self.params.one_by_one or self.always_alone):
             try:
                 if len(rows):
-                    points[rows] = self._search(oracle, rows, starts)
+                    points[rows] = self._handed_over(oracle, rows, starts)
                 return points
             except RowsUnknownError:
                 pass
@@ -116,7 +116,7 @@ class LibraryAttack(Attack):
             row = rows[place : place + 1]
             start = None if starts is None else starts[place : place + 1]
             try:
-                points[row] = self._search(oracle, row, start)
+                points[row] = self._handed_over(oracle, row, start)
             except BudgetExhaustedError:
                 continue
             except Exception as error:  # noqa: BLE001 - raised again, after the other images
@@ -125,7 +125,8 @@ class LibraryAttack(Attack):
             raise errors[0]
         return points
 
-    def _search(self, oracle: Oracle, rows: Tensor, starts: Tensor | None) -> Tensor:
+    def _handed_over(self, oracle: Oracle, rows: Tensor, starts: Tensor | None) -> Tensor:
+        """What the library returns for some of the images."""
         # Noise depends on the seed and the images alone, and so does what it seeds.
         noise = oracle.noise(rows).cpu().numpy().tobytes()
         seed = int.from_bytes(hashlib.blake2b(noise, digest_size=4).digest(), "little")
@@ -134,9 +135,7 @@ class LibraryAttack(Attack):
             return self.search(model, oracle.images[rows], oracle.labels[rows], starts).detach()
 
 
-def import_library(
-    module: str, *, hint: str, attack: str, where: str | None = None
-) -> ModuleType:
+def import_library(module: str, *, hint: str, attack: str, where: str | None = None) -> ModuleType:
     """A library, without the warnings of its import.
 
     Args:

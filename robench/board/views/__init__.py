@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robench.board.views.degradation import degradation_view
+from robench.board.views.degradation import corruption_views, degradation_view
 from robench.board.views.features import features_view
 from robench.board.views.layers import layers_view
 from robench.board.views.sparsity import accuracy_view, distance_view
@@ -22,8 +22,9 @@ __all__ = ["views_of"]
 def views_of(board: Leaderboard) -> tuple[View, ...]:
     """All views, in the order of the page; those without data say so.
 
-    The views of tables are only there where there are tables, that of single layers where such
-    were timed; where nothing else was done, it is alone.
+    The views of tables are only there where there are tables, that of corruptions where networks
+    were shown any, that of single layers where such were timed; where nothing else was done, it is
+    alone.
     """
     layers = (layers_view(board),) if board.layers else ()
     if layers and not board.rows:
@@ -33,6 +34,7 @@ def views_of(board: Leaderboard) -> tuple[View, ...]:
         accuracy_view(board),
         distance_view(board),
         degradation_view(board),
+        *corruption_views(board),
         transfer_view(board),
         speed_view(board),
         *tabular,

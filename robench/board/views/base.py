@@ -82,6 +82,8 @@ class View:
         controls: the reader's choices.
         plots: the SVG files.
         tables: in place of a chart.
+        picture: an SVG element of robench's own, folded up below the chart.
+        picture_title: what it shows.
     """
 
     key: str
@@ -93,6 +95,8 @@ class View:
     controls: tuple[Control, ...] = ()
     plots: tuple[Plot, ...] = ()
     tables: tuple[Table, ...] = ()
+    picture: str | None = None
+    picture_title: str = ""
 
 
 def inline(

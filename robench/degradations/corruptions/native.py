@@ -110,7 +110,7 @@ def shot_noise(images: Tensor, photons: float, noise: Noise) -> Tensor:
     codes = images.mul(255).round().long()
     line, width = _poisson_line(float(photons))
     wanted = codes + noise.uniform(*images.shape[1:]).double()
-    place = torch.searchsorted(line.to(images.device), wanted, right=True)
+    place = torch.searchsorted(line.to(images.device), wanted.contiguous(), right=True)
     return (place - codes * width).double() / photons
 
 

@@ -1,0 +1,111 @@
+"""HopSkipJump: the slope of the boundary, estimated from answers alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from robench.attacks.base import Attack
+from robench.attacks.budget import Oracle, lengths, per_row
+from robench.attacks.nearest import nearest_of_other_classes
+from robench.attacks.ray import bisect_ray
+from robench.spec.base import Frozen
+
+__all__ = ["HopSkipJump"]
+
+_HALVINGS = 15
+"""Of each ray back to the image."""
+_SHORTENINGS = 10
+"""Halvings of a step at most, until it ends in another class."""
+_AT_ONCE = 10
+"""Random directions of each image in one question; they bound the memory."""
+
+
+class HopSkipJump(Attack):
+    """Walk along the boundary by random probes: no gradient, no logits, only the answer.
+
+    Chen, Jordan, Wainwright 2020 (arXiv 1904.02144), for the Euclidean distance. It starts at the
+    nearest image of another class. At the boundary, random steps tell by the share of them that
+    change the class which way the boundary faces; a step that way, halved until it is adversarial,
+    is brought back by bisection. Where it beats attacks that follow gradients, the gradients are to
+    blame. Images without any of another class to start from are left out.
+    """
+
+    name = "hopskipjump"
+
+    class Params(Frozen):
+        """How long, and how many probes."""
+
+        steps: Annotated[int, Field(ge=1)] = 20
+        """Estimates of the slope."""
+        probes: Annotated[int, Field(ge=2)] = 50
+        """Random directions of the first estimate; the t-th has this many times the root of t."""
+
+    params: Params
+
+    def run(self, oracle: Oracle) -> Tensor:
+        """All images at once."""
+        rows, starts = nearest_of_other_classes(oracle, 1)
+        if not len(rows):
+            return oracle.images
+        oracle.query(starts, rows)
+        bisect_ray(oracle, starts, rows, steps=_HALVINGS)
+        for step in range(1, self.params.steps + 1):
+            points, distance = oracle.best[rows], oracle.best_distance[rows]
+            probes = round(self.params.probes * step**0.5)
+            direction = _uphill(oracle, points, rows, distance / points[0].numel(), probes)
+            forward = _jump(oracle, points, rows, direction, distance / step**0.5)
+            bisect_ray(oracle, forward, rows, steps=_HALVINGS)
+        return oracle.best
+
+
+def _uphill(oracle: Oracle, points: Tensor, rows: Tensor, radius: Tensor, probes: int) -> Tensor:
+    """The unit direction in which more probes change the class, [m, ...].
+
+    Args:
+        oracle: answers.
+        points: on the boundary, [m, ...].
+        rows: int64 [m].
+        radius: length of the probes, [m].
+        probes: for each point.
+    """
+    directed = torch.zeros_like(points)
+    every = torch.zeros_like(points)
+    changed = points.new_zeros(len(points))
+    for first in range(0, probes, _AT_ONCE):
+        count = min(_AT_ONCE, probes - first)
+        many = rows.repeat(count)
+        noise = oracle.noise(many)
+        reached = points.expand(count, *points.shape).flatten(0, 1)
+        reached = oracle.clip(reached + _scaled(noise, radius.repeat(count)))
+        sign = 2.0 * oracle.is_adversarial(oracle.query(reached, many), many) - 1
+        directed += _scaled(noise, sign).reshape(count, *points.shape).sum(dim=0)
+        every += noise.reshape(count, *points.shape).sum(dim=0)
+        changed += sign.reshape(count, -1).sum(dim=0)
+    # The mean answer is taken off, for it tells nothing of the direction.
+    slope = directed - _scaled(every, changed / probes)
+    return _scaled(slope, 1 / lengths(slope).clamp_min(torch.finfo(slope.dtype).tiny))
+
+
+def _jump(
+    oracle: Oracle, points: Tensor, rows: Tensor, direction: Tensor, length: Tensor
+) -> Tensor:
+    """The longest of some halved steps that ends in another class, else no step, [m, ...]."""
+    found = points.clone()
+    left = torch.arange(len(rows), device=rows.device)
+    for _ in range(_SHORTENINGS):
+        trial = oracle.clip(points[left] + _scaled(direction[left], length[left]))
+        fooled = oracle.is_adversarial(oracle.query(trial, rows[left]), rows[left])
+        found[left[fooled]] = trial[fooled]
+        left = left[~fooled]
+        if not len(left):
+            break
+        length = length / 2
+    return found
+
+
+def _scaled(points: Tensor, factors: Tensor) -> Tensor:
+    return per_row(factors, points) * points

@@ -1,0 +1,70 @@
+"""The attacks of a suite: what its cells ask for, and who joins as a guest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from robench.registry import all_registries
+from robench.spec import (
+    AttackOptions,
+    Grid,
+    PluginChoice,
+    ResolvedAttack,
+    ResolvedAttackOptions,
+    Suite,
+)
+
+if TYPE_CHECKING:
+    from robench.data.base import Data
+
+__all__ = ["resolve_attack", "with_guest_attacks"]
+
+
+def resolve_attack(asked: dict[str, JsonValue], data: Data) -> dict[str, JsonValue]:
+    """`AttackOptions` with everything that can change a number: versions, scale, parameters.
+
+    Raises:
+        UnknownNameError: there is no such suite of attacks, or no such guest.
+        ParameterError: a guest has a parameter that it does not take.
+    """
+    from robench.attacks.scales import scale_of
+    from robench.attacks.suites import suite_version
+
+    options = AttackOptions.model_validate(asked)
+    scale = scale_of(data)
+    resolved = ResolvedAttackOptions(
+        suite=options.suite,
+        version=suite_version(options.suite),
+        samples=options.samples,
+        area_limit=options.area_limit or scale.area_limit,
+        radii=scale.radii if options.radii is None else options.radii,
+        extra=tuple(map(_guest, options.extra)),
+    )
+    return resolved.model_dump(mode="json")
+
+
+def with_guest_attacks(suite: Suite, names: Sequence[str]) -> Suite:
+    """The suite with these attacks as guests wherever it attacks, unless it names them itself."""
+    return suite.model_copy(update={"grids": tuple(_joined(g, names) for g in suite.grids)})
+
+
+def _joined(grid: Grid, names: Sequence[str]) -> Grid:
+    attack = grid.evaluate.attack
+    if attack is None:
+        return grid
+    present = {choice.name for choice in attack.extra}
+    extra = [PluginChoice(name=name) for name in names if name not in present]
+    joined = attack.model_copy(update={"extra": (*attack.extra, *extra)})
+    return grid.model_copy(update={"evaluate": grid.evaluate.model_copy(update={"attack": joined})})
+
+
+def _guest(choice: PluginChoice) -> ResolvedAttack:
+    from robench.engine.plan import resolve_plugin
+
+    found = resolve_plugin(all_registries()["attacks"], choice)
+    return ResolvedAttack(
+        name=found.name, version=found.version, params=found.params, label=found.label
+    )

@@ -1,0 +1,80 @@
+"""ALMA's penalty against autograd, and what returning to the closest adversarial is good for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.attacks import alma
+from robench.attacks.alma import ALMA, _penalty, _slope
+
+VALUES = torch.tensor([-2.0, -0.5, -1e-9, 0.0, 0.3, 1.5], dtype=torch.float64)
+
+
+def test_the_penalty_is_zero_at_the_boundary_and_smooth() -> None:
+    weight, multiplier = torch.tensor(1.7), torch.tensor(0.6)
+    values = VALUES.clone().requires_grad_()
+    penalty = _penalty(values, weight, multiplier)
+    (slope,) = torch.autograd.grad(penalty.sum(), values)
+    torch.testing.assert_close(slope, _slope(VALUES, weight, multiplier))
+    assert penalty[3] == 0
+    assert slope[3].item() == pytest.approx(0.6)
+    assert (slope > 0).all()
+    assert (slope.diff() >= 0).all()
+
+
+def test_the_penalty_is_that_of_the_formula() -> None:
+    above = _penalty(torch.tensor(2.0), torch.tensor(3.0), torch.tensor(0.5))
+    assert above.item() == pytest.approx(0.5 * 2 + 0.5 * 3 * 2**2 + 3**2 * 2**3 / 6)
+    below = _penalty(torch.tensor(-2.0), torch.tensor(3.0), torch.tensor(0.5))
+    assert below.item() == pytest.approx(0.5 * -2 / (1 + 3 * 2))
+
+
+def test_passes_are_the_steps_of_each_target(digits) -> None:
+    images, labels = digits.correct(5)
+    result = ALMA(steps=7, targets=2)(digits.model, images, labels)
+    assert (result.forwards == 14).all()
+    assert (result.backwards == 14).all()
+
+
+def test_the_first_step_has_the_length_that_was_asked_for() -> None:
+    class Watched(nn.Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(images.detach().clone())
+            return super().forward(images)
+
+    seen: list[Tensor] = []
+    torch.manual_seed(0)
+    # RMSProp begins at a mean square of 1, so that a short gradient is followed as it is.
+    model = Watched(30, 4).eval().requires_grad_(requires_grad=False)
+    images = 0.4 + 0.2 * torch.rand(6, 30)
+    ALMA(steps=2, initial_distance=0.05)(model, images, batch_size=6)
+    first, second = seen[-4:-2]
+    assert torch.equal(first, images)
+    torch.testing.assert_close(
+        (second - first).norm(dim=1), torch.full((6,), 0.05), rtol=0.1, atol=0
+    )
+
+
+class Kept(nn.Module):
+    """Only the largest activations stay: a network that jumps."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, values: Tensor) -> Tensor:
+        kept = values.topk(round(self.share * values.shape[1]), dim=1).values[:, -1:]
+        return values * (values >= kept)
+
+
+def test_returning_helps_where_the_network_jumps(digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = list(digits.model)
+    jumping = nn.Sequential(layers[0], Kept(0.15), layers[2], Kept(0.15), layers[4]).eval()
+    with torch.no_grad():
+        labels = jumping(digits.images).argmax(dim=1)
+    returning = ALMA()(jumping, digits.images[:150], labels[:150]).distance.mean()
+    monkeypatch.setattr(alma, "_RETURN_EVERY", 10**9)
+    wandering = ALMA()(jumping, digits.images[:150], labels[:150]).distance.mean()
+    assert returning < 0.97 * wandering

@@ -1,0 +1,107 @@
+"""What holds for every attack that optimises: FMN, ALMA, APGD."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robench.attacks import ATTACKS
+from robench.attacks.base import Attack
+
+NAMES = ["alma", "apgd", "fmn"]
+
+
+def attack(name: str, **params: object) -> Attack:
+    return ATTACKS.get(name)(**params)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_a_linear_model_is_solved(linear, name: str, classes: int) -> None:
+    task = linear(classes)
+    every_class = attack(name, targets=classes - 1)
+    ratio = every_class(task.model, task.images, task.labels, box=False).distance / task.distance
+    assert ratio.min() > 1 - 1e-4
+    assert ratio.max() < 1.02
+    # In one direction the nearest of many planes can be missed, but not by most images.
+    free = attack(name)(task.model, task.images, task.labels, box=False).distance / task.distance
+    assert free.min() > 1 - 1e-4
+    assert free.median() < 1.02
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_gets_the_same_alone_as_among_others(digits, name: str) -> None:
+    images, labels = digits.correct(64)
+    together = attack(name)(digits.model, images, labels).distance
+    alone = attack(name)(digits.model, images[:8], labels[:8], batch_size=1).distance
+    torch.testing.assert_close(alone, together[:8], rtol=1e-3, atol=0)
+
+
+class Scaled(nn.Module):
+    """The same answers, with logits of another size."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model = model
+        self.factor = factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images) * self.factor
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("factor", [1000.0, 1e-3])
+def test_the_scale_of_the_logits_does_not_matter(digits, name: str, factor: float) -> None:
+    images, labels = digits.correct(50)
+    plain = attack(name)(digits.model, images, labels).distance
+    scaled = attack(name)(Scaled(digits.model, factor).eval(), images, labels).distance
+    torch.testing.assert_close(scaled, plain, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_on_the_box_are_all_beaten(digits, name: str) -> None:
+    images, labels = digits.images.round(), digits.labels
+    with torch.no_grad():
+        correct = digits.model(images).argmax(dim=1) == labels
+    result = attack(name)(digits.model, images[correct], labels[correct])
+    assert correct.sum() > 200
+    assert result.success.all()
+    assert (result.adversarial >= 0).all()
+    assert (result.adversarial <= 1).all()
+
+
+class Flat(nn.Module):
+    """A staircase so far off that no search at random climbs it; its gradient is zero."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.one_hot((images.mean(dim=1) > 0.99).long(), 3).float()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("box", [True, False])
+@pytest.mark.parametrize("targets", [0, 2])
+def test_without_gradients_it_fails_honestly(name: str, box: bool, targets: int) -> None:
+    images = 0.2 + 0.1 * torch.rand(4, 30, generator=torch.Generator().manual_seed(0))
+    result = attack(name, targets=targets)(Flat().eval(), images, box=box)
+    assert result.distance.isinf().sum() >= 3
+    assert result.error is None
+    assert torch.equal(result.adversarial[result.distance.isinf()], images[result.distance.isinf()])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_budget_is_kept_and_what_was_found_counts(digits, name: str) -> None:
+    images, labels = digits.correct(20)
+    result = attack(name)(digits.model, images, labels, limit=61)
+    assert (result.passes <= 61).all()
+    assert (result.passes >= 60).all()
+    assert result.success.any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_targets_find_closer_points(digits, name: str) -> None:
+    images, labels = digits.correct(40)
+    one = attack(name)(digits.model, images, labels).distance
+    three = attack(name, targets=3)(digits.model, images, labels).distance
+    assert three.mean() < one.mean()

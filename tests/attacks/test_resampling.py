@@ -1,0 +1,100 @@
+"""The bootstrap: against numpy's statistics of the resampled values themselves, and coverage."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from robench.attacks.resampling import bootstrap, mean, median
+from robench.errors import InputError
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    values=st.lists(st.sampled_from([0.0, 1.0, 2.5, 3.0, 7.0, math.inf]), min_size=1, max_size=9),
+    data=st.data(),
+)
+def test_counting_is_repeating(values: list[float], data: st.DataObject) -> None:
+    size = len(values)
+    counts = np.array([data.draw(st.lists(st.integers(0, 3), min_size=size, max_size=size))])
+    array = np.array(values)
+    repeated = np.repeat(array, counts[0])
+    weights = counts.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        found = [mean(array, weights), median(array, weights), median(array, weights, lower=True)]
+    if not len(repeated):
+        assert np.isnan(found).all()
+        return
+    middle = np.sort(repeated)[(len(repeated) - 1) // 2]
+    expected = [np.mean(repeated), np.median(repeated), middle]
+    np.testing.assert_allclose(np.concatenate(found), expected)
+
+
+def test_statistics_of_nothing() -> None:
+    nothing = np.ones((2, 0))
+    assert np.isnan(median(np.array([]), nothing)).all()
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(mean(np.array([]), nothing)).all()
+
+
+def test_one_resampling_is_shared_by_all_statistics() -> None:
+    values = np.arange(20.0)
+    found = bootstrap(
+        {"one": partial(mean, values), "ten": partial(mean, 10 * values)}, len(values), seed=3
+    )
+    assert found["ten"] == pytest.approx([10 * number for number in found["one"]])
+    difference = bootstrap(
+        {"none": lambda counts: mean(values, counts) - mean(values, counts)}, len(values), seed=3
+    )
+    assert difference["none"] == (0, 0, 0)
+
+
+def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).exponential(size=50)
+    statistics = {"mean": partial(mean, values)}
+    whole = bootstrap(statistics, 50, seed=1, resamples=200)
+    monkeypatch.setattr("robench.attacks.resampling._BLOCK", 350)
+    assert bootstrap(statistics, 50, seed=1, resamples=200) == whole
+    assert bootstrap(statistics, 50, seed=2, resamples=200) != whole
+
+
+def test_intervals_cover_as_often_as_they_say() -> None:
+    generator = np.random.default_rng(1)
+    hits = {"mean": 0, "median": 0}
+    for trial in range(150):
+        values = generator.exponential(size=80)
+        found = bootstrap(
+            {"mean": partial(mean, values), "median": partial(median, values)},
+            80,
+            seed=trial,
+            resamples=300,
+        )
+        for name, truth in (("mean", 1.0), ("median", math.log(2))):
+            hits[name] += found[name].low <= truth <= found[name].high
+    assert all(0.88 <= count / 150 <= 0.99 for count in hits.values()), hits
+
+
+def test_infinities_and_undefined_resamples() -> None:
+    values = np.array([1.0, 2.0, 3.0, 4.0, math.inf, math.inf, math.inf])
+    found = bootstrap({"median": partial(median, values)}, 7, seed=5)["median"]
+    assert found.value == 4
+    assert found.low < 4
+    assert found.high == math.inf
+    # Only the first image is in the mean: resamples without it are left out.
+    alone = bootstrap({"first": lambda counts: mean(values[:1], counts[:, :1])}, 7, seed=5)
+    assert alone["first"] == (1, 1, 1)
+    never = bootstrap({"none": lambda counts: np.full(len(counts), math.nan)}, 7, seed=5)
+    assert all(map(math.isnan, never["none"]))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n": 0}, {"resamples": 0}, {"confidence": 0.0}, {"confidence": 1.0}]
+)
+def test_what_cannot_be_resampled(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="resamples is"):
+        bootstrap({}, **{"n": 3, "seed": 0, **wrong})

@@ -202,7 +202,8 @@ def build_board(results: str | Path = "results", out: str | Path | None = None) 
             f"there are no records in {str(results)!r}",
             hint="`robench run SUITE --results DIR` makes some",
         )
-    return build(records, Path(out) if out is not None else Path(results) / "board")
+    folder = Path(out) if out is not None else Path(results) / "board"
+    return build(records, folder, arrays=store.arrays)
 
 
 def contact_sheet(

@@ -11,7 +11,7 @@ is wanted can be built again from it. No pickle is ever read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,20 +122,27 @@ class Store:
                 found += [record] if record is not None else []
         return found
 
-    def arrays(self, cell_id: str) -> dict[str, NDArray[np.generic]]:
+    def arrays(
+        self, cell_id: str, only: Collection[str] | None = None
+    ) -> dict[str, NDArray[np.generic]]:
         """The per-sample arrays of a cell; empty where there are none.
+
+        Args:
+            cell_id: of its record.
+            only: names of those to read; `None` reads all. What is not there is left out.
 
         Raises:
             StoreError: the file is damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors import SafetensorError, safe_open
 
         path = self.arrays_path(cell_id)
         if not path.exists():
             return {}
         try:
-            return dict(load_file(path))
+            with safe_open(path, framework="numpy") as file:
+                names = [name for name in file.keys() if only is None or name in only]  # noqa: SIM118
+                return {name: file.get_tensor(name) for name in names}
         except (OSError, SafetensorError) as error:
             raise StoreError(
                 f"the arrays of the record {cell_id} are damaged: {error}",

@@ -260,12 +260,14 @@ class Oracle:
         return logits
 
     def _remember(self, points: Tensor, rows: Tensor, logits: Tensor) -> None:
-        distance = lengths(points - self.images[rows])
-        found = self.is_adversarial(logits, rows) & distance.isfinite()
-        distance = torch.where(found, distance, torch.inf)
+        (found,) = self.is_adversarial(logits, rows).nonzero(as_tuple=True)
+        if not len(found):
+            return
+        points, rows = points.detach()[found], rows[found]
+        distance = lengths(points - self.images[rows]).nan_to_num(nan=torch.inf)
         shortest = self.best_distance.scatter_reduce(0, rows, distance, "amin")
         improved = (distance < self.best_distance[rows]) & (distance == shortest[rows])
-        self.best[rows[improved]] = points[improved].detach()
+        self.best[rows[improved]] = points[improved]
         self.best_distance = shortest
 
     def _vector_jacobian_products(self, logits: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:

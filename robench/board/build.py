@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.board.dense_parent import ArraysOf, no_arrays
 from robench.board.leaderboard import leaderboard
 from robench.board.markdown import readme
 from robench.board.page import page
@@ -21,7 +22,11 @@ __all__ = ["build_board"]
 
 
 def build_board(
-    records: Iterable[Record], out: Path, *, title: str = "Sparsity against robustness"
+    records: Iterable[Record],
+    out: Path,
+    *,
+    title: str = "Sparsity against robustness",
+    arrays: ArraysOf = no_arrays,
 ) -> Path:
     """Write the leaderboard of some records; the same records give the same bytes.
 
@@ -29,6 +34,7 @@ def build_board(
         records: of any suites and stages, in any order. None at all give a page that says so.
         out: folder of the board, made if it is missing. Plots of an earlier board are removed.
         title: heading of the page and the README.
+        arrays: reads what lies beside a record; without it, nothing is compared image by image.
 
     Returns:
         The path of ``index.html``; beside it lie ``results.csv``, ``README.md`` and ``plots/``.
@@ -36,7 +42,7 @@ def build_board(
     Raises:
         StoreError: the folder cannot be written.
     """
-    board = leaderboard(records)
+    board = leaderboard(records, arrays)
     views = views_of(board)
     plots = drawn((plot for view in views for plot in view.plots), board)
     numbers = board.everything.drop(columns=["panel", "started"])

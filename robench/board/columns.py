@@ -23,6 +23,7 @@ from robench.board.rows import Row
 __all__ = [
     "ACCURACY",
     "ACHIEVED",
+    "AREA",
     "DISTANCE",
     "OTHER_LEVELS",
     "R2",
@@ -42,12 +43,16 @@ class Column:
         meaning: a sentence for those who do not know it.
         estimate: where the row has it.
         write: how it is written.
+        is_comparable: whether the row's number may be ranked beside the others.
+        about: what else a reader should know of the row's number, in words.
     """
 
     title: str
     meaning: str
     estimate: Callable[[Row], Estimate | None]
     write: Callable[[float], str]
+    is_comparable: Callable[[Row], bool] = lambda _: True
+    about: Callable[[Row], str] = lambda _: ""
 
     def value(self, row: Row) -> str:
         """The number itself, or a dash."""
@@ -55,9 +60,11 @@ class Column:
         return NO_VALUE if found is None or found.value is None else self.write(found.value)
 
     def rank_by(self, row: Row, standing: Standing) -> float | None:
-        """The number if it may be ranked: it is there, and rests on every seed."""
+        """The number if it may be ranked: it is there, comparable, and rests on every seed."""
         found = self.estimate(row)
-        return None if found is None or found.seeds < standing.seeds else found.value
+        if found is None or found.seeds < standing.seeds or not self.is_comparable(row):
+            return None
+        return found.value
 
     def interval(self, row: Row) -> str:
         """Its bounds; empty where there are none."""
@@ -75,7 +82,14 @@ class Column:
             return ""
         about = {"network": "interval of this one network", "seeds": "95% interval over seeds"}
         source = about.get(found.interval or "", "no interval")
-        return f"{found.basis}; {source}"
+        more = self.about(row)
+        return f"{found.basis}; {source}" + (f"; {more}" if more else "")
+
+
+def _attacked_by(row: Row) -> str:
+    if row.attack_is_ranked:
+        return row.attack
+    return f"{row.attack}, which does not compare with most rows here, so that it is not ranked"
 
 
 ACHIEVED = Column(
@@ -103,6 +117,18 @@ DISTANCE = Column(
     "network err.",
     attrgetter("median_l2"),
     distance,
+    is_comparable=attrgetter("attack_is_ranked"),
+    about=_attacked_by,
+)
+AREA = Column(
+    "l2 area, %",
+    "Mean accuracy over all l2 radii up to a limit that is the same for all networks of a data "
+    "set: the area under the curve of accuracy against radius, of which a network that is always "
+    "right and never fooled would have all.",
+    attrgetter("l2_area"),
+    percent,
+    is_comparable=attrgetter("attack_is_ranked"),
+    about=_attacked_by,
 )
 SPEEDUP = Column(
     "speed-up, ×",
@@ -135,6 +161,7 @@ _COLUMNS = (
     ),
     _WITH_TREES,
     DISTANCE,
+    AREA,
     Column(
         "degraded, %",
         "Accuracy on degraded images: the mean over kinds of the mean over levels.",
@@ -142,7 +169,7 @@ _COLUMNS = (
         percent,
     ),
     Column(
-        "corruption error, × dense",
+        "corruption error, ×",
         "Error on corrupted images over that of the dense network of the same seed on the same "
         "images: the mean over kinds. No mCE, whose reference is AlexNet on the files of "
         "ImageNet-C.",
@@ -150,7 +177,7 @@ _COLUMNS = (
         ratio,
     ),
     Column(
-        "relative corruption error, × dense",
+        "relative corruption error, ×",
         "What corruptions add to the error on clean images, over the same of the dense network of "
         "the same seed: the mean over kinds.",
         attrgetter("relative_corruption_error"),

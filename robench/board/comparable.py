@@ -73,7 +73,7 @@ def without_superseded(frame: pd.DataFrame) -> pd.DataFrame:
 
     Of several trained networks for one place (after a plug-in was given a new version, say) the
     newest stays, with its evaluations; of several protocols of one evaluation (another number of
-    images, say) the one with the most cells stays.
+    images, say) the one with the most cells stays, and of equals the newest.
     """
     cells = frame.drop_duplicates("id").sort_values(["started", "id"])
     is_train = cells["stage"] == "train"
@@ -82,8 +82,10 @@ def without_superseded(frame: pd.DataFrame) -> pd.DataFrame:
     replaced = set(cells.loc[is_train, "id"]) - set(trains["id"])
     others = cells[~is_train & ~cells["parent"].isin(replaced)]
     protocol = ["panel", "training", "stage"]
-    sizes = others.groupby([*protocol, "options"], sort=True).size().rename("size").reset_index()
-    chosen = sizes.sort_values("size", kind="stable").drop_duplicates(protocol, keep="last")
+    forms = others.groupby([*protocol, "options"], sort=True)["started"]
+    sizes = forms.agg(size="size", newest="max").reset_index()
+    ordered = sizes.sort_values(["size", "newest"], kind="stable")
+    chosen = ordered.drop_duplicates(protocol, keep="last")
     others = others.merge(chosen[[*protocol, "options"]]).drop_duplicates(
         [*place, "stage"], keep="last"
     )

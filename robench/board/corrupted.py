@@ -35,24 +35,24 @@ def corruption_errors(frame: pd.DataFrame, *, relative: bool = False) -> pd.Data
     accuracy = measured(frame, "corrupt", "accuracy")
     if accuracy.empty:
         return pd.DataFrame(columns=_COLUMNS)
-    errors = (1 - accuracy["value"]).groupby([accuracy[name] for name in [*ROW, "seed", "kind"]])
+    means = accuracy.groupby([*ROW, "seed", "kind"])["value"].mean().reset_index()
     by_network: dict[tuple[object, ...], dict[str, float]] = {}
-    for (*network, kind), error in errors.mean().items():
-        by_network.setdefault(tuple(network), {})[str(kind)] = float(error)
+    for *network, kind, value in means.itertuples(index=False, name=None):
+        by_network.setdefault(tuple(network), {})[kind] = 1 - value
     clean = _clean_errors(frame)
     counts = accuracy.groupby([*ROW, "seed"])["n"].min().to_dict()
     dense = {(key[0], key[1], key[4]): key for key in by_network if key[2] == "dense"}
     rows = []
-    for network, own in by_network.items():
-        control = dense.get((network[0], network[1], network[4]))
+    for key, own in by_network.items():
+        control = dense.get((key[0], key[1], key[4]))
         # A control that was shown other kinds is none.
         if control is None or own.keys() != by_network[control].keys():
             continue
-        zeros = (clean.get(network), clean.get(control)) if relative else (None, None)
-        value = mean_corruption_error(
+        zeros = (clean.get(key), clean.get(control)) if relative else (None, None)
+        ratio = mean_corruption_error(
             own, by_network[control], clean_error=zeros[0], reference_clean_error=zeros[1]
         )
-        rows.append((*network, value, None, None, counts[network]))
+        rows.append((*key, ratio, None, None, counts[key]))
     found = pd.DataFrame(rows, columns=_COLUMNS)
     return found.astype({"value": "float64", "low": "float64", "high": "float64"})
 

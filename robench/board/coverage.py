@@ -78,7 +78,7 @@ class NotReached:
 
 
 _BLOCK = ["panel", "training"]
-_STAGES = ("train", "speed", "attack", "degrade", "corrupt", "trees")
+_STAGES = ("train", "speed", "attack", "degrade", "corrupt", "worst_noise", "trees")
 
 
 def standings_of(frame: pd.DataFrame) -> dict[RowKey, Standing]:

@@ -18,6 +18,8 @@ from robench.board.coverage import (
     not_reached_of,
     standings_of,
 )
+from robench.board.dense_parent import ArraysOf, comparisons, no_arrays
+from robench.board.flags import attack_records
 from robench.board.layers import is_of_layers
 from robench.board.rows import Row, rows_of
 from robench.engine.plan import CONTROLS
@@ -48,6 +50,8 @@ class Leaderboard:
     coverage: Coverage
     not_reached: tuple[NotReached, ...]
     """Levels that methods did not come to, in the order of the panels."""
+    arrays: ArraysOf = no_arrays
+    """Reads some of the arrays beside a record."""
 
     @cached_property
     def panels(self) -> tuple[str, ...]:
@@ -86,6 +90,16 @@ class Leaderboard:
         return tuple(filter(is_of_layers, self.records))
 
     @cached_property
+    def attacks(self) -> Mapping[RowKey, list[Record]]:
+        """The records of attacks that count, by row."""
+        return attack_records(self.records, self.frame)
+
+    @cached_property
+    def against_parent(self) -> pd.DataFrame:
+        """Each attacked network against the dense one of its seed, image by image."""
+        return comparisons(self.attacks, self.arrays)
+
+    @cached_property
     def left_out(self) -> int:
         """How many records a newer or a more common form of the same cell replaces."""
         return self.networks["id"].nunique() - self.frame["id"].nunique()
@@ -95,11 +109,12 @@ class Leaderboard:
         return self.standings[row.key]
 
 
-def leaderboard(records: Iterable[Record]) -> Leaderboard:
+def leaderboard(records: Iterable[Record], arrays: ArraysOf = no_arrays) -> Leaderboard:
     """Bring records into rows that can be compared.
 
     Args:
         records: of any suites and stages, in any order; none at all give a board without rows.
+        arrays: reads some of the arrays beside a record.
     """
     ordered = tuple(sorted(records, key=_record_order))
     everything = panelled(ordered)
@@ -115,6 +130,7 @@ def leaderboard(records: Iterable[Record]) -> Leaderboard:
         standings=standings_of(frame),
         coverage=coverage_of(frame),
         not_reached=not_reached_of(frame),
+        arrays=arrays,
     )
 
 

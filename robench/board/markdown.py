@@ -37,7 +37,7 @@ def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         parts += [f"## {view.title}", view.lead]
         parts += images or tables or [f"*{view.missing}*"]
     if board.rows or not board.records:
-        parts += ["## All rows", _explanation(), _table(board)]
+        parts += ["## All rows", _explanation(), _table(board), *_flags(board.rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -89,6 +89,12 @@ def _table(board: Leaderboard) -> str:
     return _piped([heads, rule, *(_row(board, row, columns) for row in board.rows)])
 
 
+def _flags(rows: Iterable[Row]) -> Sequence[str]:
+    """What the flags that any row has say."""
+    meanings = {flag.name: flag.meaning for row in rows for flag in row.flags}
+    return [f"- ⚑ {escaped(name)}: {escaped(meanings[name])}." for name in sorted(meanings)]
+
+
 def _piped(lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -107,5 +113,5 @@ def _row(board: Leaderboard, row: Row, columns: Iterable[Column]) -> Sequence[st
         ACHIEVED.value(row),
         f"{row.seeds}{'' if complete else ' †'}",
         *numbers,
-        escaped(standing.state + reasons),
+        escaped(standing.state + reasons + "".join(f"; ⚑ {flag.name}" for flag in row.flags)),
     ]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from robench.board.comparable import ROW
 from robench.board.corrupted import corruption_errors
 from robench.board.estimates import Estimate
+from robench.board.flags import (
+    Flag,
+    attack_records,
+    flags_of,
+    protocols_of,
+    ranked_protocols,
+)
 from robench.board.measured import FRACTION, RowKey, by_key, key_of, measured, others_of
 from robench.board.quality import (
     ACCURACY,
@@ -24,17 +31,7 @@ if TYPE_CHECKING:
 
     from robench.spec import Record
 
-__all__ = ["Flag", "Row", "flags_of", "rows_of"]
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A warning of the attack stage: this distance may flatter the network."""
-
-    name: str
-    meaning: str
-    seeds: int
-    """For how many seeds it was raised."""
+__all__ = ["Row", "rows_of"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,12 @@ class Row:
     trees: Estimate | None = None
     """Quality of those trees alone, the same for all networks of a panel."""
     median_l2: Estimate | None = None
+    l2_area: Estimate | None = None
+    """Mean accuracy over l2 radii up to a limit that is the data set's."""
+    attack: str = ""
+    """Attack suite and number of images of these distances."""
+    attack_is_ranked: bool = True
+    """Whether they are those of the other rows of the panel, so that distances compare."""
     degraded: Estimate | None = None
     """Accuracy on degraded images: the mean over kinds of the mean over levels."""
     corruption_error: Estimate | None = None
@@ -104,7 +107,9 @@ def rows_of(frame: pd.DataFrame, records: Iterable[Record]) -> list[Row]:
     results = frame[frame["role"] == "result"]
     places = results.drop_duplicates(ROW).sort_values(ROW).to_dict("records")
     columns = _columns(frame)
-    flags = flags_of(records, frame)
+    attacks = attack_records(records, frame)
+    flags, protocols = flags_of(attacks), protocols_of(attacks)
+    ranked = ranked_protocols(protocols)
     measures = qualities_of(frame)
     others = others_of(frame)
     batch_sizes = _largest_batch(measured(frame, "speed", "speedup"))
@@ -119,6 +124,8 @@ def rows_of(frame: pd.DataFrame, records: Iterable[Record]) -> list[Row]:
             batch_size=batch_sizes.get(place["panel"]),
             measure=measures[place["panel"]],
             flags=flags.get(key, ()),
+            attack=protocols.get(key, ""),
+            attack_is_ranked=protocols.get(key) == ranked.get(key[0]),
             others=others.get(key, {}),
             **{name: column.get(key) for name, column in columns.items()},
         )
@@ -138,6 +145,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, Mapping[RowKey, Estimate]]:
         "ensemble": estimated(frame, "ensemble_"),
         "trees": estimated(frame, "trees_"),
         "median_l2": by_key(measured(frame, "attack", "median_l2"), bounds=(0.0, float("inf"))),
+        "l2_area": by_key(measured(frame, "attack", "l2_area_share"), bounds=FRACTION),
         "degraded": by_key(_mean_over_degradations(frame), bounds=FRACTION),
         "corruption_error": by_key(corruption_errors(frame)),
         "relative_corruption_error": by_key(corruption_errors(frame, relative=True)),
@@ -165,30 +173,3 @@ def _mean_over_degradations(frame: pd.DataFrame) -> pd.DataFrame:
     mean = kinds.groupby(network).mean().reset_index()
     # The images are the same for all levels, so that no interval of one network follows.
     return mean.assign(low=float("nan"), high=float("nan"), n=each["n"].min())
-
-
-def flags_of(records: Iterable[Record], frame: pd.DataFrame) -> dict[RowKey, tuple[Flag, ...]]:
-    """The flags that were raised, by the row that they belong to."""
-    keys = {row["id"]: key_of(row) for row in frame.drop_duplicates("id").to_dict("records")}
-    counts: dict[RowKey, dict[tuple[str, str], int]] = {}
-    for record in records:
-        if record.cell.stage != "attack" or record.id not in keys:
-            continue
-        of_row = counts.setdefault(keys[record.id], {})
-        for flag in _raised(record.details.get("flags")):
-            of_row[flag] = of_row.get(flag, 0) + 1
-    return {
-        key: tuple(Flag(name, meaning, seeds) for (name, meaning), seeds in sorted(of_row.items()))
-        for key, of_row in counts.items()
-        if of_row
-    }
-
-
-def _raised(flags: object) -> Sequence[tuple[str, str]]:
-    if not isinstance(flags, list):
-        return ()
-    return [
-        (str(flag.get("name", "flag")), str(flag.get("meaning", "")))
-        for flag in flags
-        if isinstance(flag, dict) and flag.get("raised")
-    ]

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from robench.board.columns import ACCURACY, DISTANCE, R2, SPEEDUP, Column, is_measured
+from robench.board.flags import warnings_in
 from robench.board.format import level
 from robench.board.layers import layer_tables
 from robench.board.leaderboard import leaderboard
@@ -28,7 +29,7 @@ __all__ = ["summary", "summary_text"]
 _LONGEST_NAME = 72
 _LEGEND = (
     "± is half the width of the 95% interval over seeds, or, of one seed, of that network; "
-    "⚑ marks attacks that raised a flag, whose distances may flatter the network."
+    "⚑ names the flags that attacks raised: where one is, distances may flatter the network."
 )
 
 
@@ -49,7 +50,7 @@ def summary(records: Iterable[Record]) -> Table:
         stack.add_row(Text(_plain(panel) + _plain(noise), style="bold"))
         stack.add_row(_table(board, list(rows)))
     if board.rows:
-        stack.add_row(Text(_LEGEND, style="dim"))
+        stack.add_row(Text("\n".join([_LEGEND, *_meanings(board.rows)]), style="dim"))
     for of_layers in layer_tables(board.layers):
         stack.add_row(Text(_printable(of_layers.caption), style="bold"))
         stack.add_row(_layers(of_layers))
@@ -125,5 +126,12 @@ def _number(column: Column, row: Row) -> Text:
 
 def _remark(board: Leaderboard, row: Row) -> Text:
     state = board.standing(row).state
-    words = [*([] if state == "complete" else [state]), *(["⚑"] if row.flags else [])]
+    flags = [_printable(flag.name) for flag in warnings_in(row.flags)]
+    words = [*([] if state == "complete" else [state]), *(["⚑", *flags] if flags else [])]
     return Text(" ".join(words), style="yellow")
+
+
+def _meanings(rows: Iterable[Row]) -> list[str]:
+    """What each flag that any row has says, a line each."""
+    flags = {flag.name: flag.meaning for row in rows for flag in warnings_in(row.flags)}
+    return [f"⚑ {_printable(name)}: {_printable(flags[name])}" for name in sorted(flags)]

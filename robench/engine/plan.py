@@ -392,6 +392,7 @@ def evaluations(
         "attack": evaluate.attack if data.task == "classification" else None,
         "degrade": evaluate.degrade if is_classified_images else None,
         "corrupt": evaluate.corrupt if is_classified_images else None,
+        "worst_noise": evaluate.worst_noise if is_classified_images else None,
         "trees": evaluate.trees if data.kind == "tabular" else None,
     }
     for stage, options in stages.items():
@@ -429,6 +430,10 @@ def _resolve_options(
         check_library(str(options["library"]))
     if stage == "degrade":
         options["kinds"] = _resolve_kinds(options["kinds"], data)
+    if stage == "worst_noise":
+        from robench.training.worst_noise import WORST_NOISE_VERSION
+
+        options["version"] = WORST_NOISE_VERSION
     if stage == "corrupt":
         from robench.stages.corrupt import resolve
 

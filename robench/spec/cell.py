@@ -18,7 +18,7 @@ NO_DATA = "none"
 GIVEN = "given"
 """Stands for the method of a network that robench did not train: its weights lie in a file."""
 
-Stage = Literal["train", "speed", "attack", "degrade", "corrupt", "trees", "layers"]
+Stage = Literal["train", "speed", "attack", "degrade", "corrupt", "worst_noise", "trees", "layers"]
 
 
 class PluginRef(Frozen):

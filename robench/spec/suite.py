@@ -40,10 +40,12 @@ __all__ = [
     "ResolvedDegradeOptions",
     "ResolvedKind",
     "ResolvedSpeedOptions",
+    "ResolvedWorstNoiseOptions",
     "SpeedForm",
     "SpeedOptions",
     "Suite",
     "TreesOptions",
+    "WorstNoiseOptions",
     "find_suite",
     "load_suite",
     "shipped_suites",
@@ -199,6 +201,24 @@ class ResolvedCorruptOptions(Frozen):
     """What has to be there first, where it is not."""
 
 
+class WorstNoiseOptions(Frozen):
+    """Noise of a generator that is trained against the finished network."""
+
+    generator: Literal["adversarial-noise", "adversarial-noise-3x3"] = "adversarial-noise"
+    steps: Annotated[int, Field(ge=1)] = 200
+    """Of the generator; it was published with at most 1,000."""
+    rms: Annotated[float, Field(gt=0, lt=1)] = 0.348
+    """Root mean square of the noise that it learns with, by default the published one."""
+    samples: Annotated[int, Field(ge=1)] | None = None
+
+
+class ResolvedWorstNoiseOptions(WorstNoiseOptions):
+    """`WorstNoiseOptions` as a cell has them."""
+
+    version: int
+    """Raised whenever the noise or the search changes."""
+
+
 class TreesOptions(Frozen):
     """Gradient-boosted trees beside the network, on tabular data only."""
 
@@ -231,6 +251,7 @@ class Evaluations(Frozen):
     attack: AttackOptions | None = None
     degrade: DegradeOptions | None = None
     corrupt: CorruptOptions | None = None
+    worst_noise: WorstNoiseOptions | None = None
     trees: TreesOptions | None = None
 
     @model_validator(mode="before")

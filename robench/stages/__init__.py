@@ -11,6 +11,7 @@ from robench.stages.layers import layers
 from robench.stages.speed import speed
 from robench.stages.train import train
 from robench.stages.trees import trees
+from robench.stages.worst_noise import worst_noise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ STAGES: Mapping[str, Stage] = {
     "attack": attack,
     "degrade": degrade,
     "corrupt": corrupt,
+    "worst_noise": worst_noise,
     "trees": trees,
     "layers": layers,
 }

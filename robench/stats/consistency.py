@@ -90,11 +90,10 @@ def error_consistency(
         [both.a & both.b, both.a & ~both.b, ~both.a & both.b, ~both.a & ~both.b], axis=1
     )
     generator = np.random.default_rng(seed)
+    places = both.groupby("condition", sort=False).indices
     rows = [
-        (name, *_described(counts[places].sum(axis=0), confidence, resamples, generator))
-        for name, places in sorted(
-            both.groupby("condition", sort=False).indices.items(), key=_order
-        )
+        (name, *_described(counts[places[name]].sum(axis=0), confidence, resamples, generator))
+        for name in sorted(places, key=_order)
     ]
     return pd.DataFrame(rows, columns=[*_COLUMNS, "kappa", "low", "high"])
 

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from robench.data.base import Split
     from robench.spec.distortion import Distortion
 
-__all__ = ["PUBLISHED_RMS", "AdversarialNoise", "NoiseGenerator", "Trainer", "noisy"]
+__all__ = [
+    "PUBLISHED_RMS",
+    "AdversarialNoise",
+    "NoiseGenerator",
+    "Trainer",
+    "check_gradient",
+    "noisy",
+    "retraining_rate",
+]
 
 PUBLISHED_RMS = 135 / math.sqrt(224 * 224 * 3)
 """The published length of the noise, 135 for ImageNet's images, per value: about 0.348."""
@@ -166,10 +174,10 @@ class AdversarialNoise:
     """Noise for training images from a generator that is trained beside the network.
 
     At each step the generator moves towards a larger loss, on the images that its noise is meant
-    for, and the network is trained on the same noisy images. After each period, an epoch or a tenth of the run if that
-    is shorter, the generator is put by, a new one is trained from scratch against the network as it
-    is, and goes on; two of those put by give their noise to four tenths of the noisy images, so
-    that what was learnt is not forgotten.
+    for, and the network is trained on the same noisy images. After each period, an epoch or a tenth
+    of the run if that is shorter, the generator is put by, a new one is trained from scratch
+    against the network as it is, and goes on; two of those put by give their noise to four tenths
+    of the noisy images, so that what was learnt is not forgotten.
 
     Args:
         distortion: which generator, the length of its noise, the clean share.
@@ -205,7 +213,7 @@ class AdversarialNoise:
         self._earlier: list[NoiseGenerator] = []
         self._steps = 0
         self._trainer = self._renewed(_rate(_WAY_IN_PERIOD, self._period))
-        _check_gradient(model, *self._batch())
+        check_gradient(model, *self._batch())
 
     def __call__(
         self, images: Tensor, labels: Tensor, index: Tensor, step: int, *, learns: bool
@@ -243,7 +251,7 @@ class AdversarialNoise:
 
     def _next_generator(self) -> None:
         self._earlier.append(copy.deepcopy(self._trainer.noise).requires_grad_(False))
-        new = self._renewed(_rate(_WAY, self._retraining))
+        new = self._renewed(retraining_rate(self._retraining))
         for _ in range(self._retraining):
             new.step(*self._batch())
         self._trainer = self._with(new.noise, _rate(_WAY_IN_PERIOD, self._period))
@@ -268,12 +276,17 @@ class AdversarialNoise:
         return images, self._split.labels[chosen].to(self._device)
 
 
+def retraining_rate(steps: int) -> float:
+    """Adam's rate for a new generator that is trained for so many steps before it is used."""
+    return _rate(_WAY, steps)
+
+
 def _rate(way: float, steps: int) -> float:
     """What takes Adam as far in these steps."""
     return min(way / max(1, steps), _HIGHEST_RATE)
 
 
-def _check_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+def check_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     """Refuse a network that no noise could learn to mislead.
 
     Raises:

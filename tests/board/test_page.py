@@ -126,7 +126,7 @@ def test_each_number_tells_what_it_rests_on(html: str, parse: Parse) -> None:
 
 
 def test_flags_are_told_with_their_meaning(html: str, parse: Parse) -> None:
-    flags = parse(html).of("abbr", **{"class": "flag"})
+    flags = parse(html).of("abbr", **{"class": "flag warning"})
     assert flags
     assert str(flags[0].attributes["title"]).startswith("gradient-zero (in 3 seeds): the gradient")
 

@@ -243,7 +243,7 @@ def _human_layers() -> Iterator[alt.Chart]:
         x=_x(), y=_y(), tooltip=tooltip(humans="value:Q|.1%", level="strength:N")
     )
     named = humans.transform_filter("datum.named")
-    yield named.mark_text(align="center", dy=-10, fontSize=11, fill=_HUMANS).encode(
+    yield named.mark_text(align="center", dx=14, dy=-12, fontSize=11, fill=_HUMANS).encode(
         x=_x(), y=_y(), text=alt.value("humans")
     )
 

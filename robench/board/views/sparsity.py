@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.board.estimates import Estimate
+from robench.board.flags import warnings_in
 from robench.board.format import distance, interval, percent
 from robench.board.quality import R2
 from robench.board.views.base import (
@@ -160,7 +161,7 @@ def _point(
         "text": f"{value}{unit} {interval(estimate, write)}".strip(),
         "label": f"dense {value}{unit}",
         "basis": estimate.basis,
-        "flagged": int(bool(row.flags)),
+        "flagged": int(bool(warnings_in(row.flags))),
         "flags": "; ".join(f"{flag.name}: {flag.meaning}" for flag in row.flags) or "none",
     }
 

@@ -1,0 +1,221 @@
+"""Trained on one distortion, tested on another: what carries over, and what sparsity does to it.
+
+Everything starts from the matrix of `transfer_matrix`, one row for each network and test. The
+experiment is that of Geirhos et al. 2018 (arXiv 1808.08750).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from robench.spec.distortion import CLEAN
+from robench.stats.frame import training_label
+from robench.stats.seeds import over_seeds
+
+if TYPE_CHECKING:
+    from robench.spec import Distortion, Record
+
+__all__ = [
+    "NETWORK",
+    "PUBLISHED_LEVELS",
+    "UNDISTORTED",
+    "distortions_of",
+    "generalisation_gap",
+    "sparse_against_dense",
+    "specialists",
+    "trained_kinds",
+    "transfer_matrix",
+    "transfer_scores",
+]
+
+NETWORK = ("data", "model", "recipe", "method", "level", "training", "seed")
+"""Columns that tell trained networks apart."""
+UNDISTORTED = (CLEAN, "greyscale")
+"""Tests that are no noise: they count neither as a network's own noise nor as another."""
+PUBLISHED_LEVELS: Mapping[str, float] = {
+    "greyscale": 1.0,
+    "contrast": 0.05,
+    "low-pass": 7.0,
+    "high-pass": 0.7,
+    "phase-noise": 90.0,
+    "rotation": 90.0,
+    "salt-and-pepper": 0.2,
+    "uniform-noise": 0.35,
+}
+"""The one level of each kind that the published matrix shows."""
+
+Distortions = Mapping[str, "Distortion | None"]
+
+
+def distortions_of(records: Iterable[Record]) -> dict[str, Distortion | None]:
+    """What stands behind each name in the column ``training``; clean images are ``none``."""
+    return {training_label(record.cell): record.cell.recipe.distortion for record in records}
+
+
+def trained_kinds(distortion: Distortion | None) -> tuple[str, ...]:
+    """What a network saw in training: kinds, and ``clean`` where images stayed as they are."""
+    if distortion is None:
+        return (CLEAN,)
+    some_clean = distortion.clean_share > 0 and CLEAN not in distortion.kinds
+    return (*distortion.kinds, *([CLEAN] if some_clean else ()))
+
+
+def transfer_matrix(
+    frame: pd.DataFrame,
+    *,
+    network: Sequence[str] = NETWORK,
+    at: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Accuracy of each network on each kind of degradation, and on clean images.
+
+    Args:
+        frame: the long table of `robench.stats.table`.
+        network: columns that tell networks apart; ``training`` and ``seed`` are among them.
+        at: kind → the level to test at, such as `PUBLISHED_LEVELS`; kinds that it does not name
+            are left out. `None` means the mean over all levels that were tested.
+
+    Returns:
+        One row for each network and test: the columns `network`, ``test`` (a kind, or ``clean``)
+        and ``value``, a fraction. Clean accuracy is that of the whole test split. Networks that
+        were tested on no degradation are left out.
+    """
+    columns = [*network, "test", "value"]
+    is_result = (frame["role"] == "result") & (frame["metric"] == "accuracy")
+    degraded = frame[is_result & (frame["stage"] == "degrade")]
+    if degraded.empty:
+        return pd.DataFrame(columns=columns)
+    if at is not None:
+        degraded = degraded[degraded["test_level"] == degraded["kind"].map(dict(at))]
+    tested = degraded.groupby([*network, "kind"], sort=False)["value"].mean().reset_index()
+    clean = frame[is_result & (frame["stage"] == "train")].assign(test=CLEAN)
+    clean = clean.merge(tested[list(network)].drop_duplicates())
+    both = [tested.rename(columns={"kind": "test"})[columns], clean[columns]]
+    return pd.concat([part for part in both if len(part)] or both, ignore_index=True)
+
+
+def generalisation_gap(
+    matrix: pd.DataFrame, distortions: Distortions, *, network: Sequence[str] = NETWORK
+) -> pd.DataFrame:
+    """How much better a network is on the noise that it was trained on than on other noise.
+
+    Args:
+        matrix: of `transfer_matrix`.
+        distortions: of `distortions_of`.
+        network: as for the matrix.
+
+    Returns:
+        One row for each network: the columns `network`, ``own`` and ``others``, the mean accuracies
+        over its own and over all other kinds (`UNDISTORTED` are neither), and ``gap``, the one less
+        the other. What does not exist is NaN: a network that was trained on clean images has no
+        noise of its own, nor has one whose own noise was not tested.
+    """
+    noises = matrix[~matrix["test"].isin(UNDISTORTED)]
+    is_own = _is_own(noises, distortions)
+    keys = list(network)
+    means = {
+        name: noises[chosen].groupby(keys)["value"].mean()
+        for name, chosen in (("own", is_own), ("others", ~is_own))
+    }
+    networks = pd.MultiIndex.from_frame(noises[keys].drop_duplicates())
+    found = pd.DataFrame({name: mean.reindex(networks) for name, mean in means.items()})
+    found["gap"] = found["own"] - found["others"]
+    return found.reset_index()
+
+
+def specialists(distortions: Distortions) -> dict[str, str]:
+    """For each kind the training that is on this kind alone.
+
+    Where there are several, the one on all levels, with the fewest clean images, from scratch.
+
+    Args:
+        distortions: of `distortions_of`.
+    """
+    alone = {
+        label: distortion
+        for label, distortion in distortions.items()
+        if distortion is not None and len(distortion.kinds) == 1
+    }
+
+    def purity(label: str) -> tuple[object, ...]:
+        distortion = alone[label]
+        is_tuned = distortion.trains == "fine-tuned"
+        return len(distortion.levels), distortion.clean_share, is_tuned, label
+
+    return {alone[label].kinds[0]: label for label in sorted(alone, key=purity, reverse=True)}
+
+
+def transfer_scores(
+    matrix: pd.DataFrame,
+    distortions: Distortions,
+    *,
+    network: Sequence[str] = NETWORK,
+    least_gain: float = 0.05,
+) -> pd.DataFrame:
+    """Of what training on the tested noise itself would have gained, the share that was gained.
+
+    A network that was trained on A and is tested on B scores (a − c) / (b − c): a is its accuracy,
+    c that of the network which was trained on clean images, b that of the one trained on B alone;
+    all three are of one seed, method and level. 0 means no transfer, 1 as good as training on B,
+    below 0 harm.
+
+    Args:
+        matrix: of `transfer_matrix`.
+        distortions: of `distortions_of`.
+        network: as for the matrix.
+        least_gain: b − c below which there is nothing to share, so that the score is not defined.
+
+    Returns:
+        The matrix with the columns ``clean`` (c), ``specialist`` (b), ``gain`` (a − c) and
+        ``score``; NaN where they do not exist.
+    """
+    same = [column for column in network if column != "training"] + ["test"]
+    chosen = matrix["test"].map(specialists(distortions))
+    references = {
+        "clean": matrix[matrix["training"] == "none"],
+        "specialist": matrix[matrix["training"] == chosen],
+    }
+    found = matrix
+    for name, rows in references.items():
+        found = found.merge(rows.rename(columns={"value": name})[[*same, name]], how="left")
+    possible = found["specialist"] - found["clean"]
+    gain = found["value"] - found["clean"]
+    score = np.where(possible >= least_gain, gain / possible.where(possible != 0), np.nan)
+    return found.assign(gain=gain, score=score)
+
+
+def sparse_against_dense(
+    matrix: pd.DataFrame, *, network: Sequence[str] = NETWORK, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Each cell of the matrix of a sparse network, less that of its dense control.
+
+    The two have the seed, the training and the budget in common, so that the difference is paired.
+
+    Args:
+        matrix: of `transfer_matrix`, or any frame like it.
+        network: as for the matrix.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        One row for each cell of a method at a level: the columns of `network` but ``seed``,
+        ``test``, ``value`` (the mean difference of accuracies), ``low`` and ``high`` (Student's t
+        over seeds, missing for one seed), ``seeds`` and ``without``.
+    """
+    same = [column for column in network if column not in ("method", "level")] + ["test"]
+    is_dense = matrix["method"] == "dense"
+    dense = matrix[is_dense].rename(columns={"value": "dense"})[[*same, "dense"]]
+    both = matrix[~is_dense].merge(dense, on=same)
+    differences = both.assign(value=both["value"] - both["dense"])
+    by = [column for column in network if column != "seed"] + ["test"]
+    return over_seeds(differences, by, bounds=(-1.0, 1.0), confidence=confidence)
+
+
+def _is_own(matrix: pd.DataFrame, distortions: Distortions) -> pd.Series:
+    """Whether each row tests what its network was trained on."""
+    kinds = {label: trained_kinds(distortion) for label, distortion in distortions.items()}
+    places = zip(matrix["training"], matrix["test"], strict=True)
+    own = [test in kinds[training] for training, test in places]
+    return pd.Series(own, index=matrix.index, dtype=bool)

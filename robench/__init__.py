@@ -20,7 +20,7 @@ from robench._lazy import lazily
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from robench.api import Results, build_board, contact_sheet, evaluate, run
+    from robench.api import Results, build_board, check_attack, contact_sheet, evaluate, run
     from robench.attacks import minimal_l2
     from robench.attacks.base import Attack
     from robench.compaction import compact
@@ -39,6 +39,7 @@ _HOMES = {
     "RobenchError": "robench.errors",
     "Suite": "robench.spec",
     "build_board": "robench.api",
+    "check_attack": "robench.api",
     "compact": "robench.compaction",
     "contact_sheet": "robench.api",
     "degrade": "robench.degradations",
@@ -59,6 +60,7 @@ __all__ = [
     "Suite",
     "__version__",
     "build_board",
+    "check_attack",
     "compact",
     "contact_sheet",
     "degrade",

@@ -18,7 +18,9 @@ from robench.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Results", "build_board", "contact_sheet", "evaluate", "run"]
+    from robench.attacks.verify import Claim
+
+__all__ = ["Results", "build_board", "check_attack", "contact_sheet", "evaluate", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -233,3 +235,36 @@ def contact_sheet(
     from robench.board.sheets import write_sheet
 
     return write_sheet(what, subject, out=out, index=index, root=data)
+
+
+def check_attack(
+    results: str | Path,
+    cell: str,
+    *,
+    plugins: Sequence[str | Path] = (),
+    data: str | Path | None = None,
+    device: str | None = None,
+) -> Claim:
+    """Check the stored adversarials of an attack: one forward pass of the network, no attack.
+
+    Args:
+        results: a folder that `run` wrote, weights and arrays included.
+        cell: the id of an attack's cell, or how it begins.
+        plugins: Python files with the model or the data set, where these are of one's own.
+        data: where data sets lie; `None` asks the environment variable ``ROBENCH_DATA``.
+        device: ``auto``, ``cpu`` or ``cuda``; `None` is where the attack ran.
+
+    Returns:
+        For each image whether the stored point really changes the answer, lies in the box, and is
+        as far as the record says; see `robench.attacks.verify.Claim`.
+
+    Raises:
+        UsageError: there is no such cell, it is no attack, or what it rests on is not there.
+    """
+    from robench.engine.recheck import recheck_attack
+    from robench.registry import load_plugin
+
+    for plugin in plugins:
+        load_plugin(plugin)
+    root = Path(data) if data is not None else None
+    return recheck_attack(Store(Path(results)), cell, data_root=root, device=device)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from robench.attacks.aims import Aims
 from robench.attacks.base import Attack
-from robench.attacks.budget import Oracle, lengths, per_row
-from robench.attacks.geometry import into_ball, radius_of_box, unit_direction
+from robench.attacks.budget import Oracle, per_row
+from robench.attacks.geometry import distance_to_plane, into_ball, radius_of_box, unit_direction
 from robench.spec.base import Frozen
 
 __all__ = ["APGD"]
@@ -60,7 +60,9 @@ class APGD(Attack):
         """Each radius for all images at once; targets are separate points of the same row."""
         aims = Aims.of(oracle, self.params.targets)
         widest = radius_of_box(oracle)
-        radius = _first_radius(oracle).minimum(widest)
+        radius = distance_to_plane(*_evaluate(oracle, oracle.images, Aims.of(oracle, 0))).minimum(
+            widest
+        )
         low = torch.zeros_like(radius)
         for _ in range(self.params.bisections):
             before = oracle.best_distance
@@ -185,13 +187,6 @@ def _evaluate(oracle: Oracle, points: Tensor, aims: Aims) -> tuple[Tensor, Tenso
     """The loss [m], which is negative where the aim is reached, and its gradient [m, ...]."""
     logits, gradient = oracle.gradient(points, aims.rows, aims.ratio)
     return aims.ratio(logits), gradient
-
-
-def _first_radius(oracle: Oracle) -> Tensor:
-    """How far away the linearised loss vanishes, [n]; 1 where that says nothing."""
-    loss, gradient = _evaluate(oracle, oracle.images, Aims.of(oracle, 0))
-    distance = loss / lengths(gradient)
-    return torch.where(distance.isfinite() & (distance > 0), distance, 1.0)
 
 
 def _checkpoints(steps: int) -> set[int]:

@@ -45,7 +45,7 @@ class Oracle:
         box: whether adversarials must lie in [0, 1].
         forwards: passes of the model for each image, int64 [n].
         backwards: passes of its derivative for each image, int64 [n].
-        best: the closest adversarial seen so far, [n, ...]; where there is none, the start.
+        best: the closest adversarial known so far, [n, ...]; where there is none, the start.
         best_distance: its Euclidean distance from the image, float32 [n]; infinite for none.
         idle_since: when the last question was answered, of `time.monotonic`; infinite while one is.
 
@@ -83,6 +83,10 @@ class Oracle:
         self.starts = self.images if problem.starts is None else problem.starts.clone()
         self.best = self.starts.clone()
         self.best_distance = self.images.new_full((len(self.images),), torch.inf)
+        if problem.found is not None:
+            distance = lengths(problem.found - self.images)
+            self.best = torch.where(per_row(distance > 0, self.best), problem.found, self.best)
+            self.best_distance = torch.where(distance > 0, distance, torch.inf)
         self.idle_since = time.monotonic()
 
     @property

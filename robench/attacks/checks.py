@@ -14,7 +14,7 @@ from robench.attacks.optimality import area, largest_distance
 from robench.attacks.problem import Problem
 from robench.attacks.report import CheckReport
 from robench.attacks.suites import Check, Member
-from robench.attacks.trials import Run, Trial, with_seed
+from robench.attacks.trials import Run, Trial, run_all, with_seed
 from robench.attacks.views import OWN, View
 
 __all__ = ["CHECKED", "Checks", "run_checks"]
@@ -59,33 +59,32 @@ def run_checks(
     spent = 0
     values: dict[str, float | None] = {}
     for check in checks:
-        trials = _TRIALS[check](part, runs, _shortest(first))
+        trials = _TRIALS[check](part, runs)
         spent += sum(_passes(trial) for trial in trials.values())
         second = {key: trial.distance_on_ray for key, trial in trials.items()}
         values[check] = _VALUES[check](first, second)
     return Checks(values, CheckReport(len(rows), spent, time.perf_counter() - started))
 
 
-def _longer(part: Problem, runs: Mapping[str, Run], known: Tensor) -> dict[str, Trial]:
+def _longer(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
     doubled = {key: run.doubled() for key, run in runs.items()}
-    return {key: _on(part, run, known) for key, run in doubled.items() if run is not None}
+    return _run(part, {key: run for key, run in doubled.items() if run is not None})
 
 
-def _reseeded(part: Problem, runs: Mapping[str, Run], known: Tensor) -> dict[str, Trial]:
-    other = with_seed(part, _OTHER_SEED)
-    return {key: _on(other, run, known) for key, run in runs.items()}
+def _reseeded(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    return _run(with_seed(part, _OTHER_SEED), runs)
 
 
-def _random(part: Problem, _runs: Mapping[str, Run], known: Tensor) -> dict[str, Trial]:
+def _random(part: Problem, _runs: Mapping[str, Run]) -> dict[str, Trial]:
     member = Member("random-directions", {"directions": _DIRECTIONS})
     attack = ATTACKS.get(member.attack)(**member.params)
-    return {"noise": _on(part, Run("noise", member, attack, View(OWN), 0, ray_steps=12), known)}
+    return _run(part, {"noise": Run("noise", member, attack, View(OWN), 0, ray_steps=12)})
 
 
-def _on(part: Problem, run: Run, known: Tensor) -> Trial:
-    """The run on all images, as many at a time as the problem says."""
-    pieces = zip(part.split(), torch.split(known, part.batch_size), strict=True)
-    return Trial.join([run.on(piece, distance) for piece, distance in pieces])
+def _run(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    """The runs on all images, as many at a time as the problem says."""
+    pieces = [run_all(piece, runs) for piece in part.split()]
+    return {key: Trial.join([piece[key] for piece in pieces]) for key in runs}
 
 
 def _passes(trial: Trial) -> int:

@@ -122,6 +122,7 @@ def _best_single(evidence: Evidence) -> float | None:
     found = (
         optimality(member.distance_on_ray, evidence.distance, evidence.correct)
         for member in evidence.members.values()
+        if not member.is_refinement
     )
     return max((value for value in found if value is not None), default=None)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from robench.attacks.aims import Aims
 from robench.attacks.base import Attack
 from robench.attacks.budget import Oracle, lengths
-from robench.attacks.geometry import into_ball, radius_of_box, unit_direction
+from robench.attacks.geometry import distance_to_plane, into_ball, radius_of_box, unit_direction
 from robench.attacks.nearest import nearest_of_other_classes
 from robench.attacks.ray import bisect_ray
 from robench.spec.base import Frozen
@@ -71,7 +71,7 @@ class FMN(Attack):
             closest = oracle.best_distance[rows]
             smaller = torch.minimum(radius * (1 - gamma), closest)
             larger = radius * (1 + gamma)
-            plane = lengths(points - images) + _distance_to_plane(aims.margin(logits), gradient)
+            plane = lengths(points - images) + distance_to_plane(aims.margin(logits), gradient)
             larger = torch.where(closest.isfinite(), larger, larger.maximum(plane))
             radius = torch.where(oracle.is_adversarial(logits, rows), smaller, larger)
             radius = radius.minimum(widest)
@@ -91,9 +91,3 @@ def _find_starts(oracle: Oracle) -> None:
     if len(rows):
         oracle.query(starts, rows)
         bisect_ray(oracle, starts, rows, steps=_HALVINGS)
-
-
-def _distance_to_plane(margin: Tensor, gradient: Tensor) -> Tensor:
-    """How far away the linearised boundary is, [m]; infinite where there is no gradient."""
-    length = lengths(gradient)
-    return torch.where(length > 0, margin.abs() / length, torch.inf)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from robench.attacks.budget import Oracle, lengths, per_row
 
-__all__ = ["into_ball", "radius_of_box", "unit_direction"]
+__all__ = ["distance_to_plane", "into_ball", "radius_of_box", "unit_direction"]
 
 
 def unit_direction(gradient: Tensor, rows: Tensor, oracle: Oracle) -> Tensor:
@@ -24,6 +24,17 @@ def unit_direction(gradient: Tensor, rows: Tensor, oracle: Oracle) -> Tensor:
     if len(flat):
         direction[flat] = oracle.noise(rows[flat])
     return direction
+
+
+def distance_to_plane(values: Tensor, gradient: Tensor) -> Tensor:
+    """How far away the linearised function vanishes, [m]; 1 where that says nothing.
+
+    Args:
+        values: of the function, [m].
+        gradient: of the function, finite, [m, ...].
+    """
+    distance = values.abs() / lengths(gradient)
+    return torch.where(distance.isfinite() & (distance > 0), distance, 1.0)
 
 
 def into_ball(points: Tensor, images: Tensor, radius: Tensor, oracle: Oracle) -> Tensor:

@@ -20,6 +20,8 @@ _HALVINGS = 15
 """Of each ray back to the image."""
 _SHORTENINGS = 10
 """Halvings of a step at most, until it ends in another class."""
+_PROGRESS, _PATIENCE = 0.999, 3
+"""A step that does not shorten the distance by this factor is idle; so many in a row are enough."""
 _AT_ONCE = 10
 """Random directions of each image in one question; they bound the memory."""
 
@@ -27,11 +29,14 @@ _AT_ONCE = 10
 class HopSkipJump(Attack):
     """Walk along the boundary by random probes: no gradient, no logits, only the answer.
 
-    Chen, Jordan, Wainwright 2020 (arXiv 1904.02144), for the Euclidean distance. It starts at the
-    nearest image of another class. At the boundary, random steps tell by the share of them that
-    change the class which way the boundary faces; a step that way, halved until it is adversarial,
-    is brought back by bisection. Where it beats attacks that follow gradients, the gradients are to
-    blame. Images without any of another class to start from are left out.
+    Chen, Jordan, Wainwright 2020 (arXiv 1904.02144), for the Euclidean distance. At the boundary,
+    random steps tell by the share of them that change the class which way the boundary faces; a
+    step that way, halved until it is adversarial, is brought back by bisection. Where it beats
+    attacks that follow gradients, the gradients are to blame.
+
+    It starts at the closest adversarial that is known, else at the nearest image of another class;
+    images that have neither are left out. An image is done when three steps in a row have brought
+    it no nearer, which is soon where the boundary is smooth and what is known close.
     """
 
     name = "hopskipjump"
@@ -43,23 +48,40 @@ class HopSkipJump(Attack):
         """Estimates of the slope."""
         probes: Annotated[int, Field(ge=2)] = 50
         """Random directions of the first estimate; the t-th has this many times the root of t."""
+        reach: Annotated[float, Field(gt=0, lt=1)] | None = None
+        """Length of the probes, as a fraction of the distance; `None` is one over the number of
+        pixels, as in the paper, which where activations jump looks too closely."""
 
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
         """All images at once."""
-        rows, starts = nearest_of_other_classes(oracle, 1)
-        if not len(rows):
-            return oracle.images
-        oracle.query(starts, rows)
-        bisect_ray(oracle, starts, rows, steps=_HALVINGS)
+        _find_starts(oracle)
+        reach = self.params.reach or 1 / oracle.images[0].numel()
+        rows = oracle.best_distance.isfinite().nonzero().flatten()
+        idle = torch.zeros_like(rows)
         for step in range(1, self.params.steps + 1):
             points, distance = oracle.best[rows], oracle.best_distance[rows]
             probes = round(self.params.probes * step**0.5)
-            direction = _uphill(oracle, points, rows, distance / points[0].numel(), probes)
+            direction = _uphill(oracle, points, rows, reach * distance, probes)
             forward = _jump(oracle, points, rows, direction, distance / step**0.5)
             bisect_ray(oracle, forward, rows, steps=_HALVINGS)
+            is_nearer = oracle.best_distance[rows] < _PROGRESS * distance
+            idle = torch.where(is_nearer, 0, idle + 1)
+            rows, idle = rows[idle < _PATIENCE], idle[idle < _PATIENCE]
+            if not len(rows):
+                break
         return oracle.best
+
+
+def _find_starts(oracle: Oracle) -> None:
+    """Let the oracle see images of other classes, where no adversarial is known."""
+    rows, starts = nearest_of_other_classes(oracle, 1)
+    unknown = oracle.best_distance[rows].isinf()
+    rows, starts = rows[unknown], starts[unknown]
+    if len(rows):
+        oracle.query(starts, rows)
+        bisect_ray(oracle, starts, rows, steps=_HALVINGS)
 
 
 def _uphill(oracle: Oracle, points: Tensor, rows: Tensor, radius: Tensor, probes: int) -> Tensor:

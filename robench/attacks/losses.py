@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["difference_of_logits_ratio", "likeliest_others", "logit_margin"]
+__all__ = ["difference_of_logits_ratio", "likeliest_others", "log_odds", "logit_margin"]
+
+_LOGIT_RANGE = 20.0
+"""Spread of the logits of a clean image, largest minus smallest, that the log-odds see."""
 
 
 def logit_margin(logits: Tensor, classes: Tensor) -> Tensor:
@@ -43,6 +46,25 @@ def difference_of_logits_ratio(
         top = logits.topk(places, dim=1).values
         spread = top[:, 0] - top[:, 2:].mean(dim=1)
     return logit_margin(logits, classes) / spread.clamp_min(torch.finfo(spread.dtype).tiny)
+
+
+def log_odds(logits: Tensor, classes: Tensor, clean: Tensor) -> Tensor:
+    """Log-odds of a class against all others, whatever the scale of the logits, [m].
+
+    The cross-entropy is the softplus of minus these: its gradient has the same direction, but
+    vanishes where the softmax saturates. Logits are scaled so that those of the clean image span a
+    fixed range: neither confidence nor temperature of the network changes the direction.
+
+    Args:
+        logits: [m, classes].
+        classes: int64 [m].
+        clean: logits of the images before the attack, [m, classes].
+    """
+    span = clean.amax(dim=1, keepdim=True) - clean.amin(dim=1, keepdim=True)
+    scaled = logits * torch.where(span > 0, _LOGIT_RANGE / span, 1.0)
+    column = classes[:, None]
+    others = scaled.scatter(1, column, -torch.inf)
+    return scaled.gather(1, column)[:, 0] - others.logsumexp(dim=1)
 
 
 def likeliest_others(logits: Tensor, labels: Tensor, count: int) -> Tensor:

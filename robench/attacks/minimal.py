@@ -17,9 +17,9 @@ from robench.attacks.optimality import optimality
 from robench.attacks.problem import Problem, examine
 from robench.attacks.report import AttackReport, MemberReport
 from robench.attacks.suites import AttackSuite, attack_suite
-from robench.attacks.trials import Run, Trial, runs_of
+from robench.attacks.trials import Run, Trial, run_all, runs_of
 from robench.attacks.verify import Verifier
-from robench.attacks.views import View, gradient_views
+from robench.attacks.views import gradient_views
 
 __all__ = ["minimal_l2"]
 
@@ -78,8 +78,7 @@ def minimal_l2(
         batch_size=batch_size,
         allow_stochastic=allow_stochastic,
     )
-    offered = gradient_views(problem)
-    views = offered if chosen.rounds > 1 else offered[:1]
+    views = gradient_views(problem, smoothed=chosen.smoothed)
     runs = runs_of(chosen, views, problem)
     verifier = Verifier(problem.model, problem.images)
     parts = [_attack(part, runs, verifier) for part in problem.split()]
@@ -115,7 +114,7 @@ def minimal_l2(
         suite=str(chosen),
         seed=seed,
         box=box,
-        notes=(*_failures(members), *_unused(offered, views), *verifier.notes),
+        notes=(*_failures(members), *verifier.notes),
     )
     return report.to(images.device)
 
@@ -130,13 +129,7 @@ class _Part:
 
 
 def _attack(part: Problem, runs: Mapping[str, Run], verifier: Verifier) -> _Part:
-    known = torch.full(
-        (len(part.labels),), torch.inf, dtype=torch.float64, device=part.labels.device
-    )
-    trials: dict[str, Trial] = {}
-    for key, run in runs.items():
-        trials[key] = run.on(part, known)
-        known = torch.minimum(known, trials[key].distance_on_ray)
+    trials = run_all(part, runs)
     closest = closest_that_hold(part, trials, verifier)
     light = {key: trial.without_points() for key, trial in trials.items()}
     return _Part(light, closest, has_no_gradient(part))
@@ -150,6 +143,7 @@ def _member(run: Run, trial: Trial, closest: Closest, correct: Tensor) -> Member
         version=run.attack.version,
         params=run.attack.params.model_dump(),
         view=run.view.name,
+        is_refinement=run.member.is_refinement,
         distance=trial.result.distance,
         distance_on_ray=trial.distance_on_ray,
         optimality=optimality(trial.distance_on_ray, closest.distance, correct),
@@ -172,12 +166,3 @@ def _failures(members: Mapping[str, MemberReport]) -> Iterator[str]:
     for key, member in members.items():
         if member.error:
             yield f"the attack {key!r} {member.error}; what it had found by then counts"
-
-
-def _unused(offered: Sequence[View], views: Sequence[View]) -> Iterator[str]:
-    names = [view.name for view in offered if view not in views]
-    if names:
-        yield (
-            f"the network offers the gradient views {', '.join(names)}, which this suite does not "
-            "follow: l2-full does"
-        )

@@ -60,6 +60,8 @@ class Problem:
         transferred: adversarials of another network for the same images, [N, ...], or `None`.
         twin_passes: passes of a twin that each gradient costs; 0 where the model has its own.
         starts: where searches begin, [N, ...]; `None` for the images themselves.
+        found: adversarials that are known already, [N, ...], the image itself for none; `None` for
+            none at all. An attack that is given some goes on from there.
     """
 
     network: nn.Module
@@ -79,6 +81,7 @@ class Problem:
     transferred: Tensor | None = None
     twin_passes: int = 0
     starts: Tensor | None = None
+    found: Tensor | None = None
 
     @property
     def correct(self) -> Tensor:
@@ -97,14 +100,19 @@ class Problem:
             images=self.images[rows],
             labels=self.labels[rows],
             logits=self.logits[rows],
-            transferred=None if self.transferred is None else self.transferred[rows],
-            starts=None if self.starts is None else self.starts[rows],
+            transferred=_rows_of(self.transferred, rows),
+            starts=_rows_of(self.starts, rows),
+            found=_rows_of(self.found, rows),
         )
 
     def split(self) -> Iterator[Problem]:
         """The same problem for some images at a time, in order."""
         every = torch.arange(len(self.images), device=self.images.device)
         return (self.select(rows) for rows in torch.split(every, self.batch_size))
+
+
+def _rows_of(points: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if points is None else points[rows]
 
 
 class LogProbabilities(nn.Module):

@@ -21,6 +21,8 @@ class MemberReport:
         attack: its name, as in ``robench list attacks``, and its `version`.
         params: all of its parameters.
         view: whose gradients it followed: ``"own"``, ``"smoothed"``, or a twin's name.
+        is_refinement: it went on from the closest adversarials of all others, so that its distance
+            is theirs too.
         distance: float64 [N]; 0 for misclassified images, infinite where nothing was found.
         distance_on_ray: the same after bisection along the ray, float64 [N].
         optimality: of `distance_on_ray`, see `robench.attacks.optimality`; `None` where no attack
@@ -38,6 +40,7 @@ class MemberReport:
     version: int
     params: Mapping[str, object]
     view: str
+    is_refinement: bool
     distance: Tensor
     distance_on_ray: Tensor
     optimality: float | None

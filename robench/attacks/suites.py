@@ -31,6 +31,7 @@ class Member:
         label: its name within the suite; `None` is the attack's.
         budget: forward and backward passes that one image may cost; `None` for no limit.
         is_gradient_free: it asks for no gradient, so that one round is as good as several.
+        is_refinement: it runs last, and goes on from the closest adversarials of all others.
         doubled: parameters that make it twice as long, for the check of convergence.
     """
 
@@ -39,6 +40,7 @@ class Member:
     label: str | None = None
     budget: int | None = None
     is_gradient_free: bool = False
+    is_refinement: bool = False
     doubled: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -56,10 +58,11 @@ class AttackSuite:
         version: a whole number from 1; see the module.
         members: each is followed by a bisection along the ray to the image.
         ray_steps: halvings of that bisection.
-        rounds: how often the members that follow gradients run. In one round they follow the
-            network's own gradient. In several they follow each view that it offers in turn, and
-            what rounds are left are restarts from random points, so that an ordinary network is
-            attacked as often as one that offers twins. A network with more views has more rounds.
+        rounds: how often the members that follow gradients run, at least. They follow the network's
+            own gradient, and then that of each twin that it offers: k views cost k times as much.
+            What rounds are left are restarts from random points, so that an ordinary network is
+            attacked as often as one that offers twins.
+        smoothed: whether a network that offers twins is also followed by its own smoothed gradient.
         checks: flags that need attacks of their own.
     """
 
@@ -68,6 +71,7 @@ class AttackSuite:
     members: tuple[Member, ...]
     ray_steps: int = 12
     rounds: int = 1
+    smoothed: bool = False
     checks: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,7 +99,7 @@ def _ddn(steps: int, targets: int) -> Member:
 
 
 def _alma(steps: int, targets: int = 0) -> Member:
-    params = {"steps": steps, "targets": targets, "alpha": 0.9, "initial_distance": 0.1}
+    params = {"steps": steps, "targets": targets, "alpha": 0.9, "first_step": 2.0}
     budget = 2 * steps * max(targets, 1)
     label = "alma-targeted" if targets else None
     return Member("alma", params, label, budget, doubled={"steps": 2 * steps})

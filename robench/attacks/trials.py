@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,9 +14,9 @@ from robench.attacks.budget import Oracle, per_row
 from robench.attacks.problem import Problem
 from robench.attacks.ray import bisect_ray
 from robench.attacks.suites import AttackSuite, Member
-from robench.attacks.views import OWN, View, seen_through
+from robench.attacks.views import View, seen_through
 
-__all__ = ["Run", "Trial", "runs_of", "with_seed"]
+__all__ = ["Run", "Trial", "run_all", "runs_of", "with_seed"]
 
 _SEEDS = 2**63
 _NEXT_SEED = 0x1E37_79B9_7F4A_7C15
@@ -65,18 +65,20 @@ class Run:
         member = replace(self.member, params=params, budget=budget)
         return replace(self, member=member, attack=type(self.attack)(**params))
 
-    def on(self, part: Problem, known: Tensor) -> Trial:
+    def on(self, part: Problem, known: Known) -> Trial:
         """Attack some images.
 
         Args:
             part: the images, [n, ...].
-            known: distance of the closest adversarials found so far, float64 [n]; infinite for
-                none. Restarts begin half as far away.
+            known: the closest adversarials so far. Restarts begin half as far away, and
+                refinements there.
         """
         problem = seen_through(part, self.view)
         if self.restart:
             problem = with_seed(problem, self.restart)
-            problem = replace(problem, starts=_random_starts(problem, known))
+            problem = replace(problem, starts=_random_starts(problem, known.distance))
+        if self.member.is_refinement:
+            problem = replace(problem, found=known.points)
         result = self.attack.attack(problem, limit=self.limit)
         points, distance = result.adversarial.clone(), result.distance.clone()
         forwards = torch.zeros_like(result.forwards)
@@ -88,6 +90,31 @@ class Run:
             points[rows], distance[rows] = judge(found, [points[rows], shorter])
             forwards[rows] = oracle.forwards
         return Trial(result, points, distance, forwards)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The closest adversarials that the runs so far have found, not verified yet.
+
+    Attributes:
+        points: [n, ...]; the image itself where there is none.
+        distance: float64 [n]; infinite for none.
+    """
+
+    points: Tensor
+    distance: Tensor
+
+    @classmethod
+    def nothing(cls, part: Problem) -> Known:
+        """Before the first run."""
+        distance = torch.full_like(part.labels, torch.inf, dtype=torch.float64)
+        return cls(part.images, distance)
+
+    def after(self, trial: Trial) -> Known:
+        """With what a run has found."""
+        closer = trial.distance_on_ray < self.distance
+        points = torch.where(per_row(closer, self.points), trial.points_on_ray, self.points)
+        return Known(points, torch.minimum(self.distance, trial.distance_on_ray))
 
 
 @dataclass(frozen=True)
@@ -115,6 +142,15 @@ class Trial:
         return replace(self, result=result, points_on_ray=self.points_on_ray[:0])
 
 
+def run_all(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    """Every run on some images, one after the other."""
+    known, trials = Known.nothing(part), {}
+    for key, run in runs.items():
+        trials[key] = run.on(part, known)
+        known = known.after(trials[key])
+    return trials
+
+
 def with_seed(problem: Problem, number: int) -> Problem:
     """The same problem under another seed; 0 is its own."""
     return replace(problem, seed=(problem.seed + number * _NEXT_SEED) % _SEEDS)
@@ -128,7 +164,7 @@ def _random_starts(problem: Problem, known: Tensor) -> Tensor:
 
 
 def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict[str, Run]:
-    """Every run of a suite by key, round after round.
+    """Every run of a suite by key: round after round, and refinements at the end.
 
     Args:
         suite: says what runs, and how often.
@@ -139,17 +175,22 @@ def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict
         ParameterError: a member has a parameter that its attack does not take.
         PluginError: a member's attack needs a package that is not installed.
     """
-    restarts = range(1, 1 + max(suite.rounds - len(views), 0) if suite.rounds > 1 else 1)
-    rounds = [*((view, 0) for view in views), *((views[0], number) for number in restarts)]
+    members = [
+        member
+        for member in suite.members
+        if member.attack != "transfer" or problem.transferred is not None
+    ]
+    guided = [member for member in members if not member.is_gradient_free]
+    own, *twins = views
+    rounds = [(own, 0, [m for m in members if not m.is_refinement])]
+    rounds += [(twin, 0, guided) for twin in twins]
+    rounds += [(own, number, guided) for number in range(1, suite.rounds - len(twins))]
+    rounds += [(own, 0, [m for m in members if m.is_refinement])]
     runs: dict[str, Run] = {}
-    for view, restart in rounds:
-        for member in suite.members:
-            is_first = view.name == OWN and not restart
-            if member.is_gradient_free and not is_first:
-                continue
-            if member.attack == "transfer" and problem.transferred is None:
-                continue
+    for view, restart, chosen in rounds:
+        for member in chosen:
             attack = ATTACKS.get(member.attack)(**member.params)
-            key = member.key + (f"#{restart}" if restart else "" if is_first else f"@{view.name}")
+            key = member.key + (f"#{restart}" if restart else "")
+            key += f"@{view.name}" if view is not own else ""
             runs[key] = Run(key, member, attack, view, restart, suite.ray_steps)
     return runs

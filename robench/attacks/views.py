@@ -107,14 +107,13 @@ class Smoothed(nn.Module):
         return torch.stack(answers).mean(dim=0)
 
 
-def gradient_views(problem: Problem) -> tuple[View, ...]:
+def gradient_views(problem: Problem, *, smoothed: bool = False) -> tuple[View, ...]:
     """Every source of gradients for a network, its own first.
-
-    Where the network offers twins, its own gradient is not to be trusted, and its smoothed one is
-    added, ten passes each.
 
     Args:
         problem: what `examine` returned; its network may have a method `attack_views`.
+        smoothed: whether its own gradient, smoothed, is added where the network offers twins, and
+            so is not to be trusted: ten passes each.
 
     Raises:
         InputError: what the network offers cannot be used; names the twin and the fault.
@@ -123,8 +122,11 @@ def gradient_views(problem: Problem) -> tuple[View, ...]:
     twins = [View(name, _prepared(twin, name, problem), passes=1) for name, twin in offered.items()]
     if not twins:
         return (View(OWN),)
-    smoothed = Smoothed(problem.model, problem.images.shape[1:]).to(problem.images.device)
-    return (View(OWN), *twins, View(SMOOTHED, smoothed, passes=len(smoothed.shifts)))
+    views = (View(OWN), *twins)
+    if not smoothed:
+        return views
+    smooth = Smoothed(problem.model, problem.images.shape[1:]).to(problem.images.device)
+    return (*views, View(SMOOTHED, smooth.eval(), passes=len(smooth.shifts)))
 
 
 def seen_through(problem: Problem, view: View) -> Problem:

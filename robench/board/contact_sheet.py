@@ -237,7 +237,7 @@ def _data_uri(pixels: NDArray[np.uint8], *, lossy: bool) -> str:
     if lossy:
         Image.fromarray(pixels).save(file, "JPEG", quality=85)
     else:
-        Image.fromarray(pixels).save(file, "PNG", optimize=True)
+        Image.fromarray(pixels).save(file, "PNG")
     kind = "jpeg" if lossy else "png"
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 

@@ -35,7 +35,7 @@ def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         images = [f"![{escaped(plot.caption)}](plots/{plot.name}.svg)" for plot in view.plots]
         tables = [_plain_table(table) for table in view.tables]
         parts += [f"## {view.title}", view.lead]
-        parts += images or tables or [f"*{view.missing}*"]
+        parts += [*images, *tables] or [f"*{view.missing}*"]
     if board.rows or not board.records:
         parts += ["## All rows", _explanation(), _table(board), *_flags(board.rows)]
     return "\n\n".join(parts) + "\n"

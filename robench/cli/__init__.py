@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from robench.cli import board, check, doctor, evaluate, list_, new, run, show
+from robench.cli import board, check, check_attack, doctor, evaluate, list_, new, run, show
 from robench.errors import RobenchError, UsageError
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ app.command("list")(list_.list_)
 app.command("show")(show.show)
 app.add_typer(new.app, name="new")
 app.command("check")(check.check)
+app.command("check-attack")(check_attack.check_attack)
 app.command("evaluate")(evaluate.evaluate)
 app.command("board")(board.board)
 app.command("doctor")(doctor.doctor)

@@ -15,7 +15,7 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from robench.compaction.operations import words
+from robench.compaction.operations import padding_amounts, words
 
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn
@@ -77,6 +77,9 @@ class Strands:
             self.of[node] = read[0]
         elif kind == "concatenate":
             self.of[node] = torch.cat(read)
+        elif kind == "pad":
+            before, after = (self._new(count) for count in padding_amounts(node)[4:])
+            self.of[node] = torch.cat([before, read[0], after])
         else:
             self._barrier(node, read)
 

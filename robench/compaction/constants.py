@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from robench.compaction.operations import padding_amounts
 from robench.errors import CompactionError
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ def _of_step(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
         return (read[0] & read[-1]) | first | second  # nothing times anything is nothing
     if kind == "concatenate":
         return torch.cat(read)
+    if kind == "pad":
+        before, after = padding_amounts(node)[4:]
+        return F.pad(read[0], (before, after), value=True)
     channels = value.shape[1] if value.ndim > 1 else 0
     return torch.full((channels,), kind == "constant")
 

@@ -28,16 +28,19 @@ class Edit:
     Attributes:
         kind: ``drop``: `step` gives what `operand`, which it reads, gives. ``constant``: `step`
             reads a stored tensor instead of `operand`. ``add``: a stored tensor is added to what
-            `step` gives. ``select``: `step` reads some channels of `operand` alone.
+            `step` gives. ``select``: `step` reads some channels of `operand` alone. ``pad``: `step`
+            pads by other amounts.
         step: name of the step in the graph.
         operand: name of a step that it reads.
         buffer: name of the stored tensor, if there is one.
+        padding: the amounts, last dimension first, if `step` pads.
     """
 
-    kind: Literal["drop", "constant", "add", "select"]
+    kind: Literal["drop", "constant", "add", "select", "pad"]
     step: str
     operand: str = ""
     buffer: str = ""
+    padding: tuple[int, ...] = ()
 
 
 def apply_edits(
@@ -82,6 +85,9 @@ def _apply(graph: fx.Graph, edit: Edit, step: fx.Node, operand: fx.Node | None) 
         with graph.inserting_after(stored):
             total = graph.call_function(torch.add, (step, stored))
         step.replace_all_uses_with(total, delete_user_cb=lambda user: user is not total)
+        return
+    if edit.kind == "pad":
+        step.args, step.kwargs = (step.all_input_nodes[0], edit.padding), {}
         return
     if operand is None:
         raise KeyError(edit.operand)

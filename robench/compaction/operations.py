@@ -16,10 +16,22 @@ from torch import fx, nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BatchNorm", "Kind", "Weighted", "is_batch_norm", "is_layer", "kind_of", "words"]
+__all__ = [
+    "BatchNorm",
+    "Kind",
+    "Weighted",
+    "is_batch_norm",
+    "is_layer",
+    "kind_of",
+    "padding_amounts",
+    "words",
+]
 
 Weighted = nn.Conv2d | nn.Linear
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+
+_MAPS = 4
+"""Dimensions of a batch of maps."""
 
 Kind = Literal[
     "input",  # the network's input
@@ -30,6 +42,7 @@ Kind = Literal[
     "sum",  # adds or subtracts two tensors of the same channels, or a number
     "product",  # multiplies two such tensors
     "concatenate",  # along the channels
+    "pad",  # puts channels of zeros before and after those that it reads
     "constant",  # a tensor that compaction put in the place of a branch
     "form",  # a size or a type, no activations
     "output",
@@ -78,7 +91,7 @@ def words(node: fx.Node, parts: dict[str, nn.Module]) -> str:
 
 def _kind_of_module(module: nn.Module, read: Tensor) -> Kind:
     if is_layer(module):
-        return "layer" if read.ndim == (4 if isinstance(module, nn.Conv2d) else 2) else "other"
+        return "layer" if read.ndim == (_MAPS if isinstance(module, nn.Conv2d) else 2) else "other"
     if is_batch_norm(module):
         return "norm"
     if isinstance(module, nn.Flatten):
@@ -102,6 +115,10 @@ def _kind_of_function(node: fx.Node, values: dict[fx.Node, Any]) -> Kind:
         return "each"
     if target in (torch.mean, "mean") and _is_over_maps(node, values):
         return "each"
+    if target is operator.getitem:
+        return "each" if _is_within_maps(node.args[1]) else "other"
+    if target is F.pad:
+        return _kind_of_padding(node, values)
     return "other"
 
 
@@ -117,16 +134,47 @@ def _joined(kind: Kind, node: fx.Node, values: dict[fx.Node, Any]) -> Kind:
 
 
 def _axis(node: fx.Node) -> object:
-    return node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+    return _argument(node, 1, "dim", 0)
 
 
 def _is_over_maps(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
     """Whether a mean is taken over height and width alone."""
-    axes = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+    axes = _argument(node, 1, "dim", None)
     read = values[node.all_input_nodes[0]]
-    if not isinstance(axes, list | tuple) or read.ndim != 4:
+    if not isinstance(axes, list | tuple) or read.ndim != _MAPS:
         return False
     return {int(axis) % 4 for axis in axes} == {2, 3}
+
+
+def _is_within_maps(places: object) -> bool:
+    """Whether ``x[places]`` takes part of each map, of all images and all channels."""
+    if not isinstance(places, tuple) or not all(isinstance(one, slice | int) for one in places):
+        return False
+    return len(places) > 2 and places[:2] == (slice(None), slice(None))
+
+
+def padding_amounts(node: fx.Node) -> tuple[int, ...]:
+    """By how much an ``F.pad`` pads before and after each dimension, the last dimension first."""
+    amounts = _argument(node, 1, "pad", ())
+    if not isinstance(amounts, list | tuple):
+        raise TypeError(f"{node.name} pads by {amounts!r}")
+    return tuple(int(amount) for amount in amounts)
+
+
+def _kind_of_padding(node: fx.Node, values: dict[fx.Node, Any]) -> Kind:
+    """Each map by itself, or by maps of zeros: the shortcut of a residual network that widens."""
+    if len(node.all_input_nodes) != 1 or values[node.all_input_nodes[0]].ndim != _MAPS:
+        return "other"
+    across = padding_amounts(node)[4:]
+    if not any(across):
+        return "each"
+    is_zeros = _argument(node, 2, "mode", "constant") == "constant"
+    is_zeros = is_zeros and not _argument(node, 3, "value", None)
+    return "pad" if is_zeros and len(across) == 2 and min(across) >= 0 else "other"
+
+
+def _argument(node: fx.Node, place: int, name: str, default: object) -> object:
+    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
 
 
 def _is_flatten(node: fx.Node) -> bool:

@@ -101,7 +101,9 @@ class CompactionReport:
             parameters_before=data["parameters_before"],
             parameters_after=data["parameters_after"],
             columns=tuple(_column_choice(choice) for choice in data["columns"]),
-            edits=tuple(Edit(**edit) for edit in data["edits"]),
+            edits=tuple(
+                Edit(**{**edit, "padding": tuple(edit["padding"])}) for edit in data["edits"]
+            ),
             changed_by_zero_bn=data["changed_by_zero_bn"],
         )
 

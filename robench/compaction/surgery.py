@@ -9,8 +9,11 @@ from torch import Tensor, nn
 
 from robench.compaction.constants import blocks
 from robench.compaction.edits import Edit, apply_edits, free_name
+from robench.compaction.operations import padding_amounts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import fx
 
     from robench.compaction.keep import LayerPlan, Plan
@@ -55,6 +58,7 @@ def shrink(traced: Traced, plan: Plan) -> list[Edit]:
         else:
             _add_to_bias(layer.layer, shift[0])
     _shrink_between(traced, plan)
+    edits += _narrower_paddings(traced, plan)
     apply_edits(traced.module, edits, buffers)
     return edits
 
@@ -67,6 +71,18 @@ def _shrink_between(traced: Traced, plan: Plan) -> None:
             shrink_batch_norm(traced.parts[name], kept)
         elif traced.kinds[node] == "constant" and not kept.all():
             traced.module.register_buffer(name, traced.module.get_buffer(name)[:, kept])
+
+
+def _narrower_paddings(traced: Traced, plan: Plan) -> Iterator[Edit]:
+    """Shortcuts that put fewer maps of zeros beside those that they hand on."""
+    for node, strands in plan.strands.of.items():
+        if traced.kinds[node] != "pad":
+            continue
+        kept, amounts = plan.needed[strands], padding_amounts(node)
+        before, after = amounts[4:]
+        left = int(kept[:before].sum()), int(kept[len(kept) - after :].sum())
+        if left != (before, after):
+            yield Edit("pad", node.name, padding=(*amounts[:4], *left))
 
 
 def shrink_layer(layer: nn.Conv2d | nn.Linear, units: Tensor, inputs: Tensor) -> None:

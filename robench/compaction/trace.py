@@ -84,7 +84,7 @@ def traced_copy(model: nn.Module) -> fx.GraphModule:
         NotApplicableError: the network cannot be traced.
         CompactionError: a layer is called twice, or its weight is computed on each call.
     """
-    graph = trace(model)
+    graph = trace(model, closely=True)
     _refuse_reuse(graph, model)
     module = fx.GraphModule(model, graph, class_name=type(model).__name__)
     module.graph.eliminate_dead_code()

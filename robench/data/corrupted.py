@@ -174,7 +174,9 @@ class _ImageNet(CorruptedFiles):
         found: list[tuple[Path, int]] = []
         for of_class in sorted(folder.iterdir() if folder.is_dir() else ()):
             name = of_class.name
-            label = place.get(name, place.get(CATEGORY_OF.get(name, "")))
+            if data.name == "16-class-imagenet":
+                name = CATEGORY_OF.get(name, "")
+            label = place.get(name)
             if label is not None:
                 found += [(file, label) for file in sorted(of_class.glob("*.JPEG"))]
         labels = np.array([label for _, label in found], dtype=np.int64)

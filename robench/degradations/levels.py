@@ -23,6 +23,8 @@ class Published(NamedTuple):
     """Levels of the paper, from the mildest to the strongest; rotation by its angle."""
 
 
+_REACHES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+
 PUBLISHED: Mapping[str, Published] = MappingProxyType(
     {
         "greyscale": Published("robench.degradations.colour:greyscale", (0.0, 1.0)),
@@ -43,6 +45,18 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
             "robench.degradations.filters:high_pass",
             (math.inf, 3.0, 1.5, 1.0, 0.7, 0.55, 0.45, 0.4),
         ),
+        "phase-noise": Published(
+            "robench.degradations.phase:phase_noise",
+            (0.0, 30.0, 60.0, 90.0, 120.0, 150.0, 180.0),
+        ),
+        "phase-noise": Published(
+            "robench.degradations.phase:phase_noise", (0.0, 30.0, 60.0, 90.0, 120.0, 150.0, 180.0)
+        ),
+        "power-equalisation": Published("robench.degradations.power:power_equalisation", (0.0, 1.0)),
+        "opponent-colour": Published("robench.degradations.opponent:opponent_colour", (0.0, 1.0)),
         "rotation": Published("robench.degradations.rotation:rotation", (0.0, 90.0, 180.0, 270.0)),
+        "eidolon-1": Published("robench.degradations.eidolon:eidolon_1", _REACHES),
+        "eidolon-2": Published("robench.degradations.eidolon:eidolon_2", _REACHES),
+        "eidolon-3": Published("robench.degradations.eidolon:eidolon_3", _REACHES),
     }
 )

@@ -9,8 +9,10 @@ any batch, in any order, and on any device: all of it is integer arithmetic modu
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,10 +31,12 @@ class Noise:
     Args:
         key: what the noise is for, as one number in [0, 2**63): see `robench.spec.seed_for`.
         index: int64[N], the number of each image in its data set; its device is the noise's.
+        seed: the user's own, for `legacy` alone.
     """
 
     key: int
     index: Tensor
+    seed: int = 0
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers for each image, the same at every call.
@@ -64,6 +68,15 @@ class Noise:
         """
         centred = self.uniform(*shape).mul_(2.0).add_(2.0**-24 - 1.0)
         return centred.erfinv_().mul_(math.sqrt(2.0))
+
+    def legacy(self) -> Iterator[np.random.RandomState]:
+        """NumPy's legacy generator for each image, as after ``np.random.seed(seed + index)``.
+
+        Released code that draws from it can so be followed number by number. Unlike the other
+        numbers these are the same for every kind and level; sums are taken modulo 2**32.
+        """
+        for number in self.index.tolist():
+            yield np.random.RandomState((self.seed + number) % (1 << 32))  # noqa: NPY002 - the point
 
 
 def mix(counters: Tensor) -> Tensor:

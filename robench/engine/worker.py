@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from robench.data.base import Data
-    from robench.stages.base import Outcome
+    from robench.stages.base import Context, Outcome
     from robench.training.checkpoint import Checkpoint
 
-__all__ = ["Setting", "prepare_worker", "run_cell"]
+__all__ = ["Setting", "context_of", "prepare_worker", "run_cell"]
 
 _TRACEBACK_LINES = 12
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -126,19 +126,24 @@ def _attempt(cell: Cell, setting: Setting, store: Store) -> Outcome:
 
 
 def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
+    from robench.stages import STAGES
+
+    return STAGES[cell.stage](cell, context_of(cell, setting, store))
+
+
+def context_of(cell: Cell, setting: Setting, store: Store) -> Context:
+    """Everything that the stage of a cell may use; its data set is loaded when it asks for it."""
     import torch
 
-    from robench.stages import STAGES
     from robench.stages.base import Context
 
-    context = Context(
+    return Context(
         load=partial(_data_of, cell, setting.data_root),
         device=torch.device(cell.device),
         parent=_reader(cell.parent, store),
         donor=_reader(cell.donor, store),
         data_root=setting.data_root,
     )
-    return STAGES[cell.stage](cell, context)
 
 
 def _reader(cell_id: str | None, store: Store) -> Callable[[], Checkpoint] | None:

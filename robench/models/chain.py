@@ -26,6 +26,8 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 # Methods and attributes of a tensor that tell its form, not its values.
 _FORM_METHODS = {"size", "dim", "numel"}
 _FORM_ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
+_FAILURES = (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError)
+"""What tracing raises, beside its own error, where forward() does what no graph can hold."""
 _ARITHMETIC = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv}
 
 
@@ -115,15 +117,38 @@ class _Tracer(fx.Tracer):
         return not any(isinstance(part, _LAYERS + _BATCH_NORMS) for part in m.modules())
 
 
-def trace(model: nn.Module) -> fx.Graph:
+class _CloseTracer(_Tracer):
+    """Goes into modules that hold no tensor at all, where they can be traced."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if not super().is_leaf_module(m, module_qualified_name):
+            return False
+        is_own = not fx.Tracer.is_leaf_module(self, m, module_qualified_name)
+        return not (is_own and not m.state_dict() and _can_be_traced(m))
+
+
+def _can_be_traced(module: nn.Module) -> bool:
+    try:
+        fx.Tracer().trace(module)
+    except _FAILURES:
+        return False
+    return True
+
+
+def trace(model: nn.Module, *, closely: bool = False) -> fx.Graph:
     """The operations of a network with one output, layers and BatchNorm as one node each.
+
+    Args:
+        model: it stays as it is.
+        closely: whether a module of the user's own without parameters and buffers becomes the
+            operations that it does, where it can be traced, instead of one node.
 
     Raises:
         NotApplicableError: the network cannot be traced.
     """
     try:
-        graph = _Tracer().trace(model)
-    except (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        graph = (_CloseTracer if closely else _Tracer)().trace(model)
+    except _FAILURES as error:
         raise NotApplicableError(
             f"{type(model).__name__} cannot be traced: {error}",
             hint="forward() may not branch on the values or the shape of its input",

@@ -24,7 +24,7 @@ from robench.measure.corruption_error import (
 )
 from robench.spec import Cell, CorruptOptions, Metric, ResolvedCorruptOptions
 from robench.stages.base import Context, Outcome
-from robench.stages.graded import GradedAnswers, over_levels
+from robench.stages.graded import GradedAnswers, over_levels, parts_of
 from robench.stages.network import trained_network
 from robench.stages.quality import quality
 from robench.training.evaluate import predict
@@ -69,7 +69,7 @@ def corrupt(cell: Cell, context: Context) -> Outcome:
                 "images": options.origin,
             }
             found = tuple(
-                answers.show(shown.images, shown.labels, f"{kind} {severity}", **condition)
+                answers.show([shown.images], shown.labels, f"{kind} {severity}", **condition)
             )
             accuracies.append(found[0].value or 0.0)
             metrics += found
@@ -204,11 +204,19 @@ def _generated(
     data: Data, kind: str, severity: int, constants: Constants, samples: int | None, seed: int
 ) -> torch.Tensor:
     test = data.test.first(samples)
-    # Where the library or Pillow work, images are on the CPU; there the rest takes little time too.
-    shown = corruptions.corrupt(
-        to_float(test.images), kind, severity, seed=seed, index=test.index, constants=constants
-    )
-    return shown.mul_(255).round_().to(torch.uint8)
+    made = torch.empty_like(test.images)
+    for part in parts_of(test.images):
+        shown = corruptions.corrupt(
+            # On the CPU, where the library and Pillow work; the rest takes little time there too.
+            to_float(test.images[part]),
+            kind,
+            severity,
+            seed=seed,
+            index=test.index[part],
+            constants=constants,
+        )
+        made[part] = shown.mul_(255).round_().to(torch.uint8)
+    return made
 
 
 _kept = lru_cache(maxsize=256)(_generated)

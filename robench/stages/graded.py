@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from robench.measure.answers import (
     area_under_levels,
@@ -23,12 +24,28 @@ if TYPE_CHECKING:
 
     from robench.models.base import Network
 
-__all__ = ["UNORDERED", "GradedAnswers", "over_levels"]
+__all__ = ["UNORDERED", "GradedAnswers", "over_levels", "parts_of"]
 
 UNORDERED = ("rotation",)
 """Kinds whose levels have no order in which images get harder: nothing is summed up over them."""
 _MOST_CLASSES = 32
 """Confusion matrices of more classes would outweigh the answers, from which they follow."""
+
+
+_BATCH = 256
+"""What `predict` works on at a time: parts are a multiple, so that they do not change its sums."""
+_PART_VALUES = 1 << 24
+
+
+def parts_of(images: Tensor) -> list[slice]:
+    """Images that are worked on together, so that memory does not grow with their number.
+
+    Args:
+        images: [N, C, H, W].
+    """
+    batches = max(1, _PART_VALUES // (_BATCH * images[0].numel()))
+    step = batches * _BATCH
+    return [slice(start, start + step) for start in range(0, len(images), step)]
 
 
 @dataclass
@@ -48,17 +65,18 @@ class GradedAnswers:
     _confusions: list[NDArray[np.int64]] = field(default_factory=list)
 
     def show(
-        self, images: Tensor, labels: Tensor, name: str, /, **condition: str | float
+        self, parts: Iterable[Tensor], labels: Tensor, name: str, /, **condition: str | float
     ) -> Iterator[Metric]:
         """Ask the network; gives accuracy and the entropy of its answers.
 
         Args:
-            images: float32 in [0, 1] or uint8, [N, C, H, W].
+            parts: of the images, float32 in [0, 1] or uint8, [n, C, H, W], made one by one.
             labels: int64 [N].
             name: what the row of answers is called.
             condition: of the metrics.
         """
-        answers = predict(self.network, images).argmax(1).cpu().numpy()
+        each = [predict(self.network, part).argmax(1).cpu() for part in parts]
+        answers = torch.cat(each).numpy()
         truth = labels.cpu().numpy()
         self.conditions.append(name)
         self._answers.append(answers.astype(np.int16))

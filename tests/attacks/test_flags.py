@@ -66,6 +66,7 @@ def member(attack: str, *distance: float, on_ray: list[float] | None = None, gra
         version=1,
         params={},
         view="own",
+        is_refinement=False,
         distance=found,
         distance_on_ray=found if on_ray is None else torch.tensor(on_ray, dtype=torch.float64),
         optimality=None,

@@ -90,7 +90,9 @@ class Maker:
     def _one(
         self, train: Cell, stage: str, method: tuple[str, tuple[tuple[str, str], ...]]
     ) -> Record:
-        options = {"attack": {"suite": "l2-quick", "samples": 1000}}.get(stage, {})
+        options = {
+            "attack": {"suite": "l2-quick", "version": 1, "samples": 1000, "area_limit": 3.0}
+        }.get(stage, {})
         cell = train
         if stage != "train":
             change = {"stage": stage, "parent": train.id, "options": options}
@@ -241,6 +243,7 @@ class Maker:
         flags = [
             {
                 "name": "gradient-zero",
+                "kind": "warning",
                 "value": 0.12 if suspicious else 0.0,
                 "threshold": 0.01,
                 "raised": suspicious,
@@ -249,17 +252,33 @@ class Maker:
         ]
         metrics = (
             Metric(name="median_l2", value=median, n=970, low=median * 0.97, high=median * 1.03),
-            Metric(name="mean_l2_area", value=median * 0.95, n=970),
-            Metric.share("accuracy", round(accuracy * 1000) if accuracy < 1 else 1000, 1000),
+            Metric(name="l2_area", value=median * 0.95, n=1000, condition={"limit": 3.0}),
+            Metric(name="l2_area_share", value=median * 0.95 / 3, n=1000, condition={"limit": 3.0}),
+            Metric(name="passes_per_image", value=1400.0, n=1000),
+            Metric.share("accuracy", round(min(1.0, accuracy) * 1000), 1000),
             Metric.share("attack_success", 970, 970),
             *(
                 Metric.share(
-                    "accuracy_at", round(max(0, accuracy - radius / 2) * 1000), 1000, radius=radius
+                    "accuracy_at",
+                    round(max(0, min(1.0, accuracy) - radius / 3) * 1000),
+                    1000,
+                    radius=radius,
                 )
-                for radius in (0.5, 1.0)
+                for radius in (0.0, 0.5, 1.0, 2.0, 3.0)
             ),
         )
-        return self._record(cell, metrics, details={"flags": flags})
+        details = {
+            "flags": flags,
+            "suite": "l2-quick/1",
+            "images_sha256": "0" * 64,
+            "passes_allowed": 2000,
+            "attacks": {
+                "deepfool": {"wins": 0.2, "optimality": 0.9, "median_l2": 1.1, "passes": 60.0},
+                "ddn": {"wins": 0.8, "optimality": 0.99, "median_l2": 1.0, "passes": 600.0},
+                "mine": {"guest": True, "wins": 0.01, "optimality": 1.01, "error": "raised Oops"},
+            },
+        }
+        return self._record(cell, metrics, details=details)
 
     def _cell(
         self,
@@ -393,3 +412,22 @@ def built(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> Pa
     from robench.board import build_board
 
     return build_board(records, tmp_path_factory.mktemp("board") / "site").parent
+
+
+@pytest.fixture(scope="session")
+def arrays() -> Callable[..., dict[str, np.ndarray]]:
+    """Distances beside the records of attacks: those of a seed are alike, those of ssl 20% less."""
+
+    def read(record: Record) -> dict[str, np.ndarray]:
+        cell = record.cell
+        distance = np.random.default_rng(cell.seed).exponential(size=200) + 0.1
+        distance[: 20 if cell.method.name == "ssl" else 10] = 0
+        if cell.method.name == "ssl":
+            distance *= 0.8
+        return {"index": np.arange(200), "distance": distance, "correct": distance > 0}
+
+    def of(records: Sequence[Record]) -> Callable[..., dict[str, np.ndarray]]:
+        known = {record.id: record for record in records}
+        return lambda cell_id, only=None: read(known[cell_id])
+
+    return of

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robench.board.views.attack_board import attack_board_view
+from robench.board.views.attack_curves import attack_curves_view
+from robench.board.views.attack_ratio import attack_ratio_view
 from robench.board.views.degradation import corruption_views, degradation_view
 from robench.board.views.features import features_view
 from robench.board.views.layers import layers_view
@@ -33,6 +36,7 @@ def views_of(board: Leaderboard) -> tuple[View, ...]:
     return (
         accuracy_view(board),
         distance_view(board),
+        *_attack_views(board),
         degradation_view(board),
         *corruption_views(board),
         transfer_view(board),
@@ -40,3 +44,10 @@ def views_of(board: Leaderboard) -> tuple[View, ...]:
         *tabular,
         *layers,
     )
+
+
+def _attack_views(board: Leaderboard) -> tuple[View, ...]:
+    """More about attacks, where there were any."""
+    if not board.attacks:
+        return ()
+    return (attack_curves_view(board), attack_ratio_view(board), attack_board_view(board))

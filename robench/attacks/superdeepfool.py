@@ -1,0 +1,87 @@
+"""SuperDeepFool: DeepFool to the boundary, then straight towards it along its normal there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from robench.attacks.base import Attack
+from robench.attacks.budget import Oracle, lengths, per_row
+from robench.attacks.deepfool import Boundaries, walk_to_boundary
+from robench.attacks.losses import logit_margin
+from robench.spec.base import Frozen
+
+__all__ = ["SuperDeepFool"]
+
+_PROGRESS = 1e-3
+"""A round that shortens the way to the boundary by a smaller fraction is the last one."""
+
+
+class SuperDeepFool(Attack):
+    """Walk to the boundary, and turn the way there into the boundary's normal, again and again.
+
+    Abdollahpoorrostami, Abroshan, Moosavi-Dezfooli 2024 (arXiv 2303.12481). The shortest way to a
+    smooth boundary ends at a right angle to it, which DeepFool's does not. Each round walks to the
+    boundary by DeepFool, and projects the whole displacement from the image onto the gradient that
+    it finds there; the next round starts from that point.
+
+    The paper ends when a projected point is of another class. Here the search goes on from such a
+    point too, as long as rounds shorten the way by at least a thousandth. An image is given up
+    where a walk does not reach the boundary within its steps, or finds no gradient.
+    """
+
+    name = "superdeepfool"
+
+    class Params(Frozen):
+        """How long, and over which boundaries."""
+
+        rounds: Annotated[int, Field(ge=1)] = 20
+        """Walks at most, each followed by one projection."""
+        steps: Annotated[int, Field(ge=1)] = 20
+        """Linearisations in each walk at most."""
+        classes: Annotated[int, Field(ge=2)] = 10
+        """How many classes compete, the image's own included."""
+        overshoot: Annotated[float, Field(ge=0)] = 0.02
+        """The sum of the steps of each walk is lengthened by this fraction."""
+        steepening: Annotated[float, Field(ge=1)] | None = 2.0
+        """How much a slope may grow unseen, as in DeepFool; `None` computes every rival."""
+
+    params: Params
+
+    def run(self, oracle: Oracle) -> Tensor:
+        """Rounds for the images that still get closer."""
+        boundaries = Boundaries(oracle, self.params.classes, self.params.steepening)
+        closest = torch.full_like(oracle.best_distance, torch.inf)
+        points, rows = oracle.starts, oracle.rows
+        for _ in range(self.params.rounds):
+            rows, points = walk_to_boundary(
+                boundaries, points, rows, steps=self.params.steps, overshoot=self.params.overshoot
+            )
+            distance = lengths(points - oracle.images[rows])
+            progress = distance < (1 - _PROGRESS) * closest[rows]
+            rows, points, distance = rows[progress], points[progress], distance[progress]
+            if not len(rows):
+                break
+            closest[rows] = distance
+            points, rows = _projected(oracle, points, rows)
+        return oracle.best
+
+
+def _projected(oracle: Oracle, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The way from each image to its adversarial, projected onto the gradient there.
+
+    Returns:
+        Points [k, ...] and their rows, int64 [k], without those that have no such gradient.
+    """
+    _, normal = oracle.gradient(
+        points, rows, lambda logits: -logit_margin(logits, oracle.labels[rows])
+    )
+    steep = lengths(normal) > 0
+    rows, points, normal = rows[steep], points[steep], normal[steep]
+    images = oracle.images[rows]
+    normal = normal / per_row(lengths(normal), normal)
+    along = torch.linalg.vecdot((points - images).flatten(1), normal.flatten(1))
+    return oracle.clip(images + per_row(along, normal) * normal), rows

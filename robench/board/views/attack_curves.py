@@ -1,0 +1,179 @@
+"""Accuracy against the radius that an attacker may push an image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import pandas as pd
+
+from robench.board.comparable import ROW
+from robench.board.coverage import is_graded
+from robench.board.estimates import estimates
+from robench.board.format import level
+from robench.board.measured import FRACTION, measured
+from robench.board.views.base import (
+    INTERVALS,
+    Control,
+    Plot,
+    View,
+    chosen,
+    colour,
+    finished,
+    inline,
+    level_control,
+    method_name,
+    panel_name,
+    tooltip,
+    training_control,
+    without_hidden,
+)
+from robench.spec.record import wilson_interval
+
+if TYPE_CHECKING:
+    from robench.board.leaderboard import Leaderboard
+
+__all__ = ["attack_curves_view"]
+
+_WIDTH = 330
+_HEIGHT = 240
+_OVER = Control("chosen_over", "Accuracy", ((0, "of all images"), (1, "of those it gets right")), 0)
+
+
+def attack_curves_view(board: Leaderboard) -> View:
+    """Accuracy that is left at each l2 radius, of the methods at one level beside the dense."""
+    each = _curves_of(board)
+    view = View(
+        key="curves",
+        title="How does accuracy fall as attackers push further?",
+        lead="Share of test images that stay correctly classified when each may be changed by up "
+        "to a given l2 distance, at one level of sparsity beside the dense network.",
+        reading="Each curve starts at the accuracy on clean images; the area below it is the "
+        "column l2 area. An image counts as lost from the closest adversarial on that any attack "
+        "of the suite found, so that a curve can only be too high, and is where a flag is raised. "
+        "Of the images that a network gets right, all curves start at 100%: that is about other "
+        f"images for each network. Bands are {INTERVALS}. The dashed line is the dense network.",
+    )
+    if each.empty:
+        missing = (
+            "No network was attacked in these results (stage attack); add `attack` to the suite's "
+            "`evaluate`."
+        )
+        return replace(view, missing=missing)
+    controls = (
+        level_control(board.levels),
+        training_control(board, _trainings(board, each)),
+        _OVER,
+    )
+    spec = _chart(board, each, controls)
+    shown = level(controls[0].default)
+    plot = Plot(
+        "attack-curves", f"Accuracy against l2 radius, sparsity {shown}% where sparse", spec
+    )
+    relative = Plot(
+        "attack-curves-relative",
+        f"The same of the images that each network gets right, sparsity {shown}% where sparse",
+        chosen(spec, chosen_over=1),
+    )
+    return replace(view, spec=spec, controls=controls, plots=(plot, relative))
+
+
+def _trainings(board: Leaderboard, each: pd.DataFrame) -> list[str]:
+    return [training for training in board.trainings if training in set(each["training"])]
+
+
+def _curves_of(board: Leaderboard) -> pd.DataFrame:
+    """Accuracy at each radius of each network, over all images and over those it gets right."""
+    absolute = measured(board.frame, "attack", "accuracy_at")
+    if absolute.empty:
+        return absolute
+    clean = measured(board.frame, "attack", "accuracy").set_index("id")["value"]
+    known = absolute[absolute["id"].map(clean).gt(0)]
+    pairs = zip(known["value"], known["n"], known["id"].map(clean), strict=True)
+    relative = known.copy()
+    relative[["value", "low", "high", "n"]] = [
+        _of_correct(value, int(n), accuracy) for value, n, accuracy in pairs
+    ]
+    return pd.concat([absolute.assign(over=0), relative.assign(over=1)])
+
+
+def _of_correct(value: float, n: int, accuracy: float) -> tuple[float, float, float, int]:
+    """Of the images that the network gets right, how many are left: counts are whole numbers."""
+    left, correct = round(value * n), round(accuracy * n)
+    return (left / correct, *wilson_interval(left, correct), correct)
+
+
+def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]) -> dict[str, Any]:
+    found = estimates(each, [*ROW, "over", "radius"], bounds=FRACTION)
+    rows = [
+        (
+            board.panels.index(row["panel"]),
+            board.trainings.index(row["training"]),
+            board.methods.index(row["method"]),
+            # The dense control has no level of its own and is shown at each.
+            row["level"] if is_graded(row["method"]) else -1,
+            row["over"],
+            row["radius"],
+            *(None if row[name] != row[name] else row[name] for name in ("value", "low", "high")),
+            *(row["seeds"], row["n"]),
+        )
+        for row in found.to_dict("records")
+    ]
+    columns = [
+        "p",
+        "training",
+        "m",
+        "level",
+        "over",
+        "radius",
+        "value",
+        "low",
+        "high",
+        "seeds",
+        "n",
+    ]
+    x = alt.X("radius:Q", axis=alt.Axis(title="l2 radius"), scale=alt.Scale(nice=False))
+    y = alt.Y(
+        "value:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", title="accuracy")
+    )
+    dense = alt.condition("datum.method === 'dense'", alt.value([5, 4]), alt.value([1, 0]))
+    base = alt.Chart()
+    layers = [
+        base.transform_filter("isValid(datum.low)")
+        .mark_area(opacity=0.1, line=False)
+        .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
+        base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour(board), strokeDash=dense),
+        base.mark_point(filled=True, size=16, opacity=1).encode(
+            x=x,
+            y=y,
+            color=colour(board),
+            tooltip=tooltip(
+                method="method:N",
+                l2_radius="radius:Q|.3~f",
+                accuracy="value:Q|.1%",
+                low="low:Q|.1%",
+                high="high:Q|.1%",
+                seeds="seeds:Q",
+                images_for_each="n:Q",
+            ),
+        ),
+    ]
+    panels = [panel for panel in board.panels if panel in set(each["panel"])]
+    chart = (
+        alt.layer(*layers, data=inline(rows, columns, columns))
+        .properties(width=_WIDTH, height=_HEIGHT)
+        .facet(
+            facet=alt.Facet(
+                "panel:N", sort=panels, header=alt.Header(title=None, labelLimit=_WIDTH)
+            ),
+            columns=3,
+        )
+        .transform_filter("datum.training === chosen_training && datum.over === chosen_over")
+        .transform_filter("datum.level === chosen_level || datum.level < 0")
+        .transform_calculate(method=method_name(board, "m"), panel=panel_name(board, "p"))
+        .transform_filter(without_hidden())
+        .resolve_scale(x="independent")
+        .resolve_axis(x="independent")
+    )
+    return finished(chart, panel_width=_WIDTH, panels=len(panels), controls=controls)

@@ -1,0 +1,81 @@
+"""Phase noise: the same frequencies at other places (Geirhos et al. 2018, arXiv 1808.08750)."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from robench.degradations.base import Degradation
+from robench.degradations.levels import PUBLISHED
+from robench.degradations.random import Noise
+from robench.errors import InputError
+
+__all__ = ["phase_noise"]
+
+_RELEASED = "geirhos2018"
+
+
+@partial(
+    Degradation,
+    name="phase-noise",
+    unit="half the width of the noise on the phases, in degrees",
+    levels=PUBLISHED["phase-noise"].levels,
+    neutral=0.0,
+    bounds=(0.0, 180.0),
+    variants={
+        "hermitian": "frequencies and their conjugates are shifted in opposite directions, so that "
+        "the amplitude spectrum stays as it is",
+        _RELEASED: "as the released code, which pairs frequencies that are no conjugates and so "
+        "loses contrast; numbers as after np.random.seed(seed + index)",
+    },
+    smallest=8,
+)
+def phase_noise(planes: Tensor, level: float, *, noise: Noise, variant: str) -> Tensor:
+    """The phase of each frequency of the grey image shifted at random, up to `level` degrees.
+
+    Shifts are uniform in [-level, level); the mean and the highest frequency of an axis with an
+    even number of pixels keep their phase. The result is clipped to [0, 1]. The code of the paper
+    gives the shifts of one half of the spectrum to the other half in the wrong order and drops the
+    imaginary part that remains, which multiplies the contrast by sqrt((1 + sinc²(level)) / 2).
+
+    Raises:
+        InputError: the released code on images with an odd height or width, for which it was not
+            made.
+    """
+    if variant == _RELEASED:
+        return _as_released(planes, level, noise)
+    height, width = planes.shape[-2:]
+    spectrum = torch.fft.rfft2(planes)
+    columns = (width + 1) // 2  # without the highest frequency of an even width
+    shift = noise.uniform(height, columns).mul_(2.0).sub_(1.0).mul_(math.radians(level))
+    rows = (height + 1) // 2
+    shift[:, 0, 0] = 0.0
+    shift[:, rows : height - rows + 1] = 0.0  # the highest frequency of an even height
+    shift[:, height - rows + 1 :, 0] = -shift[:, 1:rows, 0].flip(1)
+    shift = shift.to(planes.dtype)
+    spectrum[..., :columns] *= torch.complex(shift.cos(), shift.sin())
+    return torch.fft.irfft2(spectrum, s=(height, width)).clamp_(0.0, 1.0)
+
+
+def _as_released(planes: Tensor, level: float, noise: Noise) -> Tensor:
+    height, width = planes.shape[-2:]
+    if height % 2 or width % 2:
+        raise InputError(
+            f"images are {height} x {width} pixels",
+            where=f"degradation 'phase-noise', variant {_RELEASED!r}",
+            allowed="an even height and width, for which the released code was made",
+            hint="leave variant out: the default takes any size",
+        )
+    half = (height - 1) * (width - 1) // 2
+    drawn = [torch.from_numpy(random.random_sample(half)) for random in noise.legacy()]
+    shift = (torch.stack(drawn).to(planes.device) - 0.5) * (2.0 * math.radians(level))
+    centred = torch.zeros(len(planes), height, width, dtype=shift.dtype, device=planes.device)
+    centred[:, 1:, 1:] = torch.cat(
+        [shift, torch.zeros_like(shift[:, :1]), -shift], dim=1
+    ).unflatten(1, (height - 1, width - 1))
+    shift = torch.fft.ifftshift(centred, dim=(-2, -1)).to(planes.dtype)
+    spectrum = torch.fft.fft2(planes) * torch.complex(shift.cos(), shift.sin())
+    return torch.fft.ifft2(spectrum).real.clamp(0.0, 1.0)

@@ -1,0 +1,107 @@
+"""Corruption errors against the dense control, and the views of corruptions and of humans."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from robench.board.corrupted import corruption_errors
+from robench.board.leaderboard import leaderboard
+from robench.board.views import views_of
+from robench.spec import Metric, PluginRef, Record
+
+ORIGIN = "generated, constants of CIFAR-10-C"
+ERRORS = {"fog": 0.2, "contrast": 0.1}
+NETWORK = (PluginRef(name="mlp", version=1),)
+
+
+@pytest.fixture
+def corrupted(make: Callable[..., list[Record]]) -> Callable[..., list[Record]]:
+    """Records whose dense networks err on 20 % and 10 %, and all others on twice as many."""
+
+    def maker(data: str = "digits", **grid: object) -> list[Record]:
+        records = make(
+            data=(data,), models=NETWORK, levels=(0.9,), distortions=(), mishaps=False,
+            stages=("train", "degrade"), **grid,
+        )  # fmt: skip
+        return records + [_of(r) for r in records if _is_network(r)]
+
+    return maker
+
+
+def _is_network(record: Record) -> bool:
+    return record.cell.stage == "train" and record.cell.role == "result"
+
+
+def _of(train: Record) -> Record:
+    worse = 1 if train.cell.method.name == "dense" else 2
+    metrics = [Metric.share("accuracy_clean", 1000 - 50 * worse, 1000)]
+    for kind, error in ERRORS.items():
+        for severity in (1, 2):
+            correct = round(1000 * (1 - worse * error * (0.5 + 0.5 * severity) / 1.25))
+            condition = {"kind": kind, "severity": float(severity), "images": ORIGIN}
+            metrics.append(Metric.share("accuracy", correct, 1000, **condition))
+    cell = train.cell.model_copy(
+        update={"stage": "corrupt", "parent": train.id, "options": {"samples": 1000}}
+    )
+    return train.model_copy(update={"id": cell.id, "cell": cell, "metrics": tuple(metrics)})
+
+
+def test_errors_against_the_dense_network_of_the_seed(corrupted) -> None:
+    board = leaderboard(corrupted(seeds=2))
+    errors = corruption_errors(board.frame).set_index(["method", "seed"])["value"]
+    assert len(errors) == 2 * len(board.methods)
+    for (method, _), ratio in errors.items():
+        assert ratio == pytest.approx(1 if method == "dense" else 2)
+    relative = corruption_errors(board.frame, relative=True).set_index("method")["value"]
+    # Clean errors are 5 % and 10 %: (2 e − 0.1) / (e − 0.05) is 2 as well.
+    assert relative["magnitude"].tolist() == pytest.approx([2, 2])
+    by_method = {row.method: row for row in board.rows}
+    assert by_method["ssl"].corruption_error.value == pytest.approx(2)
+    assert by_method["ssl"].corruption_error.seeds == 2
+
+
+def test_without_a_dense_control_there_is_no_figure(corrupted) -> None:
+    records = [r for r in corrupted(seeds=1) if r.cell.method.name != "dense"]
+    assert corruption_errors(leaderboard(records).frame).empty
+
+
+def test_the_view_says_where_the_images_come_from(corrupted, make) -> None:
+    views = {view.key: view for view in views_of(leaderboard(corrupted(seeds=1)))}
+    view = views["corruptions"]
+    assert ORIGIN in view.reading
+    assert [plot.name for plot in view.plots] == ["corruptions-1-digits-mlp"]
+    text = json.dumps(view.spec)
+    assert "fog" in text
+    assert "contrast" in text
+    plain = make(data=("digits",), models=NETWORK, levels=(0.9,), seeds=1, distortions=())
+    assert "corruptions" not in {view.key for view in views_of(leaderboard(plain))}
+
+
+def human_rows(view) -> list[str]:
+    lines = json.dumps(view.spec).replace("\\n", "\n").splitlines()
+    return [line for line in lines if line.startswith("0,-1,-1,-1,")]
+
+
+def test_humans_are_drawn_where_they_compare_and_nowhere_else(corrupted) -> None:
+    def degradations(data: str):
+        views = views_of(leaderboard(corrupted(data, seeds=1)))
+        return next(view for view in views if view.key == "degradations")
+
+    elsewhere = degradations("digits")
+    assert not human_rows(elsewhere)
+    assert "No humans are drawn" in elsewhere.reading
+    comparable = degradations("16-class-imagenet")
+    rows = human_rows(comparable)
+    assert "0,-1,-1,-1,contrast,05|0.05,0.54583,,,,,0" in rows
+    assert sum(row.endswith(",1") for row in rows) == 6  # one name for each kind with a curve
+    assert "CC BY 4.0" in comparable.reading
+    assert not any("salt-and-pepper" in row for row in rows)
+
+
+def test_the_picture_of_the_levels(corrupted) -> None:
+    view = next(v for v in views_of(leaderboard(corrupted(seeds=1))) if v.key == "degradations")
+    assert view.picture.startswith("<svg")
+    assert "low-pass" in view.picture

@@ -42,8 +42,8 @@ class ALMA(Attack):
     in one of ReLUs they changed little.
 
     The search makes long steps at first, so that rounding may decide in which of several minima an
-    image ends up: another batch size changed the distance of 5 in 64 images by more than 0.1 %, and
-    the mean by 0.2 %.
+    image ends up: one by one rather than together, 15 % of 380 images changed their distance by
+    more than 0.1 %, and the mean changed by 0.05 % (an MLP of ReLUs, 64 pixels).
     """
 
     name = "alma"

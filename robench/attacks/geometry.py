@@ -7,7 +7,7 @@ from torch import Tensor
 
 from robench.attacks.budget import Oracle, lengths, per_row
 
-__all__ = ["distance_to_plane", "into_ball", "radius_of_box", "unit_direction"]
+__all__ = ["distance_to_plane", "into_ball", "radius_of_box", "reach_of_box", "unit_direction"]
 
 
 def unit_direction(gradient: Tensor, rows: Tensor, oracle: Oracle) -> Tensor:
@@ -56,4 +56,12 @@ def radius_of_box(oracle: Oracle) -> Tensor:
     """Radius of the ball around each image that contains the whole box, [n]; infinite without."""
     if not oracle.box:
         return torch.full_like(oracle.best_distance, torch.inf)
+    return reach_of_box(oracle)
+
+
+def reach_of_box(oracle: Oracle) -> Tensor:
+    """Distance of the farthest corner of [0, 1] from each image, [n], whether or not it is a bound.
+
+    A search without a box has to end somewhere too.
+    """
     return lengths(torch.maximum(oracle.images, 1 - oracle.images))

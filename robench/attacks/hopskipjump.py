@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -16,12 +17,10 @@ from robench.spec.base import Frozen
 
 __all__ = ["HopSkipJump"]
 
-_HALVINGS = 15
-"""Of each ray back to the image."""
 _SHORTENINGS = 10
 """Halvings of a step at most, until it ends in another class."""
-_PROGRESS, _PATIENCE = 0.999, 3
-"""A step that does not shorten the distance by this factor is idle; so many in a row are enough."""
+_PROGRESS = 0.999
+"""A step that does not shorten the distance by this factor is idle."""
 _AT_ONCE = 10
 """Random directions of each image in one question; they bound the memory."""
 
@@ -35,7 +34,7 @@ class HopSkipJump(Attack):
     attacks that follow gradients, the gradients are to blame.
 
     It starts at the closest adversarial that is known, else at the nearest image of another class;
-    images that have neither are left out. An image is done when three steps in a row have brought
+    images that have neither are left out. An image is done when some steps in a row have brought
     it no nearer, which is soon where the boundary is smooth and what is known close.
     """
 
@@ -51,13 +50,17 @@ class HopSkipJump(Attack):
         reach: Annotated[float, Field(gt=0, lt=1)] | None = None
         """Length of the probes, as a fraction of the distance; `None` is one over the number of
         pixels, as in the paper, which where activations jump looks too closely."""
+        patience: Annotated[int, Field(ge=1)] = 5
+        """Idle steps in a row after which an image is done."""
 
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
         """All images at once."""
-        _find_starts(oracle)
         reach = self.params.reach or 1 / oracle.images[0].numel()
+        # Nearer to the boundary than a sixteenth of the probes' length makes no difference to them.
+        halvings = math.ceil(math.log2(1 / reach)) + 4
+        _find_starts(oracle, halvings)
         rows = oracle.best_distance.isfinite().nonzero().flatten()
         idle = torch.zeros_like(rows)
         for step in range(1, self.params.steps + 1):
@@ -65,23 +68,24 @@ class HopSkipJump(Attack):
             probes = round(self.params.probes * step**0.5)
             direction = _uphill(oracle, points, rows, reach * distance, probes)
             forward = _jump(oracle, points, rows, direction, distance / step**0.5)
-            bisect_ray(oracle, forward, rows, steps=_HALVINGS)
+            bisect_ray(oracle, forward, rows, steps=halvings)
             is_nearer = oracle.best_distance[rows] < _PROGRESS * distance
             idle = torch.where(is_nearer, 0, idle + 1)
-            rows, idle = rows[idle < _PATIENCE], idle[idle < _PATIENCE]
+            goes_on = idle < self.params.patience
+            rows, idle = rows[goes_on], idle[goes_on]
             if not len(rows):
                 break
         return oracle.best
 
 
-def _find_starts(oracle: Oracle) -> None:
+def _find_starts(oracle: Oracle, halvings: int) -> None:
     """Let the oracle see images of other classes, where no adversarial is known."""
     rows, starts = nearest_of_other_classes(oracle, 1)
     unknown = oracle.best_distance[rows].isinf()
     rows, starts = rows[unknown], starts[unknown]
     if len(rows):
         oracle.query(starts, rows)
-        bisect_ray(oracle, starts, rows, steps=_HALVINGS)
+        bisect_ray(oracle, starts, rows, steps=halvings)
 
 
 def _uphill(oracle: Oracle, points: Tensor, rows: Tensor, radius: Tensor, probes: int) -> Tensor:

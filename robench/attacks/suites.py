@@ -99,7 +99,7 @@ def _ddn(steps: int, targets: int) -> Member:
 
 
 def _alma(steps: int, targets: int = 0) -> Member:
-    params = {"steps": steps, "targets": targets, "alpha": 0.9, "first_step": 2.0}
+    params = {"steps": steps, "targets": targets, "alpha": 0.9, "first_step": 1.0}
     budget = 2 * steps * max(targets, 1)
     label = "alma-targeted" if targets else None
     return Member("alma", params, label, budget, doubled={"steps": 2 * steps})

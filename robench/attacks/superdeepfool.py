@@ -71,17 +71,23 @@ class SuperDeepFool(Attack):
 
 
 def _projected(oracle: Oracle, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The way from each image to its adversarial, projected onto the gradient there.
+    """Each image, projected onto the boundary as it looks from its adversarial.
+
+    Args:
+        oracle: answers for the images.
+        points: adversarials, float32 [m, ...].
+        rows: int64 [m], the row in `images` of each.
 
     Returns:
-        Points [k, ...] and their rows, int64 [k], without those that have no such gradient.
+        Points [k, ...] and their rows, int64 [k], without those that have no gradient.
     """
-    _, normal = oracle.gradient(
-        points, rows, lambda logits: -logit_margin(logits, oracle.labels[rows])
-    )
-    steep = lengths(normal) > 0
-    rows, points, normal = rows[steep], points[steep], normal[steep]
+    labels = oracle.labels[rows]
+    logits, gradient = oracle.gradient(points, rows, lambda logits: -logit_margin(logits, labels))
+    slope = lengths(gradient)
+    behind = -logit_margin(logits, labels) / slope
+    normal = gradient / per_row(slope, gradient)
     images = oracle.images[rows]
-    normal = normal / per_row(lengths(normal), normal)
-    along = torch.linalg.vecdot((points - images).flatten(1), normal.flatten(1))
-    return oracle.clip(images + per_row(along, normal) * normal), rows
+    ahead = torch.linalg.vecdot((points - images).flatten(1), normal.flatten(1)) - behind
+    projected = oracle.clip(images + per_row(ahead, normal) * normal)
+    steep = slope > 0
+    return projected[steep], rows[steep]

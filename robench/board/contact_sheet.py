@@ -16,7 +16,7 @@ import torch
 import vl_convert
 from PIL import Image, ImageOps
 
-from robench.degradations import DEGRADATIONS_REGISTRY, degrade
+from robench.degradations import DEGRADATIONS_REGISTRY
 from robench.degradations.corruptions import CORRUPTIONS, SEVERITIES, Constants, corrupt, obstacle
 
 if TYPE_CHECKING:
@@ -77,7 +77,12 @@ def photograph(side: int) -> torch.Tensor:
 
 
 def degradation_strips(
-    image: torch.Tensor, kinds: Sequence[str], *, seed: int = 0, index: int = 0
+    image: torch.Tensor,
+    kinds: Sequence[str],
+    *,
+    seed: int = 0,
+    index: int = 0,
+    undistorted: torch.Tensor | None = None,
 ) -> Iterator[Strip]:
     """A strip for each kind, at its published levels.
 
@@ -86,22 +91,24 @@ def degradation_strips(
         kinds: names of degradations.
         seed: of the noise.
         index: of the image in its data set, which the noise depends on.
+        undistorted: images of that data set, to which kinds that depend on it are fitted.
     """
     channels, height, width = image.shape[1:]
     for kind in kinds:
         degradation = DEGRADATIONS_REGISTRY.get(kind)
-        note = degradation.unit
         if not degradation.takes(channels, height, width):
             shape = f"{'grey ' * (channels == 1)}images of {height} x {width} pixels"
-            yield Strip(kind, note, without=f"not for {shape}")
+            yield Strip(kind, degradation.unit, without=f"not for {shape}")
             continue
+        if undistorted is not None:
+            degradation = degradation.fitted(undistorted)
         yield Strip(
             kind,
-            note,
+            degradation.unit,
             tuple(
                 (
                     "∞" if level == float("inf") else f"{level:g}",
-                    _pixels(degrade(image, kind, level, seed=seed, index=[index])),
+                    _pixels(degradation(image, level, seed=seed, index=[index])),
                 )
                 for level in degradation.levels
             ),

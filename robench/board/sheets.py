@@ -67,10 +67,12 @@ def write_sheet(
     path = Path(out) if out is not None else Path(f"{what}.png")
     if path.suffix.lower() not in _WRITERS:
         raise UsageError(f"a sheet cannot be written as {path.name!r}", allowed=_WRITERS)
-    image, number, note = _subject(subject, index, root)
+    image, number, note, undistorted = _subject(subject, index, root)
     side = max(image.shape[2:])
     if what == "degradations":
-        strips = list(degradation_strips(image, tuple(DEGRADATIONS), index=number))
+        strips = list(
+            degradation_strips(image, tuple(DEGRADATIONS), index=number, undistorted=undistorted)
+        )
         title = "Degradations of Geirhos et al. 2018, at their published levels"
     else:
         constants: Constants = "cifar-10-c" if side <= _SMALL_SIDE else "imagenet-c"
@@ -88,12 +90,16 @@ def write_sheet(
 
 def _subject(
     subject: str | Path | None, index: int, root: str | Path | None
-) -> tuple[torch.Tensor, int, str]:
-    """The image, float32 [1, C, H, W], its number for the noise, and what it is, in words."""
+) -> tuple[torch.Tensor, int, str, torch.Tensor | None]:
+    """The image, float32 [1, C, H, W], its number for the noise, what it is, in words, and others.
+
+    The others are the training images of its data set.
+    """
     if subject is None:
-        return photograph(_SIDE), 0, f"{_SIDE} x {_SIDE} pixels; {PHOTOGRAPH_CREDIT}"
+        return photograph(_SIDE), 0, f"{_SIDE} x {_SIDE} pixels; {PHOTOGRAPH_CREDIT}", None
     if Path(subject).is_file():
-        return _image_file(Path(subject)), 0, f"{Path(subject).name}, {_SIDE} x {_SIDE} pixels"
+        words = f"{Path(subject).name}, {_SIDE} x {_SIDE} pixels"
+        return _image_file(Path(subject)), 0, words, None
     name = str(subject)
     if name not in DATASETS and (Path(name).suffix or "/" in name) and ":" not in name:
         raise DataError(
@@ -112,7 +118,7 @@ def _subject(
     shown = data.classes[int(data.test.labels[index])] if data.classes else "no class"
     height, width = image.shape[2:]
     words = f"{name}, test image {index} ({shown}), {height} x {width} pixels"
-    return image, int(data.test.index[index]), words
+    return image, int(data.test.index[index]), words, data.train.images
 
 
 def _image_file(path: Path) -> torch.Tensor:

@@ -4,21 +4,21 @@ A column of a convolution is one position of the kernel in one input channel, ov
 shape fibre (Wen et al. 2016, arXiv 1608.03665). Columns that are zero leave a convolution of the
 same size, which no dense kernel computes any quicker. Two forms do: a smaller kernel, where zero
 columns lie along its border; and the columns that are left gathered into a matrix, and multiplied.
-Which is quickest depends on the shape, so each is timed against the dense layer, on one thread, and
-a layer is only replaced where the other form wins at every batch size that was looked at.
+Which is quickest depends on the shape, so each is timed against the dense layer, and a layer is
+only replaced where the other form wins.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from robench.compaction.observe import observe
+from robench.compaction.quickest import quickest, sizes, timed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,13 +36,8 @@ __all__ = [
 
 Form = Literal["dense", "cropped", "gathered"]
 
-_LEAST_GAIN = 1.1
-"""Times quicker that another form must be, so that noise does not decide."""
 _LEAST_SHARE = 0.1
 """Share of zero columns below which nothing is tried."""
-_ROUNDS = 7
-_LIMIT_S = 1.0
-"""Of timing one layer at one batch size; two rounds are always taken."""
 
 
 @dataclass(frozen=True)
@@ -237,58 +232,23 @@ def _window(used: Tensor) -> tuple[int, int, int, int]:
 def _choose(name: str, conv: nn.Conv2d, maps: Tensor) -> ColumnChoice:
     used, shape = used_columns(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
     window = _window(used)
-    forms: dict[Form, nn.Module] = {"dense": conv}
+    forms: dict[str, nn.Module] = {"dense": conv}
     if window != (0, conv.kernel_size[0] - 1, 0, conv.kernel_size[1] - 1):
         forms["cropped"] = CroppedConv2d(conv, window)
     forms["gathered"] = GatheredConv2d(conv, used, shape)
-    seconds = {size: _timed(forms, maps[:size]) for size in sorted({1, len(maps)})}
-    best: Form = "dense"
-    for form in forms:
-        if min(times[best] / times[form] for times in seconds.values()) >= _LEAST_GAIN:
-            best = form
+    seconds = timed(forms, maps)
     return ColumnChoice(
         name=name,
-        form=best,
+        form=cast("Form", quickest(seconds)),
         columns=used.numel(),
         columns_kept=int(used.sum()),
         input_shape=shape,
         window=window,
         latency_ms={
-            form: {str(size): 1e3 * times[form] for size, times in seconds.items()}
-            for form in forms
+            form: {str(size): 1e3 * taken for size, taken in zip(sizes(maps), times, strict=True)}
+            for form, times in seconds.items()
         },
     )
-
-
-def _timed(forms: Mapping[Form, nn.Module], maps: Tensor) -> dict[Form, float]:
-    """The quickest of several calls of each, taken in turn so that a busy moment meets all."""
-    best: dict[Form, float] = dict.fromkeys(forms, float("inf"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    begun = time.perf_counter()
-    try:
-        with torch.no_grad():
-            for number in range(_ROUNDS):
-                for form, module in forms.items():
-                    best[form] = min(best[form], _seconds(module, maps))
-                if number and time.perf_counter() - begun > _LIMIT_S:
-                    break
-    finally:
-        torch.set_num_threads(threads)
-    return best
-
-
-def _seconds(module: nn.Module, maps: Tensor) -> float:
-    _settle(maps)
-    start = time.perf_counter()
-    module(maps)
-    _settle(maps)
-    return time.perf_counter() - start
-
-
-def _settle(maps: Tensor) -> None:
-    if maps.is_cuda:
-        torch.cuda.synchronize(maps.device)
 
 
 def _places(

@@ -41,7 +41,7 @@ DEGRADATIONS: Mapping[str, tuple[float, ...]] = MappingProxyType(
 
 def degrade(
     images: Tensor,
-    kind: str,
+    kind: str | Degradation,
     level: float,
     seed: int = 0,
     index: Tensor | Sequence[int] | None = None,
@@ -49,13 +49,18 @@ def degrade(
 ) -> Tensor:
     """Degrade a batch of images.
 
-    All kinds but ``greyscale`` turn the images grey first. Levels of ``low-pass`` are pixels of an
-    image of 224 x 224, scaled to the size at hand; those of ``high-pass`` are pixels of the image
-    itself; ``variant="pixels"`` or ``"scaled"`` chooses for either.
+    All kinds but ``greyscale`` and ``opponent-colour`` turn the images grey first. Levels of
+    ``low-pass`` are pixels of an image of 224 x 224, and those of the eidolons pixels of one of
+    256 x 256, scaled to the size at hand; those of ``high-pass`` are pixels of the image itself;
+    ``variant="pixels"`` or ``"scaled"`` chooses for the filters. Other variants follow the code
+    that the paper released: see `Degradation.variants`. ``power-equalisation`` gives images a
+    spectrum like that of photographs, or that of a data set once it is fitted: see
+    `Degradation.fitted`.
 
     Args:
         images: float32 or float64 [N, C, H, W] in [0, 1], with one or three channels.
-        kind: a name in `DEGRADATIONS`, or that of a plug-in.
+        kind: a name in `DEGRADATIONS`, or that of a plug-in; or a degradation itself, such as one
+            that was fitted to a data set.
         level: a published level, or any other in the range of the kind.
         seed: of the noise.
         index: whole numbers >= 0, one for each image: its number in the data set, by default
@@ -70,5 +75,5 @@ def degrade(
         UnknownNameError: there is no such kind.
         InputError: an argument that is not as above; the message says what is allowed.
     """
-    degradation = DEGRADATIONS_REGISTRY.get(kind)
+    degradation = DEGRADATIONS_REGISTRY.get(kind) if isinstance(kind, str) else kind
     return degradation(images, level, seed=seed, index=index, variant=variant)

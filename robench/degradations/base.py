@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from robench.degradations import DEGRADATIONS_REGISTRY
-from robench.degradations.checks import as_number, check_images, check_index, check_seed
+from robench.degradations.checks import (
+    as_number,
+    check_images,
+    check_index,
+    check_seed,
+    check_shape,
+)
 from robench.degradations.levels import PUBLISHED
 from robench.degradations.random import Noise
 from robench.errors import InputError
@@ -54,7 +60,11 @@ class Degradation:
         channels: the channel counts that are taken.
         smallest: the least height and width that are taken, in pixels.
         square: whether some levels need images as wide as they are high.
+        working_planes: about how many planes the function holds at once for each image, so that
+            fewer images are worked on together.
         version: raised whenever the pixels that come out change.
+        fit: for a kind that depends on the data set: images → the degradation fitted to them; see
+            `fitted`.
     """
 
     function: Callable[..., Tensor]
@@ -68,7 +78,9 @@ class Degradation:
     channels: tuple[int, ...] = (1, 3)
     smallest: int = 1
     square: bool = False
+    working_planes: int = 1
     version: int = 1
+    fit: Callable[[Tensor], Degradation] | None = None
     stochastic: bool = field(init=False)
     """Whether the function draws random numbers."""
 
@@ -110,18 +122,39 @@ class Degradation:
         where = f"degradation {self.name!r}"
         check_images(images, channels=self.channels, smallest=self.smallest, where=where)
         level = self.check_level(level)
-        key = seed_for(check_seed(seed, where=where), self.name, level) if self.stochastic else 0
+        seed = check_seed(seed, where=where)
+        key = seed_for(seed, self.name, level) if self.stochastic else 0
         index = check_index(index, images, where=where)
         variant = self.check_variant(variant)
         options = {"variant": variant} if self.variants else {}
         out = torch.empty_like(images)
         pixels = _GROUP_PIXELS_CPU if images.device.type == "cpu" else _GROUP_PIXELS_ELSEWHERE
-        group = max(1, pixels // images[0, 0].numel())
+        group = max(1, pixels // (images[0, 0].numel() * self.working_planes))
         for start in range(0, len(images), group):
             part = slice(start, start + group)
-            noise = {"noise": Noise(key, index[part])} if self.stochastic else {}
+            noise = {"noise": Noise(key, index[part], seed)} if self.stochastic else {}
             out[part] = self._degrade(images[part], level, **options, **noise)
         return out
+
+    def fitted(self, images: Tensor) -> Degradation:
+        """The degradation with what it takes from a data set, learnt from undistorted images.
+
+        Kinds that take nothing from a data set return themselves.
+
+        Args:
+            images: all of them, float32 or float64 [N, C, H, W] in [0, 1], or uint8 in 0…255.
+
+        Raises:
+            InputError: images that are not as above.
+        """
+        if self.fit is None:
+            return self
+        where = f"fitting degradation {self.name!r}"
+        if isinstance(images, Tensor) and images.dtype == torch.uint8:
+            check_shape(images, channels=self.channels, smallest=self.smallest, where=where)
+        else:
+            check_images(images, channels=self.channels, smallest=self.smallest, where=where)
+        return self.fit(images)
 
     def takes(self, channels: int, height: int, width: int) -> bool:
         """Whether images of this shape are taken at each of the published levels."""

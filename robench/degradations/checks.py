@@ -12,7 +12,7 @@ from torch import Tensor
 
 from robench.errors import InputError
 
-__all__ = ["as_number", "check_images", "check_index", "check_seed"]
+__all__ = ["as_number", "check_images", "check_index", "check_seed", "check_shape"]
 
 _FLOATS = (torch.float32, torch.float64)
 
@@ -42,11 +42,16 @@ def check_images(images: Tensor, *, channels: Sequence[int], smallest: int, wher
             allowed="torch.float32 or torch.float64, with values in [0, 1]",
             hint="robench.data.base.to_float(images) turns uint8 into that",
         )
-    _check_shape(images, channels=channels, smallest=smallest, where=where)
+    check_shape(images, channels=channels, smallest=smallest, where=where)
     _check_values(images, where=where)
 
 
-def _check_shape(images: Tensor, *, channels: Sequence[int], smallest: int, where: str) -> None:
+def check_shape(images: Tensor, *, channels: Sequence[int], smallest: int, where: str) -> None:
+    """Refuse what has not the shape of a batch of images; arguments as for `check_images`.
+
+    Raises:
+        InputError: another shape.
+    """
     shape = list(images.shape)
     if images.ndim != 4 or shape[0] == 0:
         raise InputError(

@@ -49,10 +49,9 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
             "robench.degradations.phase:phase_noise",
             (0.0, 30.0, 60.0, 90.0, 120.0, 150.0, 180.0),
         ),
-        "phase-noise": Published(
-            "robench.degradations.phase:phase_noise", (0.0, 30.0, 60.0, 90.0, 120.0, 150.0, 180.0)
+        "power-equalisation": Published(
+            "robench.degradations.power:power_equalisation", (0.0, 1.0)
         ),
-        "power-equalisation": Published("robench.degradations.power:power_equalisation", (0.0, 1.0)),
         "opponent-colour": Published("robench.degradations.opponent:opponent_colour", (0.0, 1.0)),
         "rotation": Published("robench.degradations.rotation:rotation", (0.0, 90.0, 180.0, 270.0)),
         "eidolon-1": Published("robench.degradations.eidolon:eidolon_1", _REACHES),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 
-from robench.degradations.base import Degradation, Fit, to_grey
+from robench.degradations.base import Degradation, to_grey
 from robench.degradations.levels import PUBLISHED
+from robench.errors import InputError
 
-__all__ = ["natural_spectrum", "power_equalisation"]
+__all__ = ["equalise", "natural_spectrum", "power_equalisation"]
+
+_UNIT = "0: grey, 1: grey with one amplitude spectrum for all images"
 
 _SLOPE = -1.21
 """Of the logarithm of the published mean amplitude over that of the frequency."""
@@ -45,34 +48,32 @@ def natural_spectrum(height: int, width: int) -> Tensor:
     return amplitude
 
 
-def _fit(images: Tensor) -> Fit:
-    """The mean amplitude spectrum of the grey images."""
+def _fit(images: Tensor) -> Degradation:
+    """Power equalisation to the mean amplitude spectrum of these images."""
     height, width = images.shape[-2:]
     total = torch.zeros(height, width // 2 + 1, dtype=torch.float64, device=images.device)
     for part in images.split(max(1, _FIT_PIXELS // (height * width))):
         pixels = part / 255 if part.dtype == torch.uint8 else part
         total += torch.fft.rfft2(to_grey(pixels)).abs().sum(0, dtype=torch.float64)
-    return Fit(
-        _Fitted(total / len(images)),
-        variants={"fitted": f"the mean of {len(images)} images of {height} x {width} pixels"},
-        size=(height, width),
+    return replace(
+        power_equalisation,
+        function=_Fitted(total / len(images), (height, width)),
+        unit=f"{_UNIT}: the mean of {len(images)} undistorted images of {height} x {width} pixels",
+        fit=None,
     )
 
 
 @partial(
     Degradation,
     name="power-equalisation",
-    unit="0: grey, 1: grey with the amplitude spectrum that all images are given",
+    unit=f"{_UNIT}: to the power -1.21 of the frequency, at a mean of 0.4545 and an RMS contrast "
+    "of 0.188, as that of the published images",
     levels=PUBLISHED["power-equalisation"].levels,
     neutral=0.0,
-    variants={
-        "natural": "amplitudes fall with the frequency to the power -1.21, to a mean of 0.4545 and "
-        "an RMS contrast of 0.188, as the mean of the published images does"
-    },
     smallest=8,
     fit=_fit,
 )
-def power_equalisation(planes: Tensor, level: float, *, variant: str) -> Tensor:  # noqa: ARG001
+def power_equalisation(planes: Tensor, level: float) -> Tensor:
     """The grey image with the amplitude spectrum that all images share; phases stay.
 
     The spectrum includes the mean, so that luminance is equalised too. The paper takes the mean
@@ -94,12 +95,26 @@ class _Fitted:
 
     Args:
         spectrum: float64 [H, W // 2 + 1].
+        size: of the images, (H, W).
     """
 
     spectrum: Tensor
+    size: tuple[int, int]
 
-    def __call__(self, planes: Tensor, level: float, *, variant: str) -> Tensor:  # noqa: ARG002
-        """The grey image with the mean amplitude spectrum of the images that were fitted."""
+    def __call__(self, planes: Tensor, level: float) -> Tensor:
+        """The grey image with the mean amplitude spectrum of the images that were fitted.
+
+        Raises:
+            InputError: images of another size.
+        """
+        height, width = planes.shape[-2:]
+        if (height, width) != self.size:
+            raise InputError(
+                f"images are {height} x {width} pixels",
+                where="degradation 'power-equalisation'",
+                allowed=f"{self.size[0]} x {self.size[1]} pixels, as the images it was fitted to",
+                hint="fit it to images of the same size",
+            )
         return equalise(planes, self.spectrum.to(planes)) if level else planes
 
 

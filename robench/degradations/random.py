@@ -76,7 +76,7 @@ class Noise:
         numbers these are the same for every kind and level; sums are taken modulo 2**32.
         """
         for number in self.index.tolist():
-            yield np.random.RandomState((self.seed + number) % (1 << 32))  # noqa: NPY002 - the point
+            yield np.random.RandomState((self.seed + number) % (1 << 32))
 
 
 def mix(counters: Tensor) -> Tensor:

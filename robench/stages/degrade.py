@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from robench.data.base import to_float
 from robench.degradations import DEGRADATIONS_REGISTRY
-from robench.degradations import degrade as degraded
 from robench.degradations.levels import PUBLISHED
 from robench.errors import NotApplicableError
 from robench.spec import Cell, Metric, ResolvedDegradeOptions, json_number
@@ -15,9 +16,16 @@ from robench.stages.graded import GradedAnswers, over_levels, parts_of
 from robench.stages.network import trained_network
 
 if TYPE_CHECKING:
+    import torch
+
     from robench.data.base import Data
+    from robench.degradations.base import Degradation
 
 __all__ = ["degrade"]
+
+_KEPT_VALUES = 1 << 18
+"""Degraded images are kept for the next network if those of one level have no more values: with
+all kinds and levels they then take 128 MiB at most."""
 
 
 def degrade(cell: Cell, context: Context) -> Outcome:
@@ -37,16 +45,7 @@ def degrade(cell: Cell, context: Context) -> Outcome:
             continue
         accuracies = []
         for level in declared.levels:
-            shown = (
-                degraded(
-                    to_float(test.images[part].to(context.device)),
-                    kind,
-                    level,
-                    seed=seed,
-                    index=test.index[part],
-                )
-                for part in parts_of(test.images)
-            )
+            shown = _shown(context.data, kind, level, options.samples, seed, context.device)
             condition = {"kind": kind, "test_level": json_number(level)}
             found = tuple(answers.show(shown, test.labels, f"{kind} {level:g}", **condition))
             accuracies.append(found[0].value or 0.0)
@@ -58,7 +57,7 @@ def degrade(cell: Cell, context: Context) -> Outcome:
             "conditions": answers.conditions,
             # How a level is to be read at this image size, which its number does not say.
             "conventions": {
-                kind: DEGRADATIONS_REGISTRY.get(kind).convention()
+                kind: _degradation(context.data, kind).convention()
                 for kind in options.kinds
                 if kind not in left_out
             },
@@ -70,6 +69,38 @@ def degrade(cell: Cell, context: Context) -> Outcome:
             **answers.arrays(),
         },
     )
+
+
+def _shown(
+    data: Data, kind: str, level: float, samples: int | None, seed: int, device: torch.device
+) -> Iterable[torch.Tensor]:
+    """The degraded images in parts: few are kept for the next network, many made one by one."""
+    count = len(data.test.first(samples))
+    make = _kept if count * data.test.images[0].numel() <= _KEPT_VALUES else _parts
+    return make(data, kind, level, samples, seed, device)
+
+
+def _parts(
+    data: Data, kind: str, level: float, samples: int | None, seed: int, device: torch.device
+) -> Iterator[torch.Tensor]:
+    test = data.test.first(samples)
+    for part in parts_of(test.images):
+        images = to_float(test.images[part].to(device))
+        yield _degradation(data, kind)(images, level, seed=seed, index=test.index[part])
+
+
+@lru_cache(maxsize=32)
+def _degradation(data: Data, kind: str) -> Degradation:
+    """With what it takes from a data set, such as a mean spectrum, learnt from training images."""
+    degradation = DEGRADATIONS_REGISTRY.get(kind)
+    return degradation if degradation.fit is None else degradation.fitted(data.train.images)
+
+
+@lru_cache(maxsize=128)
+def _kept(
+    data: Data, kind: str, level: float, samples: int | None, seed: int, device: torch.device
+) -> tuple[torch.Tensor, ...]:
+    return tuple(_parts(data, kind, level, samples, seed, device))
 
 
 def _left_out(options: ResolvedDegradeOptions, data: Data) -> dict[str, str]:

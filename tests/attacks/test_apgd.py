@@ -24,7 +24,7 @@ def test_a_linear_model_costs_few_passes(linear) -> None:
     # The first radius is that of the boundary itself, where rounding decides; the second is more.
     assert (result.distance < 2.001 * task.distance).all()
     assert (result.forwards <= 1 + 2 * 21).all()
-    assert result.forwards.double().mean() < 15
+    assert result.forwards.double().mean() < 30
     assert torch.equal(result.forwards, result.backwards)
 
 

@@ -144,7 +144,7 @@ def test_it_works_under_inference_mode(digits) -> None:
 
 
 def test_parameters_are_checked() -> None:
-    assert repr(DeepFool(steps=20)) == "deepfool(steps=20, classes=10, overshoot=0.02)"
+    assert repr(DDN(steps=20)) == "ddn(steps=20, targets=0, gamma=0.05, initial_norm=1.0)"
     with pytest.raises(ParameterError, match="attack 'deepfool' has no parameter 'step'"):
         DeepFool(step=20)
     with pytest.raises(ParameterError, match="'steps' cannot be 0"):

@@ -290,3 +290,77 @@ def test_noise_belongs_to_the_image() -> None:
     second = together.noise(torch.tensor([2]))
     assert not torch.equal(second, first[:1])
     assert torch.equal(second, alone.noise(torch.tensor([0])))
+
+
+# -- questions of other libraries -----------------------------------------------------------------
+
+
+def test_attached_logits_have_the_gradient_and_cost_a_pass_each_time_it_is_asked_for() -> None:
+    model = Counting().eval()
+    images = torch.rand(3, 1, 6, 6)
+    oracle = Oracle(examine(model, images, None))
+    model.counts.update(forwards=0, backwards=0)
+    points = (images * 0.9).requires_grad_()
+    rows = torch.tensor([2, 0, 0])
+    logits = oracle.attached(points, rows)
+    weights = torch.rand(3, 5)
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad(logits, points, weights, retain_graph=True)
+    leaf = points.detach().requires_grad_()
+    (expected,) = torch.autograd.grad(model.body(leaf), leaf, weights)
+    torch.testing.assert_close(gradient, expected)
+    assert oracle.forwards.tolist() == [2, 0, 1]
+    assert oracle.backwards.tolist() == [4, 0, 2]
+    assert model.counts == {"forwards": 3, "backwards": 6}
+
+
+def test_attached_logits_without_a_gradient_to_ask_for_cost_a_forward_pass() -> None:
+    oracle = threshold_oracle(0.2, 0.4)
+    logits = oracle.attached(torch.full((2, 4), 0.6), oracle.rows)
+    assert not logits.requires_grad
+    assert oracle.forwards.tolist() == [1, 1]
+    assert oracle.best_distance.tolist() == pytest.approx([0.8, 0.4])
+
+
+def test_a_gradient_that_cannot_be_paid_for_is_zero() -> None:
+    oracle = threshold_oracle(0.2, 0.4, limit=3)
+    oracle.query(oracle.images[:1], oracle.rows[:1])
+    points = oracle.images.clone().requires_grad_()
+    logits = oracle.attached(points, oracle.rows)
+    assert oracle.left(oracle.rows).tolist() == [1, 2]
+    gradients = [
+        torch.autograd.grad(logits[:, 1].sum(), points, retain_graph=True)[0].abs().sum(dim=1)
+        for _ in range(3)
+    ]
+    assert torch.stack(gradients).gt(0).tolist() == [[True, True], [False, True], [False, False]]
+    assert oracle.left(oracle.rows).tolist() == [0, 0]
+    with pytest.raises(BudgetExhaustedError):
+        oracle.attached(points, oracle.rows)
+
+
+def test_a_model_without_derivatives_gives_a_gradient_of_zero() -> None:
+    class Steep(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return (images[:, :2] > 0.5).float()
+
+    oracle = Oracle(examine(Steep().eval(), torch.tensor([[0.9, 0.1]]), None))
+    points = oracle.images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(oracle.attached(points, oracle.rows).sum(), points)
+    assert torch.equal(gradient, torch.zeros(1, 2))
+
+
+def test_a_gradient_that_is_not_finite_is_zero_there() -> None:
+    class Root(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.stack([images[:, 0].sqrt() + 1, images[:, 1]], dim=1)
+
+    oracle = Oracle(examine(Root().eval(), torch.tensor([[0.0, 0.5]]), None))
+    points = oracle.images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(oracle.attached(points, oracle.rows).sum(), points)
+    assert gradient.tolist() == [[0, 1]]
+
+
+def test_passes_are_left_without_a_limit_too() -> None:
+    oracle = threshold_oracle(0.2)
+    oracle.query(oracle.images, oracle.rows)
+    assert oracle.left(oracle.rows).tolist() == [float("inf")]

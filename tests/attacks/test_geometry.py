@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from robench.attacks.budget import Oracle
-from robench.attacks.geometry import into_ball, radius_of_box, unit_direction
+from robench.attacks.geometry import into_ball, radius_of_box, reach_of_box, unit_direction
 from robench.attacks.problem import examine
 
 IMAGES = torch.tensor([[0.0, 0.5, 1.0], [0.2, 0.2, 0.2]])
@@ -48,3 +48,4 @@ def test_the_widest_ball_reaches_the_farthest_corner() -> None:
     farthest = torch.cdist(IMAGES, corners).amax(dim=1)
     torch.testing.assert_close(radius_of_box(oracle()), farthest)
     assert radius_of_box(oracle(box=False)).isinf().all()
+    torch.testing.assert_close(reach_of_box(oracle(box=False)), farthest)

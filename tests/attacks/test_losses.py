@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 
-from robench.attacks.losses import difference_of_logits_ratio, likeliest_others, logit_margin
+from robench.attacks.losses import (
+    difference_of_logits_ratio,
+    likeliest_others,
+    log_odds,
+    logit_margin,
+)
 
 LOGITS = torch.tensor([[5.0, 1.0, 3.0, 2.0], [0.0, 4.0, 1.0, 3.0]])
 CLASSES = torch.tensor([0, 3])
@@ -49,3 +57,31 @@ def test_logits_that_are_all_equal_give_numbers() -> None:
 
 def test_the_likeliest_others_come_in_order_and_leave_the_label_out() -> None:
     assert likeliest_others(LOGITS, CLASSES, 2).tolist() == [[2, 3], [1, 2]]
+
+
+def test_log_odds_have_the_direction_of_the_cross_entropy() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
+    classes = torch.tensor([0, 1, 2, 3, 4, 0])
+    clean = torch.linspace(-10, 10, 5, dtype=torch.float64).expand(6, 5)  # needs no scaling
+    odds = log_odds(logits, classes, clean)
+    torch.testing.assert_close(
+        F.softplus(-odds), F.cross_entropy(logits, classes, reduction="none")
+    )
+    (ours,) = torch.autograd.grad(odds.sum(), logits, retain_graph=True)
+    (theirs,) = torch.autograd.grad(-F.cross_entropy(logits, classes, reduction="sum"), logits)
+    torch.testing.assert_close(F.normalize(ours, dim=1), F.normalize(theirs, dim=1))
+
+
+def test_log_odds_keep_a_gradient_where_the_softmax_saturates_and_have_no_scale() -> None:
+    logits = torch.tensor([[200.0, 0.0, 1.0]], requires_grad=True)
+    classes = torch.tensor([0])
+    odds = log_odds(logits, classes, logits.detach())
+    (gradient,) = torch.autograd.grad(odds.sum(), logits)
+    assert gradient[0, 0] == pytest.approx(0.1)
+    assert gradient[0, 1:].sum().item() == pytest.approx(-0.1)
+    with torch.no_grad():
+        torch.testing.assert_close(log_odds(1e4 * logits, classes, 1e4 * logits), odds)
+        assert log_odds(torch.ones(1, 3), classes, torch.ones(1, 3)).item() == pytest.approx(
+            -math.log(2)
+        )

@@ -68,7 +68,7 @@ def test_the_scale_of_the_logits_does_not_matter(digits, name: str, factor: floa
     change = (scaled / plain - 1).abs()
     assert change.median() < 1e-3
     assert (change < 0.02).double().mean() > (0.85 if name == "alma" else 0.999)
-    assert scaled.mean().item() == pytest.approx(plain.mean().item(), rel=0.02)
+    assert scaled.mean().item() == pytest.approx(plain.mean().item(), rel=0.03)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -55,16 +55,20 @@ def of_colour_images(name: str, **params: object) -> nn.Module:
 
 
 def remove(model: nn.Module, share: float) -> nn.Module:
-    """Zero the weights, biases and BatchNorm of a share of the units, but those of the logits."""
+    """Zero the weights, biases and BatchNorm of a share of the units, but those of the logits.
+
+    One of so many stays, so that what a residual sum ties together has the same places.
+    """
     model = copy.deepcopy(model)
     layers = [part for part in model.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
     norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
     with torch.no_grad():
         for part in (*layers[:-1], *norms):
-            gone = round(share * len(part.weight))
-            part.weight[:gone] = 0
+            every = round(1 / (1 - share))
+            gone = (torch.arange(len(part.weight)) + 1) % every != 0
+            part.weight[gone] = 0
             if part.bias is not None:
-                part.bias[:gone] = 0
+                part.bias[gone] = 0
     return model
 
 

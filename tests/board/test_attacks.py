@@ -88,7 +88,7 @@ def test_a_curve_is_told_of_all_images_and_of_those_that_are_right(
     left = round(record.metric("accuracy_at", radius=1.0).value * 1000)
     correct = round(record.metric("accuracy").value * 1000)
     ssl = [
-        row for row in drawn(view) if (row["m"], row["level"], row["radius"]) == ("3", "0.9", "1")
+        row for row in drawn(view) if (row["m"], row["level"], row["radius"]) == ("2", "0.9", "1")
     ]
     absolute, relative = sorted(ssl, key=lambda row: row["over"])
     assert float(absolute["value"]) == pytest.approx(left / 1000, rel=1e-4)

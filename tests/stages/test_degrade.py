@@ -5,10 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from robench.data import load
+from robench.degradations import degrade
 from robench.errors import NotApplicableError
 from robench.spec import ResolvedDegradeOptions, ResolvedKind
-from robench.stages.degrade import _left_out
+from robench.stages import graded
+from robench.stages.degrade import _left_out, _shown
 
 
 def options(*kinds: str) -> ResolvedDegradeOptions:
@@ -28,3 +32,17 @@ def test_nothing_left() -> None:
     oblong = SimpleNamespace(input_shape=(3, 20, 32))
     with pytest.raises(NotApplicableError, match="can bear none of rotation"):
         _left_out(options("rotation"), oblong)
+
+
+def test_in_parts_or_kept_the_same_images(monkeypatch) -> None:
+    data = load("digits")
+    cpu = torch.device("cpu")
+    test = data.test.first(40)
+    want = degrade(test.images / 255, "uniform-noise", 0.2, seed=3, index=test.index)
+    kept = _shown(data, "uniform-noise", 0.2, 40, 3, cpu)
+    assert kept is _shown(data, "uniform-noise", 0.2, 40, 3, cpu)
+    torch.testing.assert_close(torch.cat(list(kept)), want)
+    monkeypatch.setattr(graded, "_PART_VALUES", 1)
+    everything = list(_shown(data, "uniform-noise", 0.2, None, 3, cpu))
+    assert [len(part) for part in everything] == [256, 103]
+    torch.testing.assert_close(everything[0][:40], want)

@@ -10,6 +10,7 @@ from robench.board.views.attack_ratio import attack_ratio_view
 from robench.board.views.degradation import corruption_views, degradation_view
 from robench.board.views.features import features_view
 from robench.board.views.layers import layers_view
+from robench.board.views.sparse_transfer import sparse_transfer_views
 from robench.board.views.sparsity import accuracy_view, distance_view
 from robench.board.views.speed import speed_view
 from robench.board.views.tabular import tabular_panels, tabular_view
@@ -40,6 +41,7 @@ def views_of(board: Leaderboard) -> tuple[View, ...]:
         degradation_view(board),
         *corruption_views(board),
         transfer_view(board),
+        *sparse_transfer_views(board),
         speed_view(board),
         *tabular,
         *layers,

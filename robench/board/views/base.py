@@ -84,6 +84,7 @@ class View:
         tables: in place of a chart.
         picture: an SVG element of robench's own, folded up below the chart.
         picture_title: what it shows.
+        picture_open: whether it is unfolded at first.
     """
 
     key: str
@@ -97,6 +98,7 @@ class View:
     tables: tuple[Table, ...] = ()
     picture: str | None = None
     picture_title: str = ""
+    picture_open: bool = False
 
 
 def inline(

@@ -1,4 +1,4 @@
-"""Trained on one noise, tested on the others: a heat map."""
+"""Trained on one noise, tested on the others: a heat map, and the published one below it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pandas as pd
 
 from robench.board.comparable import ROW
 from robench.board.coverage import is_graded
-from robench.board.estimates import estimates
-from robench.board.format import slug
-from robench.board.measured import FRACTION, measured
+from robench.board.format import level, slug
+from robench.board.measured import FRACTION
+from robench.board.published_transfer import PICTURE_TITLE, published_picture
 from robench.board.views.base import (
+    Control,
     Plot,
     View,
     chosen,
@@ -25,43 +26,51 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
+from robench.board.views.heat_map import (
+    AT,
+    CELL,
+    axes,
+    board_matrix,
+    in_test_order,
+    in_training_order,
+    label_width,
+    training_name,
+)
+from robench.stats.seeds import over_seeds
+from robench.stats.transfer import distortions_of, trained_kinds
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
-    from robench.board.views.base import Control
 
 __all__ = ["transfer_view"]
-
-_CELL = 46
-CLEAN = "clean"
 
 
 def transfer_view(board: Leaderboard) -> View:
     """Accuracy by training distortion and test degradation."""
-    each = _accuracies(board)
-    tested = each[each["kind"] != CLEAN]
     view = View(
         key="transfer",
         title="Does what it learnt on one noise carry over to another?",
         lead="Accuracy in percent of networks trained on one kind of image (rows) and tested on "
-        "each kind (columns), the mean over all levels of the kind.",
-        reading="Outlined cells are tested on what they were trained on. A bright outlined cell "
-        "in a dark row means that the network learnt its own noise and nothing else. The first "
-        "column is clean images. The mean over levels includes the mildest.",
+        "each kind (columns).",
+        reading="Outlined cells are tested on what they were trained on; where a network was "
+        "trained on several kinds, on any of them. A bright outlined cell in a dark row means that "
+        "the network learnt its own noise and nothing else. The first column is clean images. The "
+        "mean over levels includes the mildest; the published matrix has one level of each kind.",
     )
-    several = tested.groupby("panel")["training"].nunique()
-    panels = [panel for panel in board.panels if several.get(panel, 0) > 1]
-    if not panels:
+    matrices = [board_matrix(board, at) for _, at in AT]
+    if matrices[0].empty:
         missing = (
             "No data set and model in these results has networks that were trained on a noise and "
             "shown degraded images; add `distortions` and `degrade` to the suite."
         )
         return replace(view, missing=missing)
-    shown = each[each["panel"].isin(panels)]
-    graded = shown[(shown["training"] != "none") & (shown["method"] != "dense")]
-    levels = sorted(float(level) for level in graded["level"].unique())
-    controls = (panel_control(board, panels), level_control(levels))
-    spec = _chart(board, shown, controls)
+    panels = [panel for panel in board.panels if panel in set(matrices[0]["panel"])]
+    controls = (
+        panel_control(board, panels),
+        level_control(_levels(matrices[0])),
+        Control("chosen_at", "Tested at", tuple((n, text) for n, (text, _) in enumerate(AT)), 0),
+    )
+    spec = _chart(board, matrices, controls)
     return replace(
         view,
         spec=spec,
@@ -69,59 +78,60 @@ def transfer_view(board: Leaderboard) -> View:
         plots=tuple(
             Plot(
                 name=f"transfer-{number}-{slug(panel)}",
-                caption=f"Accuracy in percent by training and test images: {panel}",
+                caption=f"Accuracy in percent by training and test images: {panel}, sparsity "
+                f"{level(controls[1].default)}% where sparse",
                 spec=chosen(spec, chosen_panel=board.panels.index(panel)),
             )
             for number, panel in enumerate(panels, start=1)
         ),
+        picture=published_picture(),
+        picture_title=PICTURE_TITLE,
+        picture_open=True,
     )
 
 
-def _accuracies(board: Leaderboard) -> pd.DataFrame:
-    """For each network and kind the mean accuracy over levels; clean images are a kind too."""
-    columns = [*ROW, "seed", "kind", "value"]
-    each = measured(board.frame, "degrade", "accuracy")
-    if each.empty:
-        return pd.DataFrame(columns=columns)
-    kinds = each.groupby([*ROW, "seed", "kind"])["value"].mean().reset_index()
-    clean = measured(board.frame, "train", "accuracy").assign(kind=CLEAN)
-    return pd.concat([kinds[columns], clean[columns]], ignore_index=True)
+def _levels(matrix: pd.DataFrame) -> list[float]:
+    graded = matrix[(matrix["training"] != "none") & matrix["method"].map(is_graded).astype(bool)]
+    return sorted(float(asked) for asked in graded["level"].unique())
 
 
-def _data(board: Leaderboard, each: pd.DataFrame) -> alt.InlineData:
-    # What stands for one network alone is left out: the means over levels have no such interval.
-    bare = each.assign(low=float("nan"), high=float("nan"), n=1)
-    found = estimates(bare, [*ROW, "kind"], bounds=FRACTION)
+def _data(board: Leaderboard, matrices: list[pd.DataFrame]) -> alt.InlineData:
+    distortions = distortions_of(board.records)
+    found = pd.concat(
+        [
+            over_seeds(matrix, [*ROW, "test"], bounds=FRACTION).assign(at=number)
+            for number, matrix in enumerate(matrices)
+            if len(matrix)
+        ]
+    )
     rows = [
         (
             board.panels.index(row["panel"]),
             board.methods.index(row["method"]),
             row["level"] if is_graded(row["method"]) else -1,
-            "clean images" if row["training"] == "none" else row["training"],
-            row["kind"],
+            row["at"],
+            training_name(row["training"]),
+            row["test"],
             *(None if row[name] != row[name] else row[name] for name in ("value", "low", "high")),
             row["seeds"],
-            int(_is_own(row["training"], row["kind"])),
+            int(row["test"] in trained_kinds(distortions[row["training"]])),
         )
         for row in found.to_dict("records")
     ]
-    columns = ["panel", "m", "level", "training", "kind", "value", "low", "high", "seeds", "own"]
-    return inline(rows, columns, [name for name in columns if name not in ("training", "kind")])
+    columns = ["panel", "m", "level", "at", "training", "test", "value", "low", "high"]
+    columns += ["seeds", "own"]
+    return inline(rows, columns, [name for name in columns if name not in ("training", "test")])
 
 
-def _is_own(training: str, kind: str) -> bool:
-    return training.partition(" ")[0] == kind or (training == "none" and kind == CLEAN)
-
-
-def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]) -> dict[str, Any]:
-    trainings = [
-        "clean images" if training == "none" else training
-        for training in board.trainings
-        if training in set(each["training"])
-    ]
-    kinds = [CLEAN, *sorted(set(each["kind"]) - {CLEAN})]
-    x = alt.X("kind:N", sort=kinds, axis=alt.Axis(title="tested on", labelAngle=-40, grid=False))
-    y = alt.Y("training:N", sort=trainings, axis=alt.Axis(title="trained on", grid=False))
+def _chart(
+    board: Leaderboard, matrices: list[pd.DataFrame], controls: tuple[Control, ...]
+) -> dict[str, Any]:
+    matrix = matrices[0]
+    shown = set(matrix["training"])
+    distortions = distortions_of(board.records)
+    trainings = in_training_order({name: distortions[name] for name in shown})
+    tests = in_test_order(matrix["test"])
+    place = axes(tests, trainings)
     base = alt.Chart().transform_filter("isValid(datum.value)")
     # Viridis is dark below and bright above: ink that can be read on either half.
     ink = alt.condition("datum.value > 0.62", alt.value("#10151c"), alt.value("#ffffff"))
@@ -133,24 +143,24 @@ def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]
     hints = tooltip(
         method="method:N",
         trained_on="training:N",
-        tested_on="kind:N",
+        tested_on="test:N",
         accuracy="value:Q|.1%",
         low="low:Q|.1%",
         high="high:Q|.1%",
         seeds="seeds:Q",
     )
     layers = [
-        base.mark_rect(cornerRadius=2).encode(x=x, y=y, color=shade, tooltip=hints),
+        base.mark_rect(cornerRadius=2).encode(**place, color=shade, tooltip=hints),
         base.transform_filter("datum.own")
         .mark_rect(filled=False, stroke="#ff5d5d", strokeWidth=2.5, cornerRadius=2)
-        .encode(x=x, y=y),
+        .encode(**place),
         base.mark_text(fontSize=12).encode(
-            x=x, y=y, text=alt.Text("percent:Q", format=".0f"), color=ink
+            **place, text=alt.Text("percent:Q", format=".0f"), color=ink
         ),
     ]
     chart = (
-        alt.layer(*layers, data=_data(board, each))
-        .properties(width=_CELL * len(kinds), height=alt.Step(34))
+        alt.layer(*layers, data=_data(board, matrices))
+        .properties(width=CELL * len(tests), height=alt.Step(26))
         .facet(
             facet=alt.Facet(
                 "method:N", sort=list(board.methods), header=alt.Header(title=None, labelLimit=400)
@@ -159,13 +169,14 @@ def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]
         )
         .transform_filter("datum.panel === chosen_panel")
         .transform_filter("datum.level === chosen_level || datum.level < 0")
+        .transform_filter("datum.at === chosen_at")
         .transform_calculate(method=method_name(board, "m"), percent="100 * datum.value")
         .transform_filter(without_hidden())
         .resolve_axis(x="independent", y="independent")
     )
     return finished(
         chart,
-        panel_width=_CELL * len(kinds) + 110,
-        panels=each["method"].nunique(),
+        panel_width=CELL * len(tests) + label_width(trainings),
+        panels=matrix["method"].nunique(),
         controls=controls,
     )

@@ -1,0 +1,97 @@
+"""The matrix of training and test distortions on the board: its rows, its order, its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from robench.board.comparable import ROW
+from robench.spec.distortion import CLEAN, EVERYTHING
+from robench.stats.transfer import PUBLISHED_LEVELS, trained_kinds, transfer_matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robench.board.leaderboard import Leaderboard
+    from robench.spec import Distortion
+
+__all__ = [
+    "AT",
+    "CELL",
+    "NETWORK",
+    "axes",
+    "board_matrix",
+    "in_test_order",
+    "in_training_order",
+    "label_width",
+    "training_name",
+]
+
+CELL = 46
+"""Width of a cell, in pixels."""
+NETWORK = [*ROW, "seed"]
+AT: tuple[tuple[str, Mapping[str, float] | None], ...] = (
+    ("the mean over all levels", None),
+    ("the level of the published matrix", PUBLISHED_LEVELS),
+)
+"""At which levels networks are tested: the reader's choices."""
+_LETTER = 6.1
+_LONGEST_LABEL = 270
+
+
+def board_matrix(board: Leaderboard, at: Mapping[str, float] | None) -> pd.DataFrame:
+    """The matrix of those panels in which networks were trained on more than one thing."""
+    matrix = transfer_matrix(board.frame, network=NETWORK, at=at)
+    several = matrix.groupby("panel")["training"].nunique()
+    return matrix[matrix["panel"].isin(several.index[several > 1])]
+
+
+def training_name(training: str) -> str:
+    """What networks were trained on, for people."""
+    return "clean images" if training == "none" else training
+
+
+def in_training_order(trainings: Mapping[str, Distortion | None]) -> list[str]:
+    """Clean images, then one kind alone, several, and all but one; each in the paper's order."""
+
+    def place(training: str) -> tuple[object, ...]:
+        kinds = trained_kinds(trainings[training])
+        is_single = trainings[training] is None or len(kinds) == 1
+        known = [_rank(kind) for kind in kinds]
+        group = 0 if is_single else 2 if len(kinds) >= len(EVERYTHING) - 1 else 1
+        return group, sorted(known, reverse=True), training
+
+    return sorted(trainings, key=place)
+
+
+def in_test_order(tests: Iterable[str]) -> list[str]:
+    """Clean images, the kinds of the published matrix in its order, then others by name."""
+    return sorted(set(tests), key=lambda test: (_rank(test), test))
+
+
+def _rank(kind: str) -> int:
+    order = [CLEAN, *PUBLISHED_LEVELS]
+    return order.index(kind) if kind in order else len(order)
+
+
+def axes(tests: Sequence[str], trainings: Sequence[str]) -> dict[str, Any]:
+    """Tests from left to right, trainings from top to bottom."""
+    x = alt.X(
+        "test:N",
+        sort=list(tests),
+        axis=alt.Axis(title="tested on", labelAngle=-40, grid=False, labelLimit=150),
+    )
+    y = alt.Y(
+        "training:N",
+        sort=list(map(training_name, trainings)),
+        axis=alt.Axis(title="trained on", grid=False, labelLimit=_LONGEST_LABEL),
+    )
+    return {"x": x, "y": y}
+
+
+def label_width(trainings: Iterable[str]) -> int:
+    """About how many pixels the names of trainings take beside a heat map."""
+    longest = max(len(training_name(training)) for training in trainings)
+    return int(min(_LETTER * longest, _LONGEST_LABEL)) + 30

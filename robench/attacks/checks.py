@@ -76,7 +76,7 @@ def _reseeded(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
 
 
 def _random(part: Problem, _runs: Mapping[str, Run]) -> dict[str, Trial]:
-    member = Member("random-directions", {"directions": _DIRECTIONS})
+    member = Member("random-directions", {"directions": _DIRECTIONS, "steps": 10})
     attack = ATTACKS.get(member.attack)(**member.params)
     return _run(part, {"noise": Run("noise", member, attack, View(OWN), 0, ray_steps=12)})
 

@@ -87,9 +87,15 @@ class AttackSuite:
         return f"{self.name}/{self.version}"
 
 
+_LINEAR = {"classes": 10, "overshoot": 0.02, "steepening": 2.0}
+
+
 def _deepfool(steps: int) -> Member:
-    params = {"steps": steps, "classes": 10, "overshoot": 0.02}
-    return Member("deepfool", params, budget=11 * steps)
+    return Member("deepfool", {"steps": steps, **_LINEAR}, budget=11 * steps)
+
+
+def _superdeepfool() -> Member:
+    return Member("superdeepfool", {"rounds": 20, "steps": 20, **_LINEAR}, budget=600)
 
 
 def _ddn(steps: int, targets: int) -> Member:
@@ -105,9 +111,38 @@ def _alma(steps: int, targets: int = 0) -> Member:
     return Member("alma", params, label, budget, doubled={"steps": 2 * steps})
 
 
-_NEAREST = Member(
-    "nearest-other-class", {"candidates": 10, "steps": 15}, budget=161, is_gradient_free=True
-)
+def _apgd() -> Member:
+    params = {"steps": 20, "bisections": 10, "targets": 0, "momentum": 0.75}
+    return Member("apgd", params, budget=450, doubled={"steps": 40})
+
+
+def _fmn() -> Member:
+    params = {"steps": 100, "step_length": 1.0, "gamma": 0.05, "targets": 0, "start": "adversarial"}
+    return Member("fmn", params, budget=220, doubled={"steps": 200})
+
+
+def _nearest() -> Member:
+    params = {"candidates": 10, "steps": 15}
+    return Member("nearest-other-class", params, budget=160, is_gradient_free=True)
+
+
+def _hopskipjump() -> Member:
+    params = {"steps": 20, "probes": 50, "reach": None, "patience": 20}
+    return Member("hopskipjump", params, budget=3700, is_gradient_free=True)
+
+
+def _refinement(steps: int, probes: int, patience: int, budget: int) -> Member:
+    params = {"steps": steps, "probes": probes, "reach": 0.06, "patience": patience}
+    return Member(
+        "hopskipjump",
+        params,
+        "refinement",
+        budget,
+        is_gradient_free=True,
+        is_refinement=True,
+        doubled={"steps": 2 * steps},
+    )
+
 
 _L2_SMOKE = AttackSuite(name="l2-smoke", version=1, members=(_deepfool(20), _ddn(20, targets=0)))
 """Shows that everything runs; its distances are not to be published."""
@@ -115,12 +150,52 @@ _L2_SMOKE = AttackSuite(name="l2-smoke", version=1, members=(_deepfool(20), _ddn
 _L2_QUICK = AttackSuite(
     name="l2-quick",
     version=1,
-    members=(_deepfool(50), _ddn(100, targets=3), _alma(300), _NEAREST),
+    members=(
+        _deepfool(50),
+        _ddn(100, targets=3),
+        _alma(300),
+        _nearest(),
+        _refinement(steps=20, probes=10, patience=5, budget=1000),
+    ),
 )
-"""About 1,500 passes an image."""
+"""About 1,600 passes an image of an ordinary network."""
+
+_L2_STD = AttackSuite(
+    name="l2-std",
+    version=1,
+    members=(
+        _deepfool(50),
+        _superdeepfool(),
+        _ddn(100, targets=9),
+        _alma(1000),
+        _apgd(),
+        _nearest(),
+        _refinement(steps=60, probes=10, patience=8, budget=4300),
+    ),
+    checks=("converge", "noise", "seeds"),
+)
+"""About 4,700 passes an image of an ordinary network; for leaderboards."""
+
+_L2_FULL = AttackSuite(
+    name="l2-full",
+    version=1,
+    members=(
+        *_L2_STD.members[:-1],
+        _alma(300, targets=3),
+        _fmn(),
+        _hopskipjump(),
+        Member("transfer", {"steps": 12}, budget=18, is_gradient_free=True),
+        _refinement(steps=40, probes=50, patience=8, budget=10_000),
+    ),
+    rounds=4,
+    smoothed=True,
+    checks=("converge", "noise", "seeds"),
+)
+"""For networks whose flags are raised, and whoever doubts: four rounds at least, restarts for an
+ordinary network, and what another network's adversarials do, where they are given."""
 
 SUITES: Mapping[str, AttackSuite] = MappingProxyType(
-    {suite.name: suite for suite in (_L2_QUICK, _L2_SMOKE)}
+    {suite.name: suite for suite in (_L2_SMOKE, _L2_QUICK, _L2_STD, _L2_FULL)}
 )
 """Every attack suite by name, at its newest version."""
 

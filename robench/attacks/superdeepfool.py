@@ -18,6 +18,8 @@ __all__ = ["SuperDeepFool"]
 
 _PROGRESS = 1e-3
 """A round that shortens the way to the boundary by a smaller fraction is the last one."""
+_FARTHEST_BEHIND = 0.05
+"""How far behind the boundary a walk is taken to end at most, as a fraction of the way there."""
 
 
 class SuperDeepFool(Attack):
@@ -28,8 +30,11 @@ class SuperDeepFool(Attack):
     boundary by DeepFool, and projects the whole displacement from the image onto the gradient that
     it finds there; the next round starts from that point.
 
-    The paper ends when a projected point is of another class. Here the search goes on from such a
-    point too, as long as rounds shorten the way by at least a thousandth. An image is given up
+    The paper ends when a projected point is of another class. Here rounds go on for as long as each
+    shortens the way by a thousandth. They would settle a little behind the boundary, at a wrong
+    angle, so that the projection also takes off how far behind the linearised boundary the walk
+    ended, up to a twentieth of the way: where the logits jump, their gradient does not tell. On the
+    inside of a sphere that leads from 5 % above the shortest way to 0.03 %. An image is given up
     where a walk does not reach the boundary within its steps, or finds no gradient.
     """
 
@@ -84,10 +89,10 @@ def _projected(oracle: Oracle, points: Tensor, rows: Tensor) -> tuple[Tensor, Te
     labels = oracle.labels[rows]
     logits, gradient = oracle.gradient(points, rows, lambda logits: -logit_margin(logits, labels))
     slope = lengths(gradient)
-    behind = -logit_margin(logits, labels) / slope
     normal = gradient / per_row(slope, gradient)
     images = oracle.images[rows]
-    ahead = torch.linalg.vecdot((points - images).flatten(1), normal.flatten(1)) - behind
-    projected = oracle.clip(images + per_row(ahead, normal) * normal)
+    along = torch.linalg.vecdot((points - images).flatten(1), normal.flatten(1))
+    behind = (-logit_margin(logits, labels) / slope).minimum(_FARTHEST_BEHIND * along.abs())
+    projected = oracle.clip(images + per_row(along - behind, normal) * normal)
     steep = slope > 0
     return projected[steep], rows[steep]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from robench.board.comparable import ROW
+from robench.board.coverage import is_graded
 from robench.errors import StoreError
 from robench.stats.distances import Attacked, DistanceComparison, Over, compare_distances
 
@@ -73,7 +74,7 @@ def comparisons(attacks: Mapping[RowKey, list[Record]], arrays: ArraysOf) -> pd.
         row
         for key, records in sorted(attacks.items())
         for record in records
-        if key[2] != "dense" and (parent := dense.get((key[:2], record.cell.seed)))
+        if is_graded(key[2]) and (parent := dense.get((key[:2], record.cell.seed)))
         for row in _of_network(key, record, parent, reader)
     ]
     return pd.DataFrame(rows, columns=[*_COLUMNS, *_COUNTS])

@@ -20,8 +20,6 @@ __all__ = ["quickest", "sizes", "timed"]
 
 _LEAST_GAIN = 1.1
 """Times quicker that another form must be with a whole batch, so that noise does not decide."""
-_LEAST_AT_ONE = 0.9
-"""Times quicker that it must be at least with one input, up to noise no slower."""
 _ROUNDS = 7
 _LIMIT_S = 1.0
 """Of timing one layer at one batch size; two rounds are always taken."""
@@ -46,16 +44,17 @@ def sizes(maps: Tensor) -> list[int]:
     return sorted({1, len(maps)})
 
 
-def quickest(seconds: Mapping[str, list[float]]) -> str:
-    """The form to take: the first, unless one is clearly quicker with a batch, and no slower alone.
+def quickest(seconds: Mapping[str, list[float]], slack_s: float = 0.0) -> str:
+    """The form to take: the first, unless another is clearly quicker with a batch, and not slower.
 
     Args:
         seconds: what :func:`timed` returned.
+        slack_s: so much slower it may be with one input.
     """
     best, *others = seconds
     for name in others:
-        gains = [before / after for before, after in zip(seconds[best], seconds[name], strict=True)]
-        if gains[-1] >= _LEAST_GAIN and min(gains) >= _LEAST_AT_ONE:
+        gain = seconds[best][-1] / seconds[name][-1]
+        if gain >= _LEAST_GAIN and seconds[name][0] <= seconds[best][0] + slack_s:
             best = name
     return best
 
@@ -67,7 +66,7 @@ def _best(forms: Mapping[str, Callable[[Tensor], Tensor]], maps: Tensor) -> dict
     torch.set_num_threads(1)
     begun = time.perf_counter()
     try:
-        with torch.no_grad():
+        with torch.inference_mode():
             for number in range(_ROUNDS):
                 for name, form in forms.items():
                     best[name] = min(best[name], _seconds(form, maps))

@@ -23,7 +23,7 @@ from robench.degradations.random import Noise
 from robench.errors import InputError
 from robench.spec.identity import seed_for
 
-__all__ = ["Degradation", "applicable_kinds", "check_plugin", "to_grey"]
+__all__ = ["Degradation", "applicable_kinds", "check_plugin", "one_by_one", "to_grey"]
 
 # Images are worked on in groups of about this many pixels, which bounds the memory whatever the
 # batch, and on a CPU keeps the passes over a group in its cache.
@@ -235,6 +235,27 @@ def to_grey(images: Tensor) -> Tensor:
     # Products and sums rounded one by one, so that every device gives the same bits; in this
     # order the rounded weights sum to exactly 1.
     return (red * 0.2125).add_(blue * 0.0721).add_(green * 0.7154)
+
+
+def one_by_one(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
+    """Apply a function that goes through a Fourier transform, on a CPU image by image.
+
+    The transform of a batch rounds otherwise than that of one image, and the product of complex
+    numbers otherwise at the end of a batch than within: image by image, the last bit of an image
+    does not depend on the batch that it is in.
+
+    Args:
+        function: of batches of one size, to a batch [N, ...].
+        batches: of N images, numbers, …
+
+    Returns:
+        What the function gives, in one batch.
+    """
+    if batches[0].is_cuda:
+        return function(*batches)
+    images = zip(*(batch.split(1) for batch in batches), strict=True)
+    # Copied, for the place in memory matters too.
+    return torch.cat([function(*(part.clone() for part in image)) for image in images])
 
 
 def applicable_kinds(channels: int, height: int, width: int) -> tuple[str, ...]:

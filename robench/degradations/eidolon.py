@@ -31,9 +31,9 @@ _SIZE = 256
 _GRAIN = 10.0
 _LARGEST = 64.0
 """Smoothing in pixels at which a plane of the coherent noise would have the weight 1."""
-_NOISE = 26.3
+_NOISE = 27.0
 """Standard deviation of the noise before it is smoothed. In the paper each plane of 512 x 512
-normal numbers is scaled so that the greatest is 127.5; this is that for a plane like most."""
+normal numbers is scaled so that the greatest is 127.5; this is what that gives on average."""
 _ALIGNMENT = 16
 _NEGLIGIBLE_FREQUENCY = 2.75
 """Past this many times size / smoothing, a cosine that is smoothed is below 1e-16 of itself."""
@@ -107,7 +107,8 @@ def eidolon(
     scale = max(planes.shape[-2:]) / _SIZE
     layers = _Layers.of(planes)
     waves = layers.waves(planes)
-    shifts = _shifts(layers.smoothing, coherence, scale * _GRAIN, noise, planes)
+    grain = max(scale * _GRAIN, layers.smoothing[0])
+    shifts = _shifts(layers.smoothing, coherence, grain, noise, planes)
     total = torch.zeros_like(planes)
     for number, shift in shifts:
         total += _moved(layers.layer(waves, number), shift * (reach * scale))
@@ -239,12 +240,14 @@ class _Layers:
         down: cosines along the columns, [H, H], frequencies first.
         across: likewise along the rows, [W, W].
         gains: for each layer what it keeps of each pair of frequencies; higher ones it loses.
+        size: of the images.
     """
 
     smoothing: tuple[float, ...]
     down: Tensor
     across: Tensor
     gains: tuple[Tensor, ...]
+    size: tuple[int, int]
 
     @staticmethod
     def of(like: Tensor) -> _Layers:
@@ -260,7 +263,8 @@ class _Layers:
         """The difference of two neighbouring blurs, or the last blur; [N, H, W]."""
         gain = self.gains[number]
         rows, columns = gain.shape
-        return self.down[:rows].T @ ((waves[:, :rows, :columns] * gain) @ self.across[:columns])
+        layer = self.down[:rows].T @ ((waves[:, :rows, :columns] * gain) @ self.across[:columns])
+        return layer[:, : self.size[0], : self.size[1]]
 
 
 @lru_cache(maxsize=8)
@@ -278,7 +282,7 @@ def _layers(height: int, width: int, dtype: torch.dtype, device: torch.device) -
         )
         gains.append((finer - coarser)[:rows, :columns].to(device, dtype))
     down, across = (_cosines(length).to(device, dtype) for length in (height, width))
-    return _Layers(smoothing, down, across, tuple(gains))
+    return _Layers(smoothing, down, across, tuple(gains), (height, width))
 
 
 def _cosines(length: int) -> Tensor:

@@ -6,9 +6,10 @@ import math
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from robench.degradations.base import Degradation
+from robench.degradations.base import Degradation, one_by_one
 from robench.degradations.levels import PUBLISHED
 from robench.degradations.random import Noise
 from robench.errors import InputError
@@ -46,21 +47,26 @@ def phase_noise(planes: Tensor, level: float, *, noise: Noise, variant: str) -> 
             made.
     """
     if variant == _RELEASED:
-        return _as_released(planes, level, noise)
+        return one_by_one(partial(_turned_released, level=level), planes, _legacy(planes, noise))
     height, width = planes.shape[-2:]
-    spectrum = torch.fft.rfft2(planes)
-    columns = (width + 1) // 2  # without the highest frequency of an even width
-    shift = noise.uniform(height, columns).mul_(2.0).sub_(1.0).mul_(math.radians(level))
-    rows = (height + 1) // 2
+    numbers = noise.uniform(height, (width + 1) // 2)
+    return one_by_one(partial(_turned, level=level), planes, numbers)
+
+
+def _turned(planes: Tensor, numbers: Tensor, *, level: float) -> Tensor:
+    height, width = planes.shape[-2:]
+    rows, columns = (height + 1) // 2, (width + 1) // 2  # without the highest frequency, if even
+    shift = (numbers * 2.0).sub_(1.0).mul_(math.radians(level)).to(planes.dtype)
     shift[:, 0, 0] = 0.0
-    shift[:, rows : height - rows + 1] = 0.0  # the highest frequency of an even height
+    shift[:, rows : height - rows + 1] = 0.0
     shift[:, height - rows + 1 :, 0] = -shift[:, 1:rows, 0].flip(1)
-    shift = shift.to(planes.dtype)
+    spectrum = torch.fft.rfft2(planes)
     spectrum[..., :columns] *= torch.complex(shift.cos(), shift.sin())
     return torch.fft.irfft2(spectrum, s=(height, width)).clamp_(0.0, 1.0)
 
 
-def _as_released(planes: Tensor, level: float, noise: Noise) -> Tensor:
+def _legacy(planes: Tensor, noise: Noise) -> Tensor:
+    """Half as many numbers as there are frequencies without the highest, float64 [N, numbers]."""
     height, width = planes.shape[-2:]
     if height % 2 or width % 2:
         raise InputError(
@@ -71,11 +77,14 @@ def _as_released(planes: Tensor, level: float, noise: Noise) -> Tensor:
         )
     half = (height - 1) * (width - 1) // 2
     drawn = [torch.from_numpy(random.random_sample(half)) for random in noise.legacy()]
-    shift = (torch.stack(drawn).to(planes.device) - 0.5) * (2.0 * math.radians(level))
-    centred = torch.zeros(len(planes), height, width, dtype=shift.dtype, device=planes.device)
-    centred[:, 1:, 1:] = torch.cat(
-        [shift, torch.zeros_like(shift[:, :1]), -shift], dim=1
-    ).unflatten(1, (height - 1, width - 1))
+    return torch.stack(drawn).to(planes.device)
+
+
+def _turned_released(planes: Tensor, numbers: Tensor, *, level: float) -> Tensor:
+    height, width = planes.shape[-2:]
+    shift = (numbers - 0.5) * (2.0 * math.radians(level))
+    both = torch.cat([shift, torch.zeros_like(shift[:, :1]), -shift], dim=1)
+    centred = F.pad(both.unflatten(1, (height - 1, width - 1)), (1, 0, 1, 0))
     shift = torch.fft.ifftshift(centred, dim=(-2, -1)).to(planes.dtype)
     spectrum = torch.fft.fft2(planes) * torch.complex(shift.cos(), shift.sin())
     return torch.fft.ifft2(spectrum).real.clamp(0.0, 1.0)

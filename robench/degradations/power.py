@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from robench.degradations.base import Degradation, to_grey
+from robench.degradations.base import Degradation, one_by_one, to_grey
 from robench.degradations.levels import PUBLISHED
 from robench.errors import InputError
 
@@ -81,7 +81,7 @@ def power_equalisation(planes: Tensor, level: float) -> Tensor:
     the same. Without, it is `natural_spectrum`. The result is clipped to [0, 1].
     """
     spectrum = _natural(*planes.shape[-2:], planes.dtype, planes.device)
-    return equalise(planes, spectrum) if level else planes
+    return one_by_one(partial(equalise, amplitude=spectrum), planes) if level else planes
 
 
 @lru_cache(maxsize=8)
@@ -115,7 +115,8 @@ class _Fitted:
                 allowed=f"{self.size[0]} x {self.size[1]} pixels, as the images it was fitted to",
                 hint="fit it to images of the same size",
             )
-        return equalise(planes, self.spectrum.to(planes)) if level else planes
+        spectrum = self.spectrum.to(planes)
+        return one_by_one(partial(equalise, amplitude=spectrum), planes) if level else planes
 
 
 def equalise(planes: Tensor, amplitude: Tensor) -> Tensor:

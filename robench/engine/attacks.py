@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from robench.registry import all_registries
 from robench.spec import (
     AttackOptions,
+    Cell,
     Grid,
     PluginChoice,
     ResolvedAttack,
@@ -20,7 +21,7 @@ from robench.spec import (
 if TYPE_CHECKING:
     from robench.data.base import Data
 
-__all__ = ["resolve_attack", "with_guest_attacks"]
+__all__ = ["lender_of", "resolve_attack", "with_guest_attacks"]
 
 
 def resolve_attack(asked: dict[str, JsonValue], data: Data) -> dict[str, JsonValue]:
@@ -49,6 +50,22 @@ def resolve_attack(asked: dict[str, JsonValue], data: Data) -> dict[str, JsonVal
 def with_guest_attacks(suite: Suite, names: Sequence[str]) -> Suite:
     """The suite with these attacks as guests wherever it attacks, unless it names them itself."""
     return suite.model_copy(update={"grids": tuple(_joined(g, names) for g in suite.grids)})
+
+
+def lender_of(options: AttackOptions | None, train: Cell, dense: Cell | None) -> str | None:
+    """The network whose adversarials are tried on another: the dense control, if the suite asks.
+
+    Args:
+        options: of the attacks.
+        train: stands for the training of the network under attack.
+        dense: the training of the dense control of the same seed, where there is one.
+    """
+    from robench.attacks.suites import attack_suite
+
+    if options is None or dense is None or dense.id == train.id:
+        return None
+    asks = any(member.attack == "transfer" for member in attack_suite(options.suite).members)
+    return dense.id if asks else None
 
 
 def _joined(grid: Grid, names: Sequence[str]) -> Grid:

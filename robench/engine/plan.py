@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from robench.engine.attacks import lender_of
 from robench.errors import InputError, ParameterError, SuiteError
 from robench.registry import Registry, all_registries
 from robench.spec import (
@@ -343,7 +344,8 @@ def _cells_of_network(
             )
             trained.setdefault((method.name, level), train)
             yield train
-            yield from evaluations(train, grid.evaluate, network.loaded, network.data_root)
+            dense = trained.get(("dense", 0.0))
+            yield from evaluations(train, grid.evaluate, network.loaded, network.data_root, dense)
 
 
 def _donor_of(method: PluginRef) -> str | None:
@@ -354,7 +356,8 @@ def _donor_of(method: PluginRef) -> str | None:
 
 
 def _donors_first(methods: list[PluginRef]) -> list[PluginRef]:
-    return sorted(methods, key=lambda method: _donor_of(method) is not None)
+    # The dense control is first of all: attacks on the others may start from its adversarials.
+    return sorted(methods, key=lambda m: (_donor_of(m) is not None, m.name != "dense"))
 
 
 def _start_of(donor: Cell, registry: Registry[Any], start: Cell) -> str | None:
@@ -383,9 +386,21 @@ def _check_donors(methods: Sequence[PluginRef], where: str | None) -> None:
 
 
 def evaluations(
-    train: Cell, evaluate: Evaluations, data: Data, data_root: Path | None = None
+    train: Cell,
+    evaluate: Evaluations,
+    data: Data,
+    data_root: Path | None = None,
+    dense: Cell | None = None,
 ) -> Iterator[Cell]:
-    """The cells that hang off a trained network, with everything resolved that can change them."""
+    """The cells that hang off a trained network, with everything resolved that can change them.
+
+    Args:
+        train: stands for the training of the network.
+        evaluate: what is asked for.
+        data: the data set, loaded.
+        data_root: where data sets lie that are not embedded.
+        dense: the training of the dense control of the same seed, where there is one.
+    """
     is_classified_images = data.kind == "image" and data.task == "classification"
     stages = {
         "speed": evaluate.speed,
@@ -396,11 +411,13 @@ def evaluations(
         "trees": evaluate.trees if data.kind == "tabular" else None,
     }
     for stage, options in stages.items():
+        is_attack = stage == "attack"
         if options is not None:
             yield train.model_copy(
                 update={
                     "stage": stage,
                     "parent": train.id,
+                    "donor": lender_of(evaluate.attack, train, dense) if is_attack else None,
                     "options": _resolve_options(
                         stage, options.model_dump(mode="json"), data, train.device, data_root
                     ),

@@ -67,7 +67,8 @@ class Cell(Frozen):
     parent: str | None = None
     """Id of the train cell whose checkpoint this cell works on, or starts from."""
     donor: str | None = None
-    """Id of the train cell whose masks the method asks to see."""
+    """Id of the train cell whose masks the method asks to see; of an attack, of the dense control
+    whose adversarials are tried on the network."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from robench.errors import AttackError
 from robench.spec import Cell, Metric, ResolvedAttackOptions
 from robench.stages.attack_members import guests, members
 from robench.stages.base import Context, Outcome
-from robench.stages.network import trained_network
+from robench.stages.network import fresh_network, trained_network
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["attack"]
 
+_LENDER = "l2-quick"
+"""The suite that looks for adversarials of the dense control, to be tried on other networks."""
 _REFERENCES = 2000
 """Training images that attacks may start from."""
 _REFERENCE_VALUES = 2**25
@@ -54,7 +56,13 @@ def attack(cell: Cell, context: Context) -> Outcome:
     images, labels = to_float(test.images.to(context.device)), test.labels.to(context.device)
     references = _references(context.data, context.device)
     report = minimal_l2(
-        network, images, labels, suite=options.suite, seed=seed, references=references
+        network,
+        images,
+        labels,
+        suite=options.suite,
+        seed=seed,
+        references=references,
+        transferred=_lent(cell, context, images, labels, references),
     )
     of_estimates, faults = _deepfool_of_estimates(network, images, seed)
     others = guests(options.extra, report, network, images, labels, references)
@@ -100,6 +108,25 @@ def attack(cell: Cell, context: Context) -> Outcome:
             "member_distance": _stacked([member.distance for member in table.values()]),
         },
     )
+
+
+def _lent(
+    cell: Cell,
+    context: Context,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    references: torch.Tensor,
+) -> torch.Tensor | None:
+    """Adversarials of the dense control of the same seed, where the suite tries these."""
+    if context.donor is None:
+        return None
+    dense = fresh_network(cell, context)
+    context.donor().apply_to(dense)
+    seed = cell.seed_for("evaluate")
+    report = minimal_l2(
+        dense.eval(), images, labels, suite=_LENDER, seed=seed, references=references
+    )
+    return report.adversarial
 
 
 def _references(data: Data, device: torch.device) -> torch.Tensor:

@@ -172,7 +172,7 @@ def test_parts_are_joined_in_order() -> None:
 
 
 def test_every_built_in_attack_is_a_plugin() -> None:
-    assert ATTACKS.names() == ("ddn", "deepfool", "nearest-other-class")
+    assert {"alma", "ddn", "deepfool", "fgsm", "superdeepfool"} < set(ATTACKS.names())
     for name in ATTACKS.names():
         assert ATTACKS.get(name).name == name
         assert ATTACKS.summary(name)

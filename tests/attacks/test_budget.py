@@ -202,6 +202,16 @@ def test_a_search_may_begin_elsewhere() -> None:
     assert oracle.best_distance.tolist() == pytest.approx([1.4])
 
 
+def test_what_was_found_before_counts() -> None:
+    images = constant(0.1, 0.2)
+    problem = replace(examine(Threshold().eval(), images, None), found=constant(0.7, 0.2))
+    oracle = Oracle(problem)
+    assert oracle.best_distance.tolist() == pytest.approx([1.2, float("inf")])
+    oracle.query(constant(0.8, 0.8), oracle.rows)
+    torch.testing.assert_close(oracle.best, constant(0.7, 0.8))
+    assert oracle.best_distance.tolist() == pytest.approx([1.2, 1.2])
+
+
 def test_a_repeated_row_pays_each_time() -> None:
     oracle = threshold_oracle(0.1, limit=2)
     logits = oracle.query(constant(0.9, 0.8, 0.7), torch.tensor([0, 0, 0]))

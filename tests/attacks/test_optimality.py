@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from robench.attacks.metrics import accuracy_at, area_under_accuracy
 from robench.attacks.optimality import area, largest_distance, optimality
 
 INF = float("inf")
@@ -36,11 +35,16 @@ def test_it_is_the_ratio_of_areas_under_the_curves() -> None:
     best = torch.rand(200, generator=generator, dtype=torch.float64) * correct
     attack = best * (1 + torch.rand(200, generator=generator, dtype=torch.float64))
     limit = best.max().item()
-    whole = accuracy_at(best, [0.0]).item() * limit
-    areas = [area_under_accuracy(values, limit) for values in (attack, best)]
-    expected = (whole - areas[0]) / (whole - areas[1])
-    assert optimality(attack, best, correct) == pytest.approx(expected)
-    assert area(attack, limit) == pytest.approx(areas[0])
+    radii = torch.linspace(0, limit, 20_001, dtype=torch.float64)
+
+    def under_curve(distance: torch.Tensor) -> float:
+        accuracy = (distance[None] > radii[:, None]).double().mean(dim=1)
+        return torch.trapezoid(accuracy, radii).item()
+
+    whole = correct.double().mean().item() * limit
+    expected = (whole - under_curve(attack)) / (whole - under_curve(best))
+    assert optimality(attack, best, correct) == pytest.approx(expected, abs=1e-4)
+    assert area(attack, limit) == pytest.approx(under_curve(attack), abs=1e-4)
 
 
 def test_where_there_is_nothing_to_compare_with() -> None:

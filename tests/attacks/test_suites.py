@@ -8,20 +8,56 @@ from robench.attacks import ATTACKS
 from robench.attacks.suites import SUITES, AttackSuite, Member, attack_suite, suite_version
 from robench.errors import InputError, UnknownNameError
 
-DEEPFOOL = {"classes": 10, "overshoot": 0.02}
+LINEAR = {"classes": 10, "overshoot": 0.02, "steepening": 2.0}
 DDN = {"gamma": 0.05, "initial_norm": 1.0}
+ALMA = {"alpha": 0.9, "first_step": 1.0}
+DEEPFOOL = ("deepfool", 1, {"steps": 50, **LINEAR}, 550)
+NEAREST = ("nearest-other-class", 1, {"candidates": 10, "steps": 15}, 160)
+STANDARD = [
+    DEEPFOOL,
+    ("superdeepfool", 1, {"rounds": 20, "steps": 20, **LINEAR}, 600),
+    ("ddn", 1, {"steps": 100, "targets": 9, **DDN}, 1800),
+    ("alma", 1, {"steps": 1000, "targets": 0, **ALMA}, 2000),
+    ("apgd", 1, {"steps": 20, "bisections": 10, "targets": 0, "momentum": 0.75}, 450),
+    NEAREST,
+]
+
+
+def refinement(steps: int, probes: int, patience: int, budget: int) -> tuple[object, ...]:
+    params = {"steps": steps, "probes": probes, "reach": 0.06, "patience": patience}
+    return ("hopskipjump", 1, params, budget)
+
+
 CONTENTS = {
-    "l2-quick/1": [
-        ("deepfool", 1, {"steps": 50, **DEEPFOOL}),
-        ("ddn", 1, {"steps": 100, "targets": 3, **DDN}),
-        ("nearest-other-class", 1, {"candidates": 10, "steps": 15}),
-    ],
     "l2-smoke/1": [
-        ("deepfool", 1, {"steps": 20, **DEEPFOOL}),
-        ("ddn", 1, {"steps": 20, "targets": 0, **DDN}),
+        ("deepfool", 1, {"steps": 20, **LINEAR}, 220),
+        ("ddn", 1, {"steps": 20, "targets": 0, **DDN}, 40),
+    ],
+    "l2-quick/1": [
+        DEEPFOOL,
+        ("ddn", 1, {"steps": 100, "targets": 3, **DDN}, 600),
+        ("alma", 1, {"steps": 300, "targets": 0, **ALMA}, 600),
+        NEAREST,
+        refinement(20, 10, 5, 1000),
+    ],
+    "l2-std/1": [*STANDARD, refinement(60, 10, 8, 4300)],
+    "l2-full/1": [
+        *STANDARD,
+        ("alma", 1, {"steps": 300, "targets": 3, **ALMA}, 1800),
+        (
+            "fmn",
+            1,
+            {"steps": 100, "step_length": 1, "gamma": 0.05, "targets": 0, "start": "adversarial"},
+            220,
+        ),
+        ("hopskipjump", 1, {"steps": 20, "probes": 50, "reach": None, "patience": 20}, 3700),
+        ("transfer", 1, {"steps": 12}, 18),
+        refinement(40, 50, 8, 10_000),
     ],
 }
 """Never edit an entry; add one for each new version."""
+ROUNDS = {"l2-full": (4, True)}
+CHECKS = {"l2-std": ("converge", "noise", "seeds"), "l2-full": ("converge", "noise", "seeds")}
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=str)
@@ -30,10 +66,23 @@ def test_a_version_always_means_the_same(suite: AttackSuite) -> None:
     for member in suite.members:
         attack = ATTACKS.get(member.attack)
         params = attack(**member.params).params.model_dump()
-        resolved.append((member.attack, attack.version, params))
+        resolved.append((member.attack, attack.version, params, member.budget))
         assert set(member.params) == set(params), "a default that changes would change the suite"
     assert resolved == CONTENTS[str(suite)]
     assert suite.ray_steps == 12
+    assert (suite.rounds, suite.smoothed) == ROUNDS.get(suite.name, (1, False))
+    assert suite.checks == CHECKS.get(suite.name, ())
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=str)
+def test_members_are_marked_for_what_they_are(suite: AttackSuite) -> None:
+    blind = {"hopskipjump", "nearest-other-class", "transfer"}
+    for member in suite.members:
+        assert member.is_gradient_free is (member.attack in blind)
+        assert member.is_refinement is (member.key == "refinement")
+        doubled = ATTACKS.get(member.attack)(**{**member.params, **member.doubled})
+        if member.doubled:
+            assert doubled.params.steps == 2 * member.params["steps"]
 
 
 def test_versions_by_name() -> None:

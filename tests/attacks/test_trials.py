@@ -57,7 +57,7 @@ def test_a_twins_passes_are_allowed_for(digits) -> None:
 
 def test_what_is_used_never_exceeds_what_is_allowed(signs) -> None:
     images, labels = signs.images[:10], signs.labels[:10]
-    report = minimal_l2(signs.model, images, labels, SUITE)
+    report = minimal_l2(signs.model, images, labels, replace(SUITE, smoothed=True))
     assert set(report.attacks) == {"ddn", "ddn@tanh", "ddn@smoothed", "nearest-other-class"}
     used = {key: int(member.passes.max()) for key, member in report.attacks.items()}
     assert used["ddn"] == 22
@@ -113,3 +113,27 @@ def test_a_suite_that_cannot_run_is_refused_before_anything_runs(digits) -> None
         )
     with pytest.raises(UnknownNameError, match="no attack 'dnn'"):
         minimal_l2(digits.model, images, labels, AttackSuite("m", 1, (Member("dnn"),)))
+
+
+def test_a_refinement_goes_on_from_the_closest_of_all(signs) -> None:
+    refinement = Member(
+        "hopskipjump",
+        {"steps": 6, "reach": 0.1},
+        label="refinement",
+        is_gradient_free=True,
+        is_refinement=True,
+    )
+    suite = AttackSuite("mine", 1, (refinement, DDN, NEAREST), rounds=2)
+    images, labels = signs.images[:20], signs.labels[:20]
+    report = minimal_l2(signs.model, images, labels, suite)
+    # It stands first in the suite, and runs last.
+    assert list(report.attacks)[-1] == "refinement"
+    last = report.attacks["refinement"]
+    assert last.is_refinement
+    others = [member for key, member in report.attacks.items() if key != "refinement"]
+    known = torch.stack([member.distance_on_ray for member in others]).amin(dim=0)
+    assert (last.distance <= known * (1 + 1e-6)).all()
+    assert last.distance.mean() < 0.9 * known.mean()
+    assert report.flags["bbwins"].raised
+    # The best single attack is one of those that stand for themselves.
+    assert report.flags["single"].value == pytest.approx(max(m.optimality for m in others))

@@ -90,10 +90,11 @@ def test_a_smooth_twin_is_the_mean_over_shifts() -> None:
 
 def test_the_views_of_a_network() -> None:
     plain = examine(linear(), IMAGES, None)
-    assert [view.name for view in gradient_views(plain)] == ["own"]
+    assert [view.name for view in gradient_views(plain, smoothed=True)] == ["own"]
     assert seen_through(plain, gradient_views(plain)[0]) is plain
     problem = examine(Flat(linear(), {"straight": linear()}), IMAGES, None)
-    views = gradient_views(problem)
+    assert [view.name for view in gradient_views(problem)] == ["own", "straight"]
+    views = gradient_views(problem, smoothed=True)
     assert [(view.name, view.passes) for view in views] == [
         ("own", 0),
         ("straight", 1),
@@ -149,7 +150,10 @@ def test_what_cannot_be_used_is_refused(offered: object, message: str) -> None:
 
 
 SUITE = AttackSuite(
-    "mine", 1, (Member("deepfool"), Member("nearest-other-class", is_gradient_free=True)), rounds=2
+    name="mine",
+    version=1,
+    members=(Member("deepfool"), Member("nearest-other-class", is_gradient_free=True)),
+    smoothed=True,
 )
 
 
@@ -173,13 +177,11 @@ def test_a_network_without_gradients_falls_through_its_twin(digits) -> None:
         assert (digits.model(report.adversarial).argmax(dim=1) != labels).all()
 
 
-def test_a_suite_of_one_round_follows_the_own_gradient_and_says_so(digits) -> None:
+def test_only_suites_that_say_so_follow_the_smoothed_gradient(digits) -> None:
     images, labels = digits.correct(5)
     flat = Flat(digits.model, {"itself": digits.model})
     report = minimal_l2(flat, images, labels, "l2-smoke")
-    assert report.views == ("own",)
-    assert report.notes == (
-        "the network offers the gradient views itself, smoothed, which this suite does not follow: "
-        "l2-full does",
-    )
-    assert report.flags["declared"].value == 0
+    assert report.views == ("own", "itself")
+    assert set(report.attacks) == {"deepfool", "ddn", "deepfool@itself", "ddn@itself"}
+    assert report.flags["declared"].value == 1
+    assert report.notes == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 import robench
-from robench.attacks import metrics
+from robench.attacks import ATTACKS, metrics, suites
 from robench.attacks.deepfool import DeepFool
 from robench.attacks.scales import curve_radii, scale_of
+from robench.attacks.suites import AttackSuite, Member
 from robench.data import load
 from robench.data.base import to_float
 from robench.engine.progress import Silent
@@ -80,16 +82,18 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(folder: Path) -> robench.Results:
+def results(folder: Path) -> Iterator[robench.Results]:
     """A run whose attacks have one guest of the suite and three of the command line."""
-    return robench.run(
-        folder / "pushed.yaml",
-        results=folder / "r",
-        jobs=0,
-        plugins=[folder / "guests.py"],
-        only="dense",
-        progress=Silent(),
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ATTACKS, "_entries", dict(ATTACKS._entries))  # guests leave with the module
+        yield robench.run(
+            folder / "pushed.yaml",
+            results=folder / "r",
+            jobs=0,
+            plugins=[folder / "guests.py"],
+            only="dense",
+            progress=Silent(),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +241,34 @@ def test_a_network_that_knows_nothing_is_a_row_without_distances(folder: Path) -
     assert found.metric("attack_success").value is None
     assert found.metric("l2_area", limit=3.0).value == 0
     assert found.metric("rho_adv_deepfool").value > 0  # its estimates can be changed
+
+
+def test_adversarials_of_the_dense_control_are_tried_on_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = AttackSuite("l2-smoke", 9, (Member("deepfool", {"steps": 1}), Member("transfer")))
+    monkeypatch.setattr(suites, "SUITES", {**suites.SUITES, "l2-smoke": suite})
+    text = SUITE.replace("name: pushed", "name: lent").replace(
+        ", extra: [{name: ddn, steps: 60}]", ""
+    )
+    (folder / "lent.yaml").write_text(text)
+    done = robench.run(
+        folder / "lent.yaml",
+        results=folder / "r4",
+        jobs=0,
+        only="attack",
+        progress=Silent(),
+    )
+    of = {r.cell.method.name: r for r in done.records if r.cell.stage == "attack"}
+    trains = [r for r in done.records if (r.cell.stage, r.cell.role) == ("train", "result")]
+    [dense] = [record for record in trains if record.cell.method.name == "dense"]
+    assert of["dense"].cell.donor is None
+    assert set(of["dense"].details["attacks"]) == {"deepfool"}
+    assert of["magnitude"].cell.donor == dense.id
+    # One step of DeepFool is a poor attack: what fools the dense network comes closer.
+    lent = of["magnitude"].details["attacks"]["transfer"]
+    assert lent["wins"] > 0
+    assert of["magnitude"].cell.options["version"] == 9
 
 
 # -- checking a claim -----------------------------------------------------------------------------

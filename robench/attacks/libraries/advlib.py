@@ -61,6 +61,7 @@ def family(name: str, *, where: str | None = None) -> type[Attack]:
     fields = {
         "name": full_name,
         "function": function,
+        "always_alone": function.drops_images,
         "Params": params_of(
             search, without={*_NOT_THE_USERS, *function.fixed}, defaults=function.defaults
         ),

@@ -66,11 +66,13 @@ class Function:
         target: ``"module:function"``.
         fixed: arguments that make it minimise the Euclidean distance of the continuous image.
         defaults: that are not adv-lib's own, because those are for something else.
+        drops_images: it goes on with those that are not done, so that each must go alone.
     """
 
     target: str
     fixed: Mapping[str, object] = field(default_factory=dict)
     defaults: Mapping[str, object] = field(default_factory=dict)
+    drops_images: bool = False
 
 
 _NORM = {"norm": 2}
@@ -87,12 +89,12 @@ ADVLIB: Mapping[str, Function] = MappingProxyType(
         ),
         "carlini-wagner": Function("adv_lib.attacks:carlini_wagner_l2"),
         "ddn": Function("adv_lib.attacks:ddn", {"levels": None}),
-        "deepfool": Function("adv_lib.attacks:df", _NORM),
+        "deepfool": Function("adv_lib.attacks:df", _NORM, drops_images=True),
         "fab": Function("adv_lib.attacks:fab", _NORM),
         "fmn": Function("adv_lib.attacks:fmn", _NORM, {"steps": 100}),
         "pdgd": Function("adv_lib.attacks:pdgd"),
         "pdpgd": Function("adv_lib.attacks:pdpgd", _NORM),
-        "superdeepfool": Function("adv_lib.attacks:sdf"),
+        "superdeepfool": Function("adv_lib.attacks:sdf", drops_images=True),
         "trust-region": Function("adv_lib.attacks:tr", {"p": 2}),
     }
 )

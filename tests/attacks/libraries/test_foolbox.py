@@ -72,7 +72,8 @@ def test_a_budget_ends_it_cleanly(digits, name: str, one_by_one: bool) -> None:
     attack = ATTACKS.get(f"foolbox:{name}")(one_by_one=one_by_one)
     result = attack(digits.model, images, labels, limit=45)
     assert result.error is None
-    assert (result.passes == 45).all()
+    assert (result.passes <= 45).all()
+    assert (result.passes == 45).sum() >= 3  # one may be done by itself
 
 
 class Flat(nn.Module):

@@ -29,6 +29,7 @@ import yaml
 import robench
 from robench.data import load
 from robench.data.base import to_float
+from robench.errors import DataError
 from robench.spec import Distortion, PluginChoice, PluginRef, Record, Suite
 from robench.stats import Interval, student_t, table
 from robench.stats.similarity import degradation_similarity
@@ -162,7 +163,11 @@ def similarities(records: Iterable[Record]) -> Iterator[str]:
     sets: Mapping[str, PluginRef] = {record.cell.data.label: record.cell.data for record in records}
     levels = {kind: PUBLISHED_LEVELS[kind] for kind in (UNIFORM, SALT)}
     for label, ref in sets.items():
-        images = to_float(load(ref.location or ref.name, ref.params).test.first(200).images)
+        try:
+            images = to_float(load(ref.location or ref.name, ref.params).test.first(200).images)
+        except DataError as error:  # records can be judged where their images are not
+            yield f"\n{label}: no similarity of distortions: {error.what.splitlines()[0]}"
+            continue
         found = degradation_similarity(images, levels)
         value = float(found[(found["a"] == UNIFORM) & (found["b"] == SALT)]["similarity"].iloc[0])
         yield f"\n{label}: similarity of what {UNIFORM} and {SALT} do to the pixels: {value:.3f}"
@@ -178,6 +183,7 @@ def judged(
     frame, distortions = table(records), distortions_of(records)
     at_one = transfer_matrix(frame, at=PUBLISHED_LEVELS)
     over_levels = transfer_matrix(frame)
+    steps = _steps(frame)
     for key, matrix in at_one.groupby(PROTOCOL, sort=False):
         data, model, recipe = map(str, key)
         dense = matrix[matrix["method"] == "dense"]
@@ -188,7 +194,17 @@ def judged(
             *sparse(means, distortions),
         ]
         if statements:
-            yield f"{data} · {model} · recipe {recipe}", statements
+            yield f"{data} · {model} · {steps[recipe]} steps", statements
+
+
+def _steps(frame: pd.DataFrame) -> dict[str, str]:
+    """How long the dense networks of each recipe were trained, by themselves."""
+    own = frame[(frame["metric"] == "steps") & (frame["method"] == "dense")]
+    return {
+        str(recipe): f"{(of[of['role'] == 'start']['value'].max()):.0f} + "
+        f"{of[of['role'] == 'result']['value'].max():.0f}"
+        for recipe, of in own.groupby("recipe")
+    }
 
 
 def _of_protocol(frame: pd.DataFrame, key: Sequence[object]) -> pd.DataFrame:

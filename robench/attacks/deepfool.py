@@ -144,13 +144,10 @@ class Boundaries:
             return self._among_possible(points, rows)
         if not known.any():
             return self._among_all(points, rows)
-        order = torch.cat([known.nonzero(), (~known).nonzero()]).flatten()
-        first, last = order.split([int(known.sum()), int((~known).sum())])
-        some = self._among_possible(points[first], rows[first])
-        rest = self._among_all(points[last], rows[last])
-        logits, gradient, scale = (
-            torch.cat(pair)[order.argsort()] for pair in zip(some, rest, strict=True)
-        )
+        some = self._among_possible(points[known], rows[known])
+        rest = self._among_all(points[~known], rows[~known])
+        order = torch.cat([known.nonzero(), (~known).nonzero()]).flatten().argsort()
+        logits, gradient, scale = (torch.cat(both)[order] for both in zip(some, rest, strict=True))
         return logits, gradient, scale
 
     def _among_all(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

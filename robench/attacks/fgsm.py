@@ -30,9 +30,9 @@ class FGSM(Attack):
 
     The distance that is reported is Euclidean for either step; for signs it is that of the smallest
     radius, not the smallest distance. The radius itself is
-    ``(result.adversarial - images).abs().flatten(1).amax(dim=1)``; the share of images with a larger
-    one is the accuracy under FGSM at a fixed radius (as in Guo et al. 2018, arXiv 1810.09619), but
-    for images whose class changes back on a longer step.
+    ``(result.adversarial - images).abs().flatten(1).amax(dim=1)``; the share of images with a
+    larger one is the accuracy under FGSM at a fixed radius (as in Guo et al. 2018, arXiv
+    1810.09619), but for images whose class changes back on a longer step.
 
     With a `random_start` it is randomised FGSM (Tramèr et al. 2018, arXiv 1705.07204): that share
     of the radius is first gone in a direction drawn once for each image, and the rest along the

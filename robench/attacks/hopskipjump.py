@@ -64,6 +64,8 @@ class HopSkipJump(Attack):
         rows = oracle.best_distance.isfinite().nonzero().flatten()
         idle = torch.zeros_like(rows)
         for step in range(1, self.params.steps + 1):
+            if not len(rows):
+                break
             points, distance = oracle.best[rows], oracle.best_distance[rows]
             probes = round(self.params.probes * step**0.5)
             direction = _uphill(oracle, points, rows, reach * distance, probes)
@@ -73,8 +75,6 @@ class HopSkipJump(Attack):
             idle = torch.where(is_nearer, 0, idle + 1)
             goes_on = idle < self.params.patience
             rows, idle = rows[goes_on], idle[goes_on]
-            if not len(rows):
-                break
         return oracle.best
 
 

@@ -42,7 +42,7 @@ _USUAL_TILE = 128
 """The tile beside which the measures below look right; with larger tiles all of them grow."""
 _LABELS_WIDTH = 200
 _LABEL_LETTERS = 32
-_LABEL_LINES = 6
+_LABEL_LINES = 7
 _GAP = 8
 _LEVEL_HEIGHT = 18
 _BETWEEN_ROWS = 14

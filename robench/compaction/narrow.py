@@ -86,13 +86,11 @@ class RowMaxPool2d(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """[N, C, H, W] → [N, C, H / height, W / width], rounded down."""
-        (down, across), (height, width) = self.size, maps.shape[2:]
-        rows = (maps[:, :, first : height // down * down : down] for first in range(down))
-        tallest = reduce(torch.maximum, rows)
-        columns = (
-            tallest[..., first : width // across * across : across] for first in range(across)
-        )
-        return reduce(torch.maximum, columns)
+        down, across = self.size
+        end = maps.size(2) // down * down
+        rows = reduce(torch.maximum, [maps[:, :, first:end:down] for first in range(down)])
+        end = maps.size(3) // across * across
+        return reduce(torch.maximum, [rows[..., first:end:across] for first in range(across)])
 
 
 def quickest_forms(model: nn.Module, example: Tensor) -> dict[str, Form]:

@@ -253,7 +253,7 @@ def one_by_one(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
     """
     if batches[0].is_cuda:
         return function(*batches)
-    images = zip(*(batch.split(1) for batch in batches), strict=True)
+    images = zip(*(torch.split(batch, 1) for batch in batches), strict=True)
     # Copied, for the place in memory matters too.
     return torch.cat([function(*(part.clone() for part in image)) for image in images])
 

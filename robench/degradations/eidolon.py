@@ -163,7 +163,7 @@ def _shifts(
 def _split(noise: Noise, fields: Sequence[_Smooth]) -> list[Tensor]:
     """Normal numbers for each field and both axes."""
     counts = [2 * field.rows * field.columns for field in fields]
-    numbers = noise.normal(sum(counts)).split(counts, dim=1)
+    numbers = torch.split(noise.normal(sum(counts)), counts, dim=1)
     return [
         own.view(-1, 2, field.rows, field.columns)
         for own, field in zip(numbers, fields, strict=True)

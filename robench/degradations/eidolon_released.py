@@ -64,9 +64,10 @@ def as_released(images: Tensor, reach: float, coherence: float, noise: Noise) ->
 def _grey(image: NDArray[np.uint8]) -> Plane:
     """Grey as Pillow's mode L has it, in 16-bit fixed point."""
     if len(image) == 1:
-        return image[0].astype(np.float64)
+        return np.asarray(image[0], dtype=np.float64)
     red, green, blue = image.astype(np.int64)
-    return ((19595 * red + 38470 * green + 7471 * blue + (1 << 15)) >> 16).astype(np.float64)
+    grey = (19595 * red + 38470 * green + 7471 * blue + (1 << 15)) >> 16
+    return np.asarray(grey, dtype=np.float64)
 
 
 def _eidolon(grey: Plane, reach: float, coherence: float, random: np.random.RandomState) -> Plane:
@@ -118,7 +119,8 @@ def _noise(random: np.random.RandomState, sigma: float) -> Plane:
     scaled = np.clip(127.5 * drawn / np.abs(drawn).max(), -127, 127)
     smooth = _smoothed(np.fft.rfft(scaled.ravel()), sigma)
     # The mean over the standard deviation, where (smooth - mean) / std may have been meant.
-    return smooth - smooth.mean() / smooth.std()
+    offset: float = smooth.mean() / smooth.std()
+    return smooth - offset
 
 
 def _smoothed(spectrum: NDArray[np.complex128], sigma: float) -> Plane:

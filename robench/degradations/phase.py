@@ -62,7 +62,8 @@ def _turned(planes: Tensor, numbers: Tensor, *, level: float) -> Tensor:
     shift[:, height - rows + 1 :, 0] = -shift[:, 1:rows, 0].flip(1)
     spectrum = torch.fft.rfft2(planes)
     spectrum[..., :columns] *= torch.complex(shift.cos(), shift.sin())
-    return torch.fft.irfft2(spectrum, s=(height, width)).clamp_(0.0, 1.0)
+    turned: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
+    return turned.clamp_(0.0, 1.0)
 
 
 def _legacy(planes: Tensor, noise: Noise) -> Tensor:
@@ -84,7 +85,8 @@ def _turned_released(planes: Tensor, numbers: Tensor, *, level: float) -> Tensor
     height, width = planes.shape[-2:]
     shift = (numbers - 0.5) * (2.0 * math.radians(level))
     both = torch.cat([shift, torch.zeros_like(shift[:, :1]), -shift], dim=1)
-    centred = F.pad(both.unflatten(1, (height - 1, width - 1)), (1, 0, 1, 0))
+    centred = F.pad(both.view(-1, height - 1, width - 1), (1, 0, 1, 0))
     shift = torch.fft.ifftshift(centred, dim=(-2, -1)).to(planes.dtype)
     spectrum = torch.fft.fft2(planes) * torch.complex(shift.cos(), shift.sin())
-    return torch.fft.ifft2(spectrum).real.clamp(0.0, 1.0)
+    turned: Tensor = torch.fft.ifft2(spectrum).real
+    return turned.clamp(0.0, 1.0)

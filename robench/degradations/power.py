@@ -52,7 +52,7 @@ def _fit(images: Tensor) -> Degradation:
     """Power equalisation to the mean amplitude spectrum of these images."""
     height, width = images.shape[-2:]
     total = torch.zeros(height, width // 2 + 1, dtype=torch.float64, device=images.device)
-    for part in images.split(max(1, _FIT_PIXELS // (height * width))):
+    for part in torch.split(images, max(1, _FIT_PIXELS // (height * width))):
         pixels = part / 255 if part.dtype == torch.uint8 else part
         total += torch.fft.rfft2(to_grey(pixels)).abs().sum(0, dtype=torch.float64)
     return replace(
@@ -142,4 +142,5 @@ def equalise(planes: Tensor, amplitude: Tensor) -> Tensor:
     if bool(is_missing.any()):
         spectrum = torch.where(is_missing, amplitude.to(spectrum.dtype), spectrum)
     spectrum[:, 0, 0] = amplitude[0, 0]
-    return torch.fft.irfft2(spectrum, s=(height, width)).clamp_(0.0, 1.0)
+    equalised: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
+    return equalised.clamp_(0.0, 1.0)

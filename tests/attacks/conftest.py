@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
+from robench.attacks.suites import AttackSuite, Member
 from robench.models.activations import KWinners, Sign, twins
 
 
@@ -63,6 +64,23 @@ def signs() -> Task:
 def pruned() -> Task:
     """The ReLU network with 95 % of its hidden weights removed by magnitude, and trained on."""
     return trained(nn.ReLU, level=0.95)
+
+
+@pytest.fixture
+def short() -> AttackSuite:
+    """Every kind of attack of the suites, for a few steps."""
+    refinement = {"steps": 3, "probes": 5, "reach": 0.1}
+    return AttackSuite(
+        name="short",
+        version=1,
+        members=(
+            Member("deepfool", {"steps": 20}, budget=220),
+            Member("ddn", {"steps": 20, "targets": 3}, budget=120),
+            Member("alma", {"steps": 30}, budget=60),
+            Member("nearest-other-class", {"candidates": 3}, budget=48, is_gradient_free=True),
+            Member("hopskipjump", refinement, "refinement", 200, True, True),
+        ),
+    )
 
 
 class WithTwins(nn.Sequential):

@@ -18,11 +18,11 @@ def suite_of(*members: Member, names=("converge", "seeds", "noise")) -> AttackSu
     return AttackSuite("mine", 1, members, checks=names)
 
 
-LONG = Member("ddn", {"steps": 150, "targets": 9}, doubled={"steps": 300})
+LONG = Member("ddn", {"steps": 100, "targets": 9}, doubled={"steps": 200})
 SHORT = Member("ddn", {"steps": 6}, doubled={"steps": 12})
 
 
-def flags_of(task, suite: AttackSuite, count: int = 40):
+def flags_of(task, suite: AttackSuite, count: int = 20):
     return minimal_l2(task.model, task.images[:count], task.labels[:count], suite).flags
 
 

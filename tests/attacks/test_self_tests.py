@@ -87,22 +87,22 @@ def test_a_network_without_a_gradient(digits) -> None:
     assert report.flags["grad0"].value == 1
 
 
-def test_probabilities_are_noted_and_change_nothing(digits) -> None:
+def test_probabilities_are_noted_and_change_nothing(digits, short) -> None:
     images, labels = digits.correct(40)
     softmax = Around(digits.model, after=lambda logits: logits.softmax(dim=1))
-    report = minimal_l2(softmax, images, labels)
-    plain = minimal_l2(digits.model, images, labels)
+    report = minimal_l2(softmax, images, labels, short)
+    plain = minimal_l2(digits.model, images, labels, short)
     assert report.raised == ("probs",)
     assert report.flags["probs"].kind == "note"
     torch.testing.assert_close(report.distance, plain.distance, rtol=0.02, atol=0)
 
 
 @pytest.mark.parametrize("factor", [1000.0, 1e-4])
-def test_logits_of_any_size_give_the_same_distances(digits, factor: float) -> None:
+def test_logits_of_any_size_give_the_same_distances(digits, short, factor: float) -> None:
     images, labels = digits.correct(40)
     scaled = Around(digits.model, after=lambda logits: logits * factor)
-    report = minimal_l2(scaled, images, labels)
-    plain = minimal_l2(digits.model, images, labels)
+    report = minimal_l2(scaled, images, labels, short)
+    plain = minimal_l2(digits.model, images, labels, short)
     assert report.raised == ("scale",)
     assert report.flags["scale"].value == pytest.approx(plain.flags["scale"].value * factor)
     torch.testing.assert_close(report.distance, plain.distance, rtol=0.02, atol=0)
@@ -146,11 +146,16 @@ def test_data_on_the_edge_of_the_box(digits) -> None:
     assert result.success.all()
 
 
-def test_the_batch_size_changes_nothing(digits) -> None:
-    images, labels = digits.images[:6], digits.labels[:6]
-    whole = minimal_l2(digits.model, images, labels, batch_size=64)
-    single = minimal_l2(digits.model, images, labels, batch_size=1)
+def test_the_batch_size_changes_nothing(digits, short) -> None:
+    images, labels = digits.images[:20], digits.labels[:20]
+    whole = minimal_l2(digits.model, images, labels, short, batch_size=64)
+    single = minimal_l2(digits.model, images, labels, short, batch_size=1)
     torch.testing.assert_close(single.distance, whole.distance, rtol=1e-3, atol=0)
+    assert torch.equal(single.passes, whole.passes)
+    for key, member in single.attacks.items():
+        torch.testing.assert_close(
+            member.distance_on_ray, whole.attacks[key].distance_on_ray, rtol=1e-3, atol=0
+        )
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def test_images_in_images_out(
     kind_and_level: tuple[str, float], channels: int, size: int, double: bool
 ) -> None:
     kind, level = kind_and_level
+    channels = 3 if kind == "opponent-colour" else channels
     generator = torch.Generator().manual_seed(size)
     images = torch.rand(3, channels, size, size, generator=generator)
     images = images.double() if double else images
@@ -201,7 +202,22 @@ def test_what_is_no_plug_in() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "missing"),
-    [((1, 32, 32), set()), ((3, 32, 48), {"rotation"}), ((3, 4, 4), {"low-pass", "high-pass"})],
+    [
+        ((1, 32, 32), {"opponent-colour"}),
+        ((3, 32, 48), {"rotation"}),
+        (
+            (3, 4, 4),
+            {
+                "low-pass",
+                "high-pass",
+                "phase-noise",
+                "power-equalisation",
+                "eidolon-1",
+                "eidolon-2",
+                "eidolon-3",
+            },
+        ),
+    ],
 )
 def test_applicable_kinds_take_the_images_at_every_level(
     shape: tuple[int, int, int], missing: set[str]

@@ -11,19 +11,22 @@ import torch
 from torch import Tensor
 
 from robench.degradations import DEGRADATIONS, degrade
-from robench.degradations.base import Degradation
+from robench.degradations.base import Degradation, to_grey
 from robench.degradations.noise import salt_and_pepper, uniform_noise
+from robench.degradations.power import equalise
 
 pytestmark = pytest.mark.data
 
 Golden = Mapping[str, npt.NDArray[np.float64]]
 
 KINDS = {
-    "contrast": "contrast",
-    "low_pass": "low-pass",
-    "high_pass": "high-pass",
-    "rotation": "rotation",
+    "contrast": ("contrast", None),
+    "low_pass": ("low-pass", "pixels"),
+    "high_pass": ("high-pass", "pixels"),
+    "phase_scrambling_released": ("phase-noise", "geirhos2018"),
+    "rotation": ("rotation", None),
 }
+COHERENCES = {"eidolon-1": "1", "eidolon-2": "0.3", "eidolon-3": "0"}
 
 
 def expected_outputs(golden: Golden, kind: str) -> dict[float, npt.NDArray[np.float64]]:
@@ -39,11 +42,11 @@ def test_every_golden_level(
     golden: Golden, golden_image: Tensor, kind: str, dtype: torch.dtype, tolerance: float
 ) -> None:
     outputs = expected_outputs(golden, kind)
+    name, variant = KINDS[kind]
     assert len(outputs) >= 3
     for level, expected in outputs.items():
-        assert level in DEGRADATIONS[KINDS[kind]]
-        variant = "pixels" if kind.endswith("pass") else None
-        got = degrade(golden_image.to(dtype), KINDS[kind], level, variant=variant)
+        assert level in DEGRADATIONS[name]
+        got = degrade(golden_image.to(dtype), name, level, seed=42, variant=variant)
         assert got.dtype == dtype
         for channel in got[0]:
             np.testing.assert_allclose(channel, expected, rtol=0, atol=tolerance)
@@ -59,6 +62,45 @@ def test_rotation_moves_pixels_and_changes_none(golden_image: Tensor) -> None:
     for turns in range(4):
         got = degrade(golden_image, "rotation", 90 * turns)[0, 0].numpy()
         assert (got == np.rot90(grey, turns)).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)], ids=str
+)
+def test_power_equalisation(
+    golden: Golden, golden_image: Tensor, dtype: torch.dtype, tolerance: float
+) -> None:
+    amplitude = np.fft.ifftshift(golden["mean_amplitude_64"])[:, :33]
+    grey = to_grey(golden_image).to(dtype)
+    got = equalise(grey, torch.from_numpy(amplitude).to(dtype))
+    np.testing.assert_allclose(got[0], golden["power_equalisation"], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_opponent_colour_to_the_last_of_its_256_values(
+    golden: Golden, golden_image: Tensor, dtype: torch.dtype
+) -> None:
+    got = degrade(golden_image.to(dtype), "opponent-colour", 1.0)[0].permute(1, 2, 0)
+    expected = torch.from_numpy(golden["false_colour"])
+    assert torch.equal(got, expected.to(dtype))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reach"),
+    [
+        ("eidolon-1", 2),
+        ("eidolon-2", 2),
+        ("eidolon-3", 2),
+        ("eidolon-3", 8),
+        *(pytest.param("eidolon-1", reach, marks=pytest.mark.slow) for reach in (8, 32)),
+        pytest.param("eidolon-2", 32, marks=pytest.mark.slow),
+    ],
+)
+def test_eidolons_to_the_last_bit(golden: Golden, kind: str, reach: int) -> None:
+    image = torch.from_numpy(golden["eidolon_input_rgb_uint8"] / 255).permute(2, 0, 1)[None]
+    got = degrade(image.float(), kind, reach, seed=42, variant="geirhos2018")
+    expected = torch.from_numpy(golden[f"eidolon/reach{reach}_coh{COHERENCES[kind]}_grain10"])
+    assert torch.equal(got[0], (expected.double() / 255).float().expand(3, -1, -1))
 
 
 class LegacyNoise:

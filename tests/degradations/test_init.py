@@ -32,7 +32,13 @@ def test_the_published_levels() -> None:
         "salt-and-pepper": (0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95),
         "low-pass": (0, 1, 3, 5, 7, 10, 15, 40),
         "high-pass": (math.inf, 3, 1.5, 1, 0.7, 0.55, 0.45, 0.4),
+        "phase-noise": (0, 30, 60, 90, 120, 150, 180),
+        "power-equalisation": (0, 1),
+        "opponent-colour": (0, 1),
         "rotation": (0, 90, 180, 270),
+        "eidolon-1": (1, 2, 4, 8, 16, 32, 64, 128),
+        "eidolon-2": (1, 2, 4, 8, 16, 32, 64, 128),
+        "eidolon-3": (1, 2, 4, 8, 16, 32, 64, 128),
     }
     assert all(type(level) is float for levels in DEGRADATIONS.values() for level in levels)
 

@@ -149,6 +149,13 @@ _WITH_TREES = Column(
     attrgetter("ensemble"),
     percent,
 )
+def _beside_white_noise(row: Row) -> str:
+    white = row.others.get("white_noise_l2")
+    if white is None or white.value is None:
+        return ""
+    return f"along white noise {distance(white.value)}"
+
+
 _COLUMNS = (
     ACCURACY,
     R2,
@@ -182,6 +189,14 @@ _COLUMNS = (
         "the same seed: the mean over kinds.",
         attrgetter("relative_corruption_error"),
         ratio,
+    ),
+    Column(
+        "worst noise, l2",
+        "Median over the correctly classified test images of the l2 distance at which the network "
+        "errs along noise of a generator that was trained against it (Rusak et al. 2020).",
+        lambda row: row.others.get("worst_noise_l2"),
+        distance,
+        about=_beside_white_noise,
     ),
     Column(
         "operation ratio, ×",

@@ -27,6 +27,8 @@ OTHERS: Mapping[str, tuple[str, tuple[float, float]]] = {
     "neurons_removed": ("train", FRACTION),
     "dead_inputs": ("train", FRACTION),
     "mse": ("train", (0.0, float("inf"))),
+    "worst_noise_l2": ("worst_noise", (0.0, float("inf"))),
+    "white_noise_l2": ("worst_noise", (0.0, float("inf"))),
     "trees_unused_inputs": ("trees", FRACTION),
     "importance_entropy": ("trees", (0.0, float("inf"))),
     "trees_importance_entropy": ("trees", (0.0, float("inf"))),

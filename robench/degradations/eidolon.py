@@ -147,13 +147,12 @@ def _shifts(
         noise,
         (*(smooth if coherence else ()), *([alone] * len(smooth) if coherence < 1 else ())),
     )
-    together = torch.zeros(len(like), 2, height, width, device=like.device)
+    together = torch.zeros((), device=like.device)
     for number in reversed(range(len(smooth))):
         shift = torch.zeros((), device=like.device)
         if coherence:
             weight = coherence * _NOISE * smoothing[number] / _LARGEST
-            together += smooth[number](drawn[number]).mul_(weight)
-            shift = together
+            shift = together = smooth[number](drawn[number]).mul_(weight).add_(together)
         if coherence < 1:
             weight = (1.0 - coherence) * _NOISE * grain / _GRAIN
             shift = shift + alone(drawn[number - len(smooth)]).mul_(weight)

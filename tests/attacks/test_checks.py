@@ -31,7 +31,6 @@ def test_enough_steps_raise_nothing_and_too_few_do(digits) -> None:
     assert 0 <= enough.value < 0.01
     assert not enough.raised
     few = flags_of(digits, suite_of(SHORT, names=("converge",)))["converge"]
-    assert few.value > 0.05
     assert few.raised
 
 

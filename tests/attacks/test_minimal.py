@@ -174,18 +174,18 @@ class Partial(nn.Module):
         return torch.where(odd & (images.mean() >= self.share), torch.nan, logits)
 
 
-def test_answers_that_are_not_numbers_are_no_adversarials(digits) -> None:
-    images, labels = digits.correct(60)
+def test_answers_that_are_not_numbers_are_no_adversarials(digits, short) -> None:
+    images, labels = digits.correct(40)
     even = labels % 2 == 0
     model = Partial(digits.model, labels, 0.0).eval()
-    report = minimal_l2(model, images[even], labels[even])
+    report = minimal_l2(model, images[even], labels[even], short)
     found = report.distance.isfinite()
     assert found.any()
     with torch.no_grad():
         answers = model(report.adversarial[found])
     assert answers.isfinite().all()
     assert (answers.argmax(dim=1) % 2 == 0).all()
-    plain = minimal_l2(digits.model, images[even], labels[even])
+    plain = minimal_l2(digits.model, images[even], labels[even], short)
     assert report.distance.mean() > plain.distance.mean()
 
 
@@ -219,12 +219,12 @@ def test_images_with_channels(digits) -> None:
     assert math.isclose(report.flags["unbounded"].value, 1)
 
 
-def test_one_image_alone(digits) -> None:
+def test_one_image_alone(digits, short) -> None:
     images, labels = digits.correct(1)
-    report = minimal_l2(digits.model, images, labels)
+    report = minimal_l2(digits.model, images, labels, short)
     assert report.distance.isfinite().all()
     assert report.attacks["nearest-other-class"].distance.isinf().all()
-    more = minimal_l2(digits.model, images, labels, references=digits.images)
+    more = minimal_l2(digits.model, images, labels, short, references=digits.images)
     assert more.attacks["nearest-other-class"].distance.isfinite().all()
 
 

@@ -74,13 +74,13 @@ def test_a_linear_model_is_solved_by_the_suite(linear, classes: int) -> None:
 
 
 def test_a_sound_network_raises_no_warning(digits) -> None:
-    report = minimal_l2(digits.model, digits.images[:150], digits.labels[:150])
+    report = minimal_l2(digits.model, digits.images[:100], digits.labels[:100])
     assert not warnings(report)
     assert report.raised == ()
 
 
 def test_a_network_without_a_gradient(digits) -> None:
-    images, labels = digits.correct(40)
+    images, labels = digits.correct(20)
     cut = Around(digits.model, before=lambda images: images.detach())
     report = minimal_l2(cut, images, labels)
     assert {"grad0", "bbwins", "df-gap"} <= warnings(report)
@@ -111,7 +111,7 @@ def test_logits_of_any_size_give_the_same_distances(digits, short, factor: float
 @pytest.mark.parametrize("name", ["winners", "signs"])
 def test_a_discontinuous_network(name: str, request) -> None:
     task = request.getfixturevalue(name)
-    report = minimal_l2(task.model, task.images[:100], task.labels[:100])
+    report = minimal_l2(task.model, task.images[:40], task.labels[:40])
     assert {"rayslack", "single", "df-gap"} <= warnings(report)
 
 
@@ -147,7 +147,7 @@ def test_data_on_the_edge_of_the_box(digits) -> None:
 
 
 def test_the_batch_size_changes_nothing(digits, short) -> None:
-    images, labels = digits.images[:20], digits.labels[:20]
+    images, labels = digits.images[:6], digits.labels[:6]
     whole = minimal_l2(digits.model, images, labels, short, batch_size=64)
     single = minimal_l2(digits.model, images, labels, short, batch_size=1)
     torch.testing.assert_close(single.distance, whole.distance, rtol=1e-3, atol=0)
@@ -180,5 +180,5 @@ def test_one_class_is_too_few(digits) -> None:
 def test_a_pruned_network_raises_no_warning(pruned) -> None:
     hidden = (pruned.model[0].weight, pruned.model[2].weight)
     assert all((weight == 0).double().mean() > 0.949 for weight in hidden)
-    report = minimal_l2(pruned.model, pruned.images[:150], pruned.labels[:150])
+    report = minimal_l2(pruned.model, pruned.images[:100], pruned.labels[:100])
     assert not warnings(report)

@@ -50,7 +50,7 @@ def points(svg: str) -> int:
 def test_the_questions_in_their_order(views: dict[str, View]) -> None:
     assert list(views) == [
         *("accuracy", "distance", "curves", "parents", "attacks"),
-        *("degradations", "transfer", "speed"),
+        *("degradations", "transfer", "sparse-transfer", "gap", "speed"),
     ]
     drawn = [view for key, view in views.items() if key not in ("parents", "attacks")]
     assert all(view.spec is not None and view.plots for view in drawn)
@@ -143,7 +143,7 @@ def test_the_heat_map_knows_which_noise_a_network_was_trained_on(
     views: dict[str, View], board: Leaderboard
 ) -> None:
     rows = rows_of(spec_of(views, "transfer"))
-    own = {(row["training"], row["kind"]) for row in rows if row["own"] == "1"}
+    own = {(row["training"], row["test"]) for row in rows if row["own"] == "1"}
     assert own == {
         ("clean images", "clean"),
         ("salt-and-pepper", "salt-and-pepper"),
@@ -154,8 +154,8 @@ def test_the_heat_map_knows_which_noise_a_network_was_trained_on(
     [cell] = [
         row
         for row in rows
-        if (row["m"], row["training"], row["kind"]) == (dense, "uniform-noise", "contrast")
-        and row["level"] == "-1"
+        if (row["m"], row["training"], row["test"]) == (dense, "uniform-noise", "contrast")
+        and (row["level"], row["at"]) == ("-1", "0")
         and row["panel"] == str(board.panels.index("digits · mlp"))
     ]
     assert f">{100 * float(cell['value']):.0f}</text>" in svg

@@ -9,7 +9,7 @@ import altair as alt
 
 from robench.board.comparable import ROW
 from robench.spec.distortion import CLEAN, EVERYTHING
-from robench.stats.transfer import PUBLISHED_LEVELS, trained_kinds, transfer_matrix
+from robench.stats.transfer import PUBLISHED_LEVELS, transfer_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,11 +57,10 @@ def in_training_order(trainings: Mapping[str, Distortion | None]) -> list[str]:
     """Clean images, then one kind alone, several, and all but one; each in the paper's order."""
 
     def place(training: str) -> tuple[object, ...]:
-        kinds = trained_kinds(trainings[training])
-        is_single = trainings[training] is None or len(kinds) == 1
-        known = [_rank(kind) for kind in kinds]
-        group = 0 if is_single else 2 if len(kinds) >= len(EVERYTHING) - 1 else 1
-        return group, sorted(known, reverse=True), training
+        distortion = trainings[training]
+        kinds = distortion.kinds if distortion is not None else (CLEAN,)
+        group = 0 if len(kinds) == 1 else 2 if len(kinds) >= len(EVERYTHING) - 1 else 1
+        return group, [_rank(kind) for kind in reversed(kinds)], training
 
     return sorted(trainings, key=place)
 

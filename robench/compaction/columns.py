@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from robench.compaction.observe import observe
 from robench.compaction.quickest import quickest, sizes, timed
+from robench.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -108,24 +109,19 @@ class GatheredConv2d(nn.Module):
     """
 
     columns: Tensor
-    places: Tensor
 
     def __init__(self, conv: nn.Conv2d, columns: Tensor, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        above, beside = _padding(conv)
-        self.input_shape, self.padding = input_shape, (beside, beside, above, above)
-        places, self.output_size = _places(conv, columns, input_shape)
+        self.input_shape = input_shape
         self.register_buffer("columns", columns)
-        self.register_buffer("places", places.to(columns.device), persistent=False)
-        self.columns_used = [int(own.sum()) for own in columns]
-        self._refusal = f"compacted for maps of shape {input_shape} alone"
+        self.lowered = _Lowered(conv, columns, input_shape)
         filters = conv.out_channels // len(columns)
         self.products = nn.ModuleList(
-            nn.Linear(
-                used, filters, bias=conv.bias is not None, dtype=conv.weight.dtype,
+            _Product(
+                int(own.sum()), filters, bias=conv.bias is not None, dtype=conv.weight.dtype,
                 device=conv.weight.device,
             )
-            for used in self.columns_used
+            for own in columns
         )  # fmt: skip
         for group, product in enumerate(self.products):
             own = slice(group * filters, (group + 1) * filters)
@@ -135,18 +131,73 @@ class GatheredConv2d(nn.Module):
                     product.get_parameter("bias").copy_(conv.bias[own])
 
     def forward(self, maps: Tensor) -> Tensor:
-        """[N, C, H, W] → [N, filters, H', W'], channels last in memory."""
-        # torch.fx can trace neither `if` nor `raise`.
-        torch._assert(maps.shape[1:] == self.input_shape, self._refusal)  # type: ignore[no-untyped-call]
-        row = F.pad(maps, self.padding).flatten(1)
-        gathered = row.index_select(1, self.places)
-        gathered = gathered.view(-1, *self.output_size, sum(self.columns_used))
+        """[N, C, H, W] → [N, filters, H', W'].
+
+        Raises:
+            InputError: the maps are of another size.
+        """
+        lowered = self.lowered(maps)
         outputs, start = [], 0
-        for product, used in zip(self.products, self.columns_used, strict=True):
-            outputs.append(product(gathered.narrow(3, start, used)))
+        for product in self.products:
+            used = product.in_features
+            outputs.append(product(lowered.narrow(0, start, used)))
             start += used
-        together = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=3)
-        return together.permute(0, 3, 1, 2)
+        together = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        size = self.lowered.output_size
+        return together.unflatten(1, (-1, *size)).transpose(0, 1).contiguous()
+
+
+class _Product(nn.Linear):
+    """A linear layer whose rows stand side by side: [in_features, rows] → [out_features, rows]."""
+
+    def forward(self, columns: Tensor) -> Tensor:
+        if self.bias is None:
+            return torch.mm(self.weight, columns)
+        return torch.addmm(self.bias[:, None], self.weight, columns)
+
+
+class _Lowered(nn.Module):
+    """What the columns of a convolution read at all its positions: [columns, N x positions]."""
+
+    offsets: Tensor
+
+    def __init__(self, conv: nn.Conv2d, columns: Tensor, input_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        above, beside = _padding(conv)
+        self.input_shape, self.padding = input_shape, (beside, beside, above, above)
+        height, self.width = input_shape[1] + 2 * above, input_shape[2] + 2 * beside
+        (rows_apart, columns_apart), self.stride = conv.dilation, _pair(conv.stride)
+        rows = height - rows_apart * (conv.kernel_size[0] - 1)
+        places = self.width - columns_apart * (conv.kernel_size[1] - 1)
+        self.output_size = (rows - 1) // self.stride[0] + 1, (places - 1) // self.stride[1] + 1
+        channel, row, column = columns.flatten(0, 1).nonzero(as_tuple=True)
+        offsets = (channel * height + row * rows_apart) * self.width + column * columns_apart
+        # Where in a flattened padded image each column begins.
+        self.register_buffer("offsets", offsets, persistent=False)
+        self._last = int(offsets.max())
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if maps.shape[1:] != self.input_shape:
+            raise InputError(
+                f"maps of shape {tuple(maps.shape[1:])}",
+                allowed=f"{self.input_shape}, for which the network was compacted",
+                hint="compact it with an example of the size that it is to take, or columns=False",
+            )
+        images = F.pad(maps, self.padding).contiguous().flatten(1)
+        (down, across), (height, width) = self.stride, self.output_size
+        if images.requires_grad and torch.is_grad_enabled():
+            # The view below takes all places of all columns: its gradient would fill the memory.
+            corners = torch.arange(height)[:, None] * (down * self.width) + across * torch.arange(
+                width
+            )
+            places = self.offsets[:, None] + corners.flatten().to(self.offsets.device)
+            taken = images.index_select(1, places.flatten()).unflatten(1, places.shape)
+            return taken.transpose(0, 1).flatten(1)
+        shifted = images.as_strided(
+            (self._last + 1, len(images), height, width),
+            (1, images.shape[1], down * self.width, across),
+        )
+        return shifted.index_select(0, self.offsets).flatten(1)
 
 
 def choose_columns(model: nn.Module, example: Tensor) -> list[ColumnChoice]:
@@ -249,22 +300,3 @@ def _choose(name: str, conv: nn.Conv2d, maps: Tensor) -> ColumnChoice:
             for form, times in seconds.items()
         },
     )
-
-
-def _places(
-    conv: nn.Conv2d, columns: Tensor, input_shape: tuple[int, int, int]
-) -> tuple[Tensor, tuple[int, int]]:
-    """Where in a flattened padded input each output position finds its columns; output size."""
-    above, beside = _padding(conv)
-    height, width = input_shape[1] + 2 * above, input_shape[2] + 2 * beside
-    (rows_apart, columns_apart), (down, across) = conv.dilation, conv.stride
-    size = (
-        (height - rows_apart * (conv.kernel_size[0] - 1) - 1) // down + 1,
-        (width - columns_apart * (conv.kernel_size[1] - 1) - 1) // across + 1,
-    )
-    channel, row, column = columns.cpu().flatten(0, 1).nonzero(as_tuple=True)
-    within = (channel * height + row * rows_apart) * width + column * columns_apart
-    corner = (
-        torch.arange(size[0])[:, None] * down * width + torch.arange(size[1])[None] * across
-    ).flatten()
-    return (corner[:, None] + within[None]).flatten(), size

@@ -51,7 +51,7 @@ class Degradation:
         name: the kind, as in suites.
         unit: what a level measures.
         levels: the published levels, from the mildest to the strongest.
-        neutral: the level of the undegraded condition of the paper.
+        neutral: the level of the undegraded condition of the paper, or of its mildest one.
         bounds: least and greatest level that is taken; `None` where only `levels` make sense. A
             published level outside the bounds is taken as well.
         reads: ``"grey"`` when the function sees the grey plane alone, which then goes to every

@@ -37,6 +37,7 @@ _BINS = 1024
         "values a channel images are rounded",
         "srgb": "linear light, and luminance, as the standard sRGB defines them, without rounding",
     },
+    working_planes=12,
 )
 def opponent_colour(images: Tensor, level: float, *, variant: str) -> Tensor:
     """Each colour becomes its opposite of the same luminance; grey stays grey.
@@ -62,14 +63,15 @@ def _by_table(images: Tensor) -> Tensor:
     table = monitor_table().to(images.device)
     codes = images.mul(255.0).round_().int()
     light = table.index_select(0, codes.flatten()).view(images.shape)
-    nearest = _nearest_entry(_mirrored(light, _MONITOR_LUMINANCE))
+    nearest = _nearest_entry(_mirrored(light, _MONITOR_LUMINANCE).flatten())
     # Divided in float64, so that every value is the one nearest to k / 255 in the images' type.
-    return (torch.arange(256, device=images.device).double() / 255.0).to(images)[nearest]
+    values = (torch.arange(256, device=images.device).double() / 255.0).to(images)
+    return values.index_select(0, nearest).view(images.shape)
 
 
 def _by_srgb(images: Tensor) -> Tensor:
     light = torch.where(images <= 0.04045, images / 12.92, ((images + 0.055) / 1.055) ** 2.4)
-    out = _mirrored(light, _SRGB_LUMINANCE)
+    out = _mirrored(light, _SRGB_LUMINANCE).clamp_(0.0, 1.0)
     encoded = 1.055 * out.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(out <= 0.0031308, out * 12.92, encoded).clamp_(0.0, 1.0)
 
@@ -77,19 +79,21 @@ def _by_srgb(images: Tensor) -> Tensor:
 def _mirrored(light: Tensor, weights: tuple[float, float, float]) -> Tensor:
     red, green, blue = light.unbind(1)
     luminance = (red * weights[0]).add_(green * weights[1]).add_(blue * weights[2])
-    return luminance.mul_(2.0).unsqueeze(1).sub(light).clamp_(0.0, 1.0)
+    return luminance.mul_(2.0).unsqueeze(1) - light
 
 
 def _nearest_entry(light: Tensor) -> Tensor:
-    """The position of the nearest entry of the table, the lower one of two; int64.
+    """The position of the nearest entry of the table, the lower one of two; int32 [N].
 
     A first guess by the square root, in which the table is almost even, leaves two candidates.
+
+    Args:
+        light: float64 [N]; the ends of the table are nearest to what lies outside.
     """
     first, midpoints = _search_tables(light.device)
-    bins = light.float().sqrt_().mul_(_BINS).int()
-    guess = first.index_select(0, bins.flatten())
-    is_above = light.flatten() > midpoints.index_select(0, guess)
-    return guess.add_(is_above).view(light.shape)
+    bins = light.float().clamp_(0.0, 1.0).sqrt_().mul_(_BINS).int()
+    guess = first.index_select(0, bins)
+    return guess.add_(light > midpoints.index_select(0, guess))
 
 
 @lru_cache(maxsize=4)
@@ -99,7 +103,7 @@ def _search_tables(device: torch.device) -> tuple[Tensor, Tensor]:
     midpoints = (table[1:] + table[:-1]) / 2
     # A little below each bin, so that rounding into the next one above does no harm.
     edges = (torch.arange(_BINS + 1).double() - 1e-3).clamp_min(0.0) / _BINS
-    first = torch.bucketize(edges, midpoints.sqrt())
+    first = torch.bucketize(edges, midpoints.sqrt()).int()
     # Nothing lies above the last entry.
     midpoints = torch.cat([midpoints, torch.full((1,), torch.inf, dtype=torch.float64)])
     return first.to(device), midpoints.to(device)

@@ -123,8 +123,9 @@ class _CloseTracer(_Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if not super().is_leaf_module(m, module_qualified_name):
             return False
-        is_own = not fx.Tracer.is_leaf_module(self, m, module_qualified_name)
-        return not (is_own and not m.state_dict() and _can_be_traced(m))
+        if fx.Tracer.is_leaf_module(self, m, module_qualified_name):
+            return True
+        return any(True for _ in (*m.parameters(), *m.buffers())) or not _can_be_traced(m)
 
 
 def _can_be_traced(module: nn.Module) -> bool:

@@ -94,9 +94,13 @@ def test_memory_layout_and_gradients_do_not_matter(kind: str, images: Tensor) ->
 @pytest.mark.parametrize("kind", DEGRADATIONS)
 def test_cuda_gives_what_the_cpu_gives(kind: str, images: Tensor) -> None:
     for level in DEGRADATIONS[kind]:
-        on_cpu, on_cuda = degrade(images, kind, level), degrade(images.cuda(), kind, level)
-        exact = not kind.endswith("pass")
-        torch.testing.assert_close(on_cuda.cpu(), on_cpu, rtol=0, atol=0.0 if exact else 1e-6)
+        on_cpu, on_cuda = degrade(images, kind, level), degrade(images.cuda(), kind, level).cpu()
+        if kind.startswith("eidolon"):
+            # A pixel comes from another place where rounding takes a shift past a whole number.
+            assert float(((on_cuda - on_cpu).abs() > 1e-5).double().mean()) < 1e-3
+            continue
+        is_exact = not kind.endswith(("pass", "equalisation")) and kind != "phase-noise"
+        torch.testing.assert_close(on_cuda, on_cpu, rtol=0, atol=0.0 if is_exact else 2e-6)
 
 
 # -- the built-in kinds ---------------------------------------------------------------------------
@@ -124,12 +128,44 @@ def test_the_registry_can_say_what_and_where_a_kind_is(kind: str) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", DEGRADATIONS)
+def test_float64_images_give_what_float32_images_give(kind: str, images: Tensor) -> None:
+    for level in DEGRADATIONS[kind]:
+        narrow, wide = (degrade(x, kind, level, seed=3) for x in (images, images.double()))
+        torch.testing.assert_close(narrow.double(), wide, rtol=0, atol=4e-6)
+
+
+@pytest.mark.parametrize("kind", ["phase-noise", pytest.param("eidolon-2", marks=pytest.mark.slow)])
+def test_variants_of_the_released_code_do_not_depend_on_the_batch(kind: str) -> None:
+    images = torch.rand(3, 3, 256, 256)
+    index, variant = [4, 0, 9], "geirhos2018"
+    whole = degrade(images, kind, 30.0, seed=1, index=index, variant=variant)
+    alone = degrade(images[2:], kind, 30.0, seed=1, index=[9], variant=variant)
+    assert torch.equal(whole[2:], alone)
+
+
+def test_memory_is_bounded_by_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def look(pixels: Tensor, level: float) -> Tensor:
+        seen.append(len(pixels))
+        return pixels
+
+    monkeypatch.setattr(base, "_GROUP_PIXELS_CPU", 8 * 100)
+    Invert(look, working_planes=4)(torch.rand(5, 1, 10, 10), 0)
+    assert seen == [2, 2, 1]
+
+
 def test_conventions_for_a_record() -> None:
     low_pass = DEGRADATIONS_REGISTRY.get("low-pass")
     assert low_pass.convention() == low_pass.convention("scaled")
     assert "shorter side has 224" in low_pass.convention()
     assert low_pass.convention("pixels").endswith("pixels: in pixels of the image at hand")
     assert DEGRADATIONS_REGISTRY.get("high-pass").convention().startswith("standard deviation")
+    assert (
+        "an image whose longer side has 256" in DEGRADATIONS_REGISTRY.get("eidolon-1").convention()
+    )
+    assert "8-bit" in DEGRADATIONS_REGISTRY.get("eidolon-1").convention("geirhos2018")
     rotation = DEGRADATIONS_REGISTRY.get("rotation")
     assert rotation.convention() == "angle in degrees, counter-clockwise"
     with pytest.raises(InputError, match="'x' is not a variant"):

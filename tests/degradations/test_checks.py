@@ -48,11 +48,15 @@ def test_images_that_are_refused(kind: str, images: Any, message: str) -> None:
     assert caught.value.allowed or caught.value.hint
 
 
-@pytest.mark.parametrize("kind", ["low-pass", "high-pass"])
-def test_images_too_small_for_a_filter(kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    ["low-pass", "high-pass", "phase-noise", "power-equalisation", "eidolon-1", "eidolon-3"],
+)
+def test_images_too_small_for_a_kind(kind: str) -> None:
     assert degrade(GOOD[:, :, :8, :8], kind, 1.0).shape == (2, 3, 8, 8)
     with pytest.raises(InputError, match="16 x 7 pixels") as caught:
         degrade(GOOD[:, :, :, :7], kind, 1.0)
+    assert caught.value.where == f"degradation {kind!r}"
     assert caught.value.allowed == "at least 8 x 8 pixels"
 
 
@@ -67,6 +71,10 @@ def test_images_too_small_for_a_filter(kind: str) -> None:
         ("salt-and-pepper", math.inf, "any from 0 to 1"),
         ("low-pass", math.inf, "any from 0 to 1000"),
         ("high-pass", -math.inf, "any from 0 to 1000; published: inf, 3"),
+        ("phase-noise", 181, "any from 0 to 180; published: 0, 30, 60, 90, 120, 150, 180"),
+        ("power-equalisation", 0.5, "0, 1"),
+        ("opponent-colour", 2, "0, 1"),
+        ("eidolon-2", -1, "any from 0 to 1024; published: 1, 2, 4, 8, 16, 32, 64, 128"),
         ("contrast", "0.5", "any from 0 to 1"),
         ("contrast", None, "any from 0 to 1"),
     ],

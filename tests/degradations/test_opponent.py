@@ -73,8 +73,9 @@ def test_the_search_finds_the_nearest_entry_and_the_lower_of_two() -> None:
     light = torch.cat(
         [torch.rand(20_000, dtype=torch.float64) ** 3, table, middle, middle.nextafter(table[1:])]
     )
-    assert torch.equal(_nearest_entry(light), torch.bucketize(light, middle))
-    assert torch.equal(_nearest_entry(table), torch.arange(256))
+    assert torch.equal(_nearest_entry(light).long(), torch.bucketize(light, middle))
+    assert _nearest_entry(table).tolist() == list(range(256))
+    assert _nearest_entry(torch.tensor([-0.5, 1.5]).double()).tolist() == [0, 255]
 
 
 @pytest.mark.parametrize("variant", ["monitor", "srgb"])

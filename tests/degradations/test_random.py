@@ -122,3 +122,10 @@ def test_normal_numbers_are_the_quantiles_of_the_uniform_ones():
     torch.testing.assert_close(
         noise.normal(500).double(), torch.from_numpy(expected), atol=1e-4, rtol=1e-4
     )
+
+
+def test_legacy_numbers_are_those_after_seeding_with_seed_plus_index():
+    noise = Noise(3, torch.tensor([0, 7, 2**32 - 1]), seed=5)
+    expected = [np.random.RandomState(seed).random_sample(4) for seed in (5, 12, 4)]
+    drawn = [random.random_sample(4) for random in noise.legacy()]
+    np.testing.assert_array_equal(drawn, expected)

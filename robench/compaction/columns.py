@@ -10,6 +10,7 @@ only replaced where the other form wins.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -37,6 +38,8 @@ __all__ = [
 
 Form = Literal["dense", "cropped", "gathered"]
 
+_NEAR = 2**21
+"""Numbers that are gathered at a time: 2 MiB in single precision, about what a near cache holds."""
 _LEAST_SHARE = 0.1
 """Share of zero columns below which nothing is tried."""
 
@@ -112,23 +115,11 @@ class GatheredConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, columns: Tensor, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        self.input_shape = input_shape
         self.register_buffer("columns", columns)
-        self.lowered = _Lowered(conv, columns, input_shape)
-        filters = conv.out_channels // len(columns)
+        self.padded = _Padded(conv, input_shape)
         self.products = nn.ModuleList(
-            _Product(
-                int(own.sum()), filters, bias=conv.bias is not None, dtype=conv.weight.dtype,
-                device=conv.weight.device,
-            )
-            for own in columns
-        )  # fmt: skip
-        for group, product in enumerate(self.products):
-            own = slice(group * filters, (group + 1) * filters)
-            with torch.no_grad():
-                product.get_parameter("weight").copy_(conv.weight[own][:, columns[group]])
-                if conv.bias is not None:
-                    product.get_parameter("bias").copy_(conv.bias[own])
+            _Product(conv, group, columns, input_shape) for group in range(len(columns))
+        )
 
     def forward(self, maps: Tensor) -> Tensor:
         """[N, C, H, W] → [N, filters, H', W'].
@@ -136,68 +127,94 @@ class GatheredConv2d(nn.Module):
         Raises:
             InputError: the maps are of another size.
         """
-        lowered = self.lowered(maps)
-        outputs, start = [], 0
-        for product in self.products:
-            used = product.in_features
-            outputs.append(product(lowered.narrow(0, start, used)))
-            start += used
-        together = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        size = self.lowered.output_size
-        return together.unflatten(1, (-1, *size)).transpose(0, 1).contiguous()
+        images = self.padded(maps)
+        outputs = [product(images) for product in self.products]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
 
 
-class _Product(nn.Linear):
-    """A linear layer whose rows stand side by side: [in_features, rows] → [out_features, rows]."""
+class _Padded(nn.Module):
+    """The maps with their padding, one row an image; maps of another size are refused."""
 
-    def forward(self, columns: Tensor) -> Tensor:
-        if self.bias is None:
-            return torch.mm(self.weight, columns)
-        return torch.addmm(self.bias[:, None], self.weight, columns)
-
-
-class _Lowered(nn.Module):
-    """What the columns of a convolution read at all its positions: [columns, N x positions]."""
-
-    offsets: Tensor
-
-    def __init__(self, conv: nn.Conv2d, columns: Tensor, input_shape: tuple[int, int, int]) -> None:
+    def __init__(self, conv: nn.Conv2d, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
         above, beside = _padding(conv)
         self.input_shape, self.padding = input_shape, (beside, beside, above, above)
-        height, self.width = input_shape[1] + 2 * above, input_shape[2] + 2 * beside
-        (rows_apart, columns_apart), self.stride = conv.dilation, _pair(conv.stride)
-        rows = height - rows_apart * (conv.kernel_size[0] - 1)
-        places = self.width - columns_apart * (conv.kernel_size[1] - 1)
-        self.output_size = (rows - 1) // self.stride[0] + 1, (places - 1) // self.stride[1] + 1
-        channel, row, column = columns.flatten(0, 1).nonzero(as_tuple=True)
-        offsets = (channel * height + row * rows_apart) * self.width + column * columns_apart
-        # Where in a flattened padded image each column begins.
-        self.register_buffer("offsets", offsets, persistent=False)
-        self._last = int(offsets.max())
 
     def forward(self, maps: Tensor) -> Tensor:
         if maps.shape[1:] != self.input_shape:
             raise InputError(
-                f"maps of shape {tuple(maps.shape[1:])}",
+                f"a compacted convolution reads maps of shape {tuple(maps.shape[1:])}",
                 allowed=f"{self.input_shape}, for which the network was compacted",
                 hint="compact it with an example of the size that it is to take, or columns=False",
             )
-        images = F.pad(maps, self.padding).contiguous().flatten(1)
-        (down, across), (height, width) = self.stride, self.output_size
+        return F.pad(maps, self.padding).contiguous().flatten(1)
+
+
+class _Product(nn.Linear):
+    """The columns of one group, gathered from padded images and multiplied by its filters.
+
+    A column reads the same window of every image, shifted: a view of the images, of which the
+    columns that are used are copied. Few images are gathered at a time, so that they stay near.
+    """
+
+    offsets: Tensor
+
+    def __init__(
+        self, conv: nn.Conv2d, group: int, columns: Tensor, input_shape: tuple[int, int, int]
+    ) -> None:
+        own, filters = columns[group], conv.out_channels // len(columns)
+        super().__init__(
+            int(own.sum()), filters, bias=conv.bias is not None, dtype=conv.weight.dtype,
+            device=conv.weight.device,
+        )  # fmt: skip
+        units = slice(group * filters, (group + 1) * filters)
+        with torch.no_grad():
+            self.weight.copy_(conv.weight[units][:, own])
+            if conv.bias is not None:
+                self.bias.copy_(conv.bias[units])
+        above, beside = _padding(conv)
+        height, width = input_shape[1] + 2 * above, input_shape[2] + 2 * beside
+        (rows_apart, columns_apart), (down, across) = conv.dilation, conv.stride
+        rows = height - rows_apart * (conv.kernel_size[0] - 1)
+        places = width - columns_apart * (conv.kernel_size[1] - 1)
+        self.output_size = (rows - 1) // down + 1, (places - 1) // across + 1
+        self.strides = down * width, across
+        channel, row, column = own.nonzero(as_tuple=True)
+        channel = channel + group * len(own)
+        offsets = (channel * height + row * rows_apart) * width + column * columns_apart
+        # Where in a padded image each column begins.
+        self.register_buffer("offsets", offsets, persistent=False)
+        self.span = int(offsets.max()) + 1
+        self.images_at_once = max(1, _NEAR // (offsets.numel() * math.prod(self.output_size)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, numbers of a padded image] → [N, filters, H', W']."""
         if images.requires_grad and torch.is_grad_enabled():
-            # The view below takes all places of all columns: its gradient would fill the memory.
-            corners = torch.arange(height)[:, None] * (down * self.width) + across * torch.arange(
-                width
-            )
-            places = self.offsets[:, None] + corners.flatten().to(self.offsets.device)
-            taken = images.index_select(1, places.flatten()).unflatten(1, places.shape)
-            return taken.transpose(0, 1).flatten(1)
-        shifted = images.as_strided(
-            (self._last + 1, len(images), height, width),
-            (1, images.shape[1], down * self.width, across),
+            return self._multiplied(self._gathered(images))
+        parts = [self._multiplied(self._copied(some)) for some in images.split(self.images_at_once)]
+        return parts[0].contiguous() if len(parts) == 1 else torch.cat(parts)
+
+    def _copied(self, images: Tensor) -> Tensor:
+        size, strides = (self.span, len(images), *self.output_size), (1, images.shape[1])
+        return images.as_strided(size, strides + self.strides).index_select(0, self.offsets)
+
+    def _gathered(self, images: Tensor) -> Tensor:
+        """The same, place by place: the gradient of that view would take far more memory."""
+        steps = (torch.arange(size, device=images.device) for size in self.output_size)
+        down, across = (step * stride for step, stride in zip(steps, self.strides, strict=True))
+        places = self.offsets[:, None, None] + down[:, None] + across
+        taken = images.index_select(1, places.flatten()).unflatten(1, places.shape)
+        return taken.transpose(0, 1)
+
+    def _multiplied(self, columns: Tensor) -> Tensor:
+        """[columns, N, H', W'] → [N, filters, H', W']."""
+        flat = columns.flatten(1)
+        outputs = (
+            torch.mm(self.weight, flat)
+            if self.bias is None
+            else torch.addmm(self.bias[:, None], self.weight, flat)
         )
-        return shifted.index_select(0, self.offsets).flatten(1)
+        return outputs.unflatten(1, columns.shape[1:]).transpose(0, 1)
 
 
 def choose_columns(model: nn.Module, example: Tensor) -> list[ColumnChoice]:

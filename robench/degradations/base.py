@@ -23,12 +23,14 @@ from robench.degradations.random import Noise
 from robench.errors import InputError
 from robench.spec.identity import seed_for
 
-__all__ = ["Degradation", "applicable_kinds", "check_plugin", "one_by_one", "to_grey"]
+__all__ = ["Degradation", "applicable_kinds", "check_plugin", "in_fixed_batches", "to_grey"]
 
 # Images are worked on in groups of about this many pixels, which bounds the memory whatever the
 # batch, and on a CPU keeps the passes over a group in its cache.
 _GROUP_PIXELS_CPU = 1 << 19
 _GROUP_PIXELS_ELSEWHERE = 1 << 24
+_FIXED_BATCH = 64
+_SMALL_IMAGE_PIXELS = 64 * 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,12 +239,13 @@ def to_grey(images: Tensor) -> Tensor:
     return (red * 0.2125).add_(blue * 0.0721).add_(green * 0.7154)
 
 
-def one_by_one(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
-    """Apply a function that goes through a Fourier transform, on a CPU image by image.
+def in_fixed_batches(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
+    """Apply a function that goes through a Fourier transform; on a CPU to so many images at once.
 
-    The transform of a batch rounds otherwise than that of one image, and the product of complex
-    numbers otherwise at the end of a batch than within: image by image, the last bit of an image
-    does not depend on the batch that it is in.
+    The transform of a batch rounds otherwise than that of one image or of a larger batch, and the
+    product of complex numbers otherwise at the end of a tensor than within. Small images are
+    therefore always transformed by 64, filled up with black ones, and large ones each alone: then
+    the last bit of an image does not depend on the batch that it is in.
 
     Args:
         function: of batches of one size, to a batch [N, ...].
@@ -253,9 +256,16 @@ def one_by_one(function: Callable[..., Tensor], *batches: Tensor) -> Tensor:
     """
     if batches[0].is_cuda:
         return function(*batches)
-    images = zip(*(torch.split(batch, 1) for batch in batches), strict=True)
-    # Copied, for the place in memory matters too.
-    return torch.cat([function(*(part.clone() for part in image)) for image in images])
+    count = len(batches[0])
+    size = _FIXED_BATCH if batches[0][0].numel() <= _SMALL_IMAGE_PIXELS else 1
+    parts = []
+    for start in range(0, count, size):
+        # Copied, for the place in memory matters too.
+        given = [batch[start : start + size].clone() for batch in batches]
+        if len(given[0]) < size:
+            given = [torch.cat([x, x.new_zeros(size - len(x), *x.shape[1:])]) for x in given]
+        parts.append(function(*given))
+    return torch.cat(parts)[:count]
 
 
 def applicable_kinds(channels: int, height: int, width: int) -> tuple[str, ...]:

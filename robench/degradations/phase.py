@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robench.degradations.base import Degradation, one_by_one
+from robench.degradations.base import Degradation, in_fixed_batches
 from robench.degradations.levels import PUBLISHED
 from robench.degradations.random import Noise
 from robench.errors import InputError
@@ -47,10 +47,12 @@ def phase_noise(planes: Tensor, level: float, *, noise: Noise, variant: str) -> 
             made.
     """
     if variant == _RELEASED:
-        return one_by_one(partial(_turned_released, level=level), planes, _legacy(planes, noise))
+        return in_fixed_batches(
+            partial(_turned_released, level=level), planes, _legacy(planes, noise)
+        )
     height, width = planes.shape[-2:]
     numbers = noise.uniform(height, (width + 1) // 2)
-    return one_by_one(partial(_turned, level=level), planes, numbers)
+    return in_fixed_batches(partial(_turned, level=level), planes, numbers)
 
 
 def _turned(planes: Tensor, numbers: Tensor, *, level: float) -> Tensor:

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor
 
-from robench.degradations.base import Degradation, one_by_one, to_grey
+from robench.degradations.base import Degradation, in_fixed_batches, to_grey
 from robench.degradations.levels import PUBLISHED
 from robench.errors import InputError
 
@@ -81,7 +81,7 @@ def power_equalisation(planes: Tensor, level: float) -> Tensor:
     the same. Without, it is `natural_spectrum`. The result is clipped to [0, 1].
     """
     spectrum = _natural(*planes.shape[-2:], planes.dtype, planes.device)
-    return one_by_one(partial(equalise, amplitude=spectrum), planes) if level else planes
+    return in_fixed_batches(partial(equalise, amplitude=spectrum), planes) if level else planes
 
 
 @lru_cache(maxsize=8)
@@ -116,7 +116,7 @@ class _Fitted:
                 hint="fit it to images of the same size",
             )
         spectrum = self.spectrum.to(planes)
-        return one_by_one(partial(equalise, amplitude=spectrum), planes) if level else planes
+        return in_fixed_batches(partial(equalise, amplitude=spectrum), planes) if level else planes
 
 
 def equalise(planes: Tensor, amplitude: Tensor) -> Tensor:
@@ -134,13 +134,14 @@ def equalise(planes: Tensor, amplitude: Tensor) -> Tensor:
     height, width = planes.shape[-2:]
     # The mean is left out of the transform, whose rounding errors grow with it.
     spectrum = torch.fft.rfft2(planes - 0.5)
-    power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+    squares = torch.view_as_real(spectrum).square()
+    power = squares[..., 0] + squares[..., 1]
     rounding = 16.0 * torch.finfo(planes.dtype).eps * math.sqrt(height * width)
     scale = power.clamp_min(rounding**2).rsqrt_().mul_(amplitude)
-    is_missing = power <= rounding**2
     spectrum *= scale
-    if bool(is_missing.any()):
-        spectrum = torch.where(is_missing, amplitude.to(spectrum.dtype), spectrum)
+    if float(power.detach().amin()) <= rounding**2:
+        missing = amplitude.to(spectrum.dtype)
+        spectrum = torch.where(power <= rounding**2, missing, spectrum)
     spectrum[:, 0, 0] = amplitude[0, 0]
     equalised: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
     return equalised.clamp_(0.0, 1.0)

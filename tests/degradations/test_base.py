@@ -71,6 +71,18 @@ def test_an_image_is_degraded_alike_alone_in_any_batch_and_in_any_order(
     assert torch.equal(torch.cat(parts), whole[shuffled])
 
 
+@pytest.mark.parametrize("kind", ["phase-noise", "power-equalisation"])
+@pytest.mark.parametrize("size", [(31, 33), (64, 64), (65, 64)], ids=str)
+def test_transforms_of_many_images_are_those_of_each(kind: str, size: tuple[int, int]) -> None:
+    """More images than are transformed at once, and sizes at both sides of the largest small."""
+    images = torch.rand(150, 1, *size, generator=torch.Generator().manual_seed(4))
+    whole = degrade(images, kind, DEGRADATIONS[kind][1])
+    for part in (slice(0, 1), slice(60, 70), slice(149, 150)):
+        index = torch.arange(150)[part]
+        alone = degrade(images[part], kind, DEGRADATIONS[kind][1], index=index)
+        assert torch.equal(alone, whole[part])
+
+
 @pytest.mark.parametrize("kind", DEGRADATIONS)
 def test_groups_do_not_show(kind: str, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     level = DEGRADATIONS[kind][1]

@@ -32,7 +32,7 @@ methods: [magnitude]
 levels: [0.9]
 seeds: 1
 recipe: {{dense_steps: 60, sparse_steps: 60, batch_size: 32, learning_rate: 0.05}}
-evaluate: {{trees: {{most_rounds: 30}}}}
+evaluate: {{trees: {{most_rounds: 10}}}}
 """
 
 
@@ -113,7 +113,7 @@ def test_errors_are_in_the_targets_own_units(
             mse = float(np.square(answer - target).mean())
             assert value(record, f"{whose}_mse") == pytest.approx(mse, rel=1e-4)
             assert value(record, f"{whose}_r2") == pytest.approx(1 - mse / target.var(), rel=1e-3)
-    assert value(record, "trees_r2") > 0.8
+    assert value(record, "trees_r2") > 0.6
 
 
 def test_the_ensemble_weighs_both_by_validation(

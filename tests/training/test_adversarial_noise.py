@@ -85,7 +85,7 @@ def test_its_steps_mislead_the_network_and_leave_it_alone(network, digits):
 
     white = loss()
     for _ in range(40):
-        trainer.step(images, labels)
+        trainer.step(images[:50], labels[:50])
     assert loss() > 1.2 * white
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -50,6 +50,8 @@ class HopSkipJump(Attack):
         reach: Annotated[float, Field(gt=0, lt=1)] | None = None
         """Length of the probes, as a fraction of the distance; `None` is one over the number of
         pixels, as in the paper, which where activations jump looks too closely."""
+        momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+        """Share of the last direction that is added to the new one; none in the paper."""
         patience: Annotated[int, Field(ge=1)] = 5
         """Idle steps in a row after which an image is done."""
 
@@ -63,13 +65,15 @@ class HopSkipJump(Attack):
         _find_starts(oracle, halvings)
         rows = oracle.best_distance.isfinite().nonzero().flatten()
         idle = torch.zeros_like(rows)
+        direction = torch.zeros_like(oracle.images)
         for step in range(1, self.params.steps + 1):
             if not len(rows):
                 break
             points, distance = oracle.best[rows], oracle.best_distance[rows]
             probes = round(self.params.probes * step**0.5)
-            direction = _uphill(oracle, points, rows, reach * distance, probes)
-            forward = _jump(oracle, points, rows, direction, distance / step**0.5)
+            uphill = _uphill(oracle, points, rows, reach * distance, probes)
+            direction[rows] = _unit(uphill + self.params.momentum * direction[rows])
+            forward = _jump(oracle, points, rows, direction[rows], distance / step**0.5)
             bisect_ray(oracle, forward, rows, steps=halvings)
             is_nearer = oracle.best_distance[rows] < _PROGRESS * distance
             idle = torch.where(is_nearer, 0, idle + 1)
@@ -113,7 +117,7 @@ def _uphill(oracle: Oracle, points: Tensor, rows: Tensor, radius: Tensor, probes
         changed += sign.reshape(count, -1).sum(dim=0)
     # The mean answer is taken off, for it tells nothing of the direction.
     slope = directed - _scaled(every, changed / probes)
-    return _scaled(slope, 1 / lengths(slope).clamp_min(torch.finfo(slope.dtype).tiny))
+    return _unit(slope)
 
 
 def _jump(
@@ -131,6 +135,10 @@ def _jump(
             break
         length = length / 2
     return found
+
+
+def _unit(points: Tensor) -> Tensor:
+    return _scaled(points, 1 / lengths(points).clamp_min(torch.finfo(points.dtype).tiny))
 
 
 def _scaled(points: Tensor, factors: Tensor) -> Tensor:

@@ -127,15 +127,15 @@ def _nearest() -> Member:
 
 
 def _hopskipjump() -> Member:
-    params = {"steps": 20, "probes": 50, "reach": None, "patience": 20}
+    params = {"steps": 20, "probes": 50, "reach": None, "momentum": 0.0, "patience": 20}
     return Member("hopskipjump", params, budget=3700, is_gradient_free=True)
 
 
 def _refinement(steps: int, probes: int, patience: int, budget: int) -> Member:
-    params = {"steps": steps, "probes": probes, "reach": 0.06, "patience": patience}
+    walk = {"reach": 0.06, "momentum": 0.5, "patience": patience}
     return Member(
         "hopskipjump",
-        params,
+        {"steps": steps, "probes": probes, **walk},
         "refinement",
         budget,
         is_gradient_free=True,

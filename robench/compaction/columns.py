@@ -38,8 +38,8 @@ __all__ = [
 
 Form = Literal["dense", "cropped", "gathered"]
 
-_NEAR = 2**21
-"""Numbers that are gathered at a time: 2 MiB in single precision, about what a near cache holds."""
+_NEAR = 2**20
+"""Numbers that are gathered at a time: 4 MiB in single precision, about what a near cache holds."""
 _LEAST_SHARE = 0.1
 """Share of zero columns below which nothing is tried."""
 

@@ -13,6 +13,7 @@ from robench.spec.identity import seed_for
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from robench.degradations.base import Degradation
     from robench.spec.distortion import Distortion
 
 __all__ = ["Degrade", "DrawnDegradations", "TrainingDistortion", "clean_places"]
@@ -22,7 +23,7 @@ class Degrade(Protocol):
     """What `robench.degrade` looks like to the training loop."""
 
     def __call__(
-        self, images: Tensor, kind: str, level: float, *, seed: int, index: Tensor
+        self, images: Tensor, kind: str | Degradation, level: float, *, seed: int, index: Tensor
     ) -> Tensor:
         """Degraded images of the same shape; noise depends on seed, kind, level and index only."""
         ...
@@ -65,12 +66,19 @@ class DrawnDegradations:
         distortion: kinds, levels and clean share.
         seed: of the choices and the noise.
         degrade: replaces `robench.degrade`.
+        images: all training images, for the kinds that learn something from them.
 
     Raises:
         UnknownNameError: there is no such degradation.
     """
 
-    def __init__(self, distortion: Distortion, seed: int, degrade: Degrade | None = None) -> None:
+    def __init__(
+        self,
+        distortion: Distortion,
+        seed: int,
+        degrade: Degrade | None = None,
+        images: Tensor | None = None,
+    ) -> None:
         if degrade is None:
             from robench.degradations import degrade as published
 
@@ -79,6 +87,7 @@ class DrawnDegradations:
         self._distortion = distortion
         self._seed = seed
         self._conditions = _conditions(distortion)
+        self._kinds = _fitted(distortion, images)
         shares = torch.tensor([share for _, _, share in self._conditions], dtype=torch.float64)
         self._edges = shares.cumsum(0)[:-1]
 
@@ -101,7 +110,7 @@ class DrawnDegradations:
             if kind != CLEAN:
                 places = (choices == number).nonzero().squeeze(1)
                 shown[places] = self._degrade(
-                    images[places], kind, level, seed=seed, index=index[places]
+                    images[places], self._kinds[kind], level, seed=seed, index=index[places]
                 )
         return shown
 
@@ -147,4 +156,19 @@ def _conditions(distortion: Distortion) -> list[tuple[str, float, float]]:
         else:
             levels = distortion.levels or DEGRADATIONS_REGISTRY.get(kind).levels
         found += [(kind, level, share / len(levels)) for level in levels]
+    return found
+
+
+def _fitted(distortion: Distortion, images: Tensor | None) -> dict[str, str | Degradation]:
+    """What stands for each kind: its name, or where it was fitted to the images the result."""
+    from robench.degradations import DEGRADATIONS_REGISTRY
+
+    found: dict[str, str | Degradation] = {kind: kind for kind in distortion.degradations}
+    if images is None or images.dim() != 4:
+        return found
+    for kind in distortion.degradations:
+        known = DEGRADATIONS_REGISTRY.get(kind)
+        fitted = known.fitted(images)
+        if fitted is not known:
+            found[kind] = fitted
     return found

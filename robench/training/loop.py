@@ -317,7 +317,9 @@ def _batches(
                 steps=steps - clean_steps,
             )
         else:
-            given = DrawnDegradations(recipe.distortion, seeds["distortion"], degrade)
+            given = DrawnDegradations(
+                recipe.distortion, seeds["distortion"], degrade, data.train.images
+            )
     return Batches(data.train, recipe.batch_size, seeds["order"], device, given, clean_steps)
 
 

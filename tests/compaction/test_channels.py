@@ -76,8 +76,15 @@ def test_a_linear_layer_over_the_width_of_a_map_is_a_barrier() -> None:
     assert "Linear" in why
 
 
-class Custom(nn.ReLU):
-    """A subclass may do anything."""
+class Subclass(nn.ReLU):
+    """What it does is found out by looking into it."""
+
+
+class Custom(nn.Module):
+    """What it does cannot be found out, for it looks at the values."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.flip(1) if maps.sum() > 0 else maps
 
 
 @pytest.mark.parametrize(
@@ -91,6 +98,7 @@ class Custom(nn.ReLU):
         (nn.InstanceNorm2d(3), False),
         (nn.ChannelShuffle(3), False),
         (nn.Softmax2d(), False),
+        (Subclass(), True),
         (Custom(), False),
     ],
 )
@@ -103,6 +111,29 @@ def test_modules(module: nn.Module, is_open: bool) -> None:
 def test_flattening_two_dimensions_alone_is_no_way() -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(2), nn.Flatten(), nn.Linear(12, 2))
     assert strands(model)[2] is not None
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_open"),
+    [
+        (lambda maps: maps[:, :, ::2, 1:], True),
+        (lambda maps: maps[:, :, 0], True),
+        (lambda maps: maps[:, 1:, ::2], False),
+        (lambda maps: maps[1:, :, ::2], False),
+        (lambda maps: maps[:, :, None], False),
+        (lambda maps: F.pad(maps, (1, 0, 2, 0)), True),
+        (lambda maps: F.pad(maps, (1, 1, 1, 1), mode="reflect"), True),
+        (lambda maps: F.pad(maps, (0, 0, 0, 0, 1, 2)), True),
+        (lambda maps: F.pad(maps, pad=(0, 0, 0, 0, 1, 2), mode="constant", value=0), True),
+        (lambda maps: F.pad(maps, (0, 0, 0, 0, 1, 2), value=1.0), False),
+        (lambda maps: F.pad(maps, (0, 0, 0, 0, 0, -1)), False),
+        (lambda maps: F.pad(maps, (0, 0, 0, 0, 0, 0, 1, 0)), False),
+        (lambda maps: F.pad(maps, (0, 0, 0, 0, 0, maps.size(1))), False),
+    ],
+)
+def test_parts_and_paddings_of_maps(steps: Callable[[Tensor], Tensor], is_open: bool) -> None:
+    _, _, why = strands(Between(lambda maps: steps(maps).flatten(1), nn.LazyLinear(2)))
+    assert (why is None) is is_open
 
 
 def test_a_sum_ties_and_a_concatenation_places_side_by_side() -> None:

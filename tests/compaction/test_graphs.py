@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from robench.compaction import CompactionReport, compact, report_of
+from robench.compaction import CompactionReport, compact, load, report_of, save
+from robench.models import build
 
 few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 10_000)
@@ -151,6 +154,65 @@ def test_the_constant_of_a_branch_shrinks_with_its_channels() -> None:
     compacted, report = same(model, IMAGES)
     assert units(report)["stem"] == 5
     assert dict(compacted.named_buffers())["constant_0"].shape == (1, 5, 1, 1)
+
+
+def widening(before: int) -> nn.Module:
+    """A shortcut of every second pixel, with `before` and 4 - `before` maps of zeros beside it."""
+
+    def forward(m: Any, images: Tensor) -> Tensor:
+        maps = m.stem(images).relu()
+        shortcut = F.pad(maps[:, :, ::2, ::2], (0, 0, 0, 0, before, 4 - before))
+        return m.fc((m.conv(maps) + shortcut).relu().mean((2, 3)))
+
+    return prepared(
+        Net(
+            forward,
+            stem=nn.Conv2d(1, 4, 3, bias=False),
+            conv=nn.Conv2d(4, 8, 3, stride=2, padding=1, bias=False),
+            fc=nn.Linear(8, 3),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "dead", "left", "padding"),
+    [
+        (0, (1, 5, 6), {"stem": 3, "conv": 5, "fc": 3}, (0, 2)),
+        (4, (1, 2, 4), {"stem": 3, "conv": 5, "fc": 3}, (2, 0)),
+        (2, (0, 7), {"stem": 4, "conv": 6, "fc": 3}, (1, 1)),
+    ],
+)
+def test_a_shortcut_padded_with_maps_of_zeros_pads_fewer(
+    before: int, dead: tuple[int, ...], left: dict[str, int], padding: tuple[int, int]
+) -> None:
+    """A channel goes where the branch is zero, and the shortcut is zero or padding too."""
+    model = widening(before)
+    zero(model, "conv.weight", *dead)
+    zero(model, "stem.weight", *(place - before for place in dead if 0 <= place - before < 4))
+    compacted, report = same(model, IMAGES)
+    assert units(report) == left
+    assert [edit.padding for edit in report.edits] == [(0, 0, 0, 0, *padding)]
+    assert type(compacted).__name__ == "Net"
+
+
+def test_narrower_paddings_are_saved_and_loaded(tmp_path: Path) -> None:
+    def network() -> nn.Module:
+        return build("resnet", input_shape=(1, 8, 8), classes=3, mean=(0.5,), std=(0.5,), seed=0,
+                     params={"depth": 8, "widths": (4, 8, 12)}).eval()  # fmt: skip
+
+    model = prepared(network())
+    with torch.no_grad():
+        for part in model.modules():
+            if isinstance(part, nn.Conv2d | nn.BatchNorm2d):
+                for value in part.parameters():
+                    value[::2] = 0
+    compacted, report = same(model, IMAGES)
+    assert report.parameters_after < report.parameters_before / 3
+    assert [edit.padding[4:] for edit in report.edits] == [(0, 2), (0, 2)]
+    save(compacted, tmp_path / "narrow.safetensors")
+    loaded = load(tmp_path / "narrow.safetensors", network())
+    assert torch.equal(loaded(IMAGES), compacted(IMAGES))
+    assert report_of(loaded) == report
 
 
 def test_concatenated_channels_keep_their_places() -> None:

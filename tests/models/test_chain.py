@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robench.errors import NotApplicableError
-from robench.models.chain import chain
+from robench.models.chain import chain, trace
 
 
 class Centre(nn.Module):
@@ -142,6 +142,44 @@ def test_what_is_no_chain_is_refused_by_name(model: nn.Module, words: list[str])
     with pytest.raises(NotApplicableError) as caught:
         chain(model)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+class Halving(nn.Module):
+    """Every second pixel; the batch that it looks at, if it does, cannot be traced."""
+
+    def __init__(self, *, looks: bool = False, holds: bool = False) -> None:
+        super().__init__()
+        self.looks = looks
+        if holds:
+            self.register_buffer("factor", torch.ones(()), persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if self.looks and maps.sum() > 0:
+            return maps
+        return maps[:, :, ::2, ::2]
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        (Halving(), "getitem"),
+        (Halving(looks=True), "1"),
+        (Halving(holds=True), "1"),
+        (nn.ReLU(), "1"),
+    ],
+    ids=["open", "cannot be traced", "holds a tensor", "torch's own"],
+)
+def test_tracing_closely_goes_into_modules_without_tensors(part: nn.Module, name: str) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), part).eval()
+
+    def steps(*, closely: bool) -> list[str]:
+        graph = trace(model, closely=closely)
+        return [
+            node.name if node.op == "call_function" else str(node.target) for node in graph.nodes
+        ]
+
+    assert steps(closely=True)[2] == name
+    assert steps(closely=False)[2] == "1"
 
 
 def test_looking_changes_nothing() -> None:

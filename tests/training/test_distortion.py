@@ -113,3 +113,16 @@ def test_clean_images_come_on_top_of_the_kinds():
     found = names(Distortion(kinds=("contrast", "rotation"), clean_share=0.5))
     assert found["clean"] == pytest.approx(0.5, abs=0.03)
     assert found["contrast"] == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_kind_that_learns_from_the_data_set_learns_from_the_training_images(digits):
+    from robench.degradations import DEGRADATIONS_REGISTRY
+
+    distortion = Distortion(kind="power-equalisation", levels=(1.0,))
+    images, index = digits.train.images[:5].float() / 255, digits.train.index[:5]
+    drawn = DrawnDegradations(distortion, 0, images=digits.train.images)
+    fitted = DEGRADATIONS_REGISTRY.get("power-equalisation").fitted(digits.train.images)
+    assert torch.equal(apply(drawn, images, index), fitted(images, 1.0))
+    assert not torch.equal(
+        apply(DrawnDegradations(distortion, 0), images, index), fitted(images, 1)
+    )

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["shrink", "shrink_batch_norm", "shrink_layer"]
 
-_WORTH_SELECTING = 8
-"""Multiply-accumulates that must be saved for each channel that a selection copies."""
+_WORTH_COPYING = 8
+"""Multiply-accumulates that must be saved for each number that a selection copies."""
+_WORTH_SELECTING = 2**16
+"""Multiply-accumulates that must be saved for one input, since a selection is a step of its own:
+what one thread of a CPU does in the microseconds that torch takes to begin one."""
 
 
 def shrink(traced: Traced, plan: Plan) -> list[Edit]:
@@ -128,8 +131,12 @@ def _is_worth_selecting(traced: Traced, plan: LayerPlan) -> bool:
     is_grouped = getattr(plan.layer, "groups", 1) > 1
     if is_grouped or not selected.any() or _comes_from_layer(traced, plan.node):
         return False
-    saved = int(plan.unread.sum()) * int(plan.kept.sum())
-    return saved >= _WORTH_SELECTING * int(selected.sum())
+    read, written = (
+        value[0, 0].numel() for value in (traced.read(plan.node), traced.values[plan.node])
+    )
+    kernel = plan.layer.weight[0, 0].numel()
+    saved = int(plan.unread.sum()) * int(plan.kept.sum()) * kernel * written
+    return saved >= max(_WORTH_SELECTING, _WORTH_COPYING * int(selected.sum()) * read)
 
 
 def _comes_from_layer(traced: Traced, node: fx.Node) -> bool:

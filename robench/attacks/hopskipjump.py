@@ -46,7 +46,10 @@ class HopSkipJump(Attack):
         steps: Annotated[int, Field(ge=1)] = 20
         """Estimates of the slope."""
         probes: Annotated[int, Field(ge=2)] = 50
-        """Random directions of the first estimate; the t-th has this many times the root of t."""
+        """Random directions of the first estimate."""
+        growth: Annotated[float, Field(ge=0, le=2)] = 0.5
+        """The t-th estimate has t to this power times as many as the first; the paper has 1/2. The
+        larger it is, the less is spent on images that soon are done."""
         reach: Annotated[float, Field(gt=0, lt=1)] | None = None
         """Length of the probes, as a fraction of the distance; `None` is one over the number of
         pixels, as in the paper, which where activations jump looks too closely."""
@@ -70,7 +73,7 @@ class HopSkipJump(Attack):
             if not len(rows):
                 break
             points, distance = oracle.best[rows], oracle.best_distance[rows]
-            probes = round(self.params.probes * step**0.5)
+            probes = round(self.params.probes * step**self.params.growth)
             uphill = _uphill(oracle, points, rows, reach * distance, probes)
             direction[rows] = _unit(uphill + self.params.momentum * direction[rows])
             forward = _jump(oracle, points, rows, direction[rows], distance / step**0.5)

@@ -127,12 +127,13 @@ def _nearest() -> Member:
 
 
 def _hopskipjump() -> Member:
-    params = {"steps": 20, "probes": 50, "reach": None, "momentum": 0.0, "patience": 20}
+    own = {"growth": 0.5, "reach": None, "momentum": 0.0, "patience": 20}
+    params = {"steps": 20, "probes": 50, **own}
     return Member("hopskipjump", params, budget=3700, is_gradient_free=True)
 
 
 def _refinement(steps: int, probes: int, patience: int, budget: int) -> Member:
-    walk = {"reach": 0.06, "momentum": 0.5, "patience": patience}
+    walk = {"growth": 1.0, "reach": 0.06, "momentum": 0.5, "patience": patience}
     return Member(
         "hopskipjump",
         {"steps": steps, "probes": probes, **walk},
@@ -155,10 +156,11 @@ _L2_QUICK = AttackSuite(
         _ddn(100, targets=3),
         _alma(300),
         _nearest(),
-        _refinement(steps=20, probes=10, patience=5, budget=1000),
+        _refinement(steps=30, probes=5, patience=5, budget=2700),
     ),
 )
-"""About 1,600 passes an image of an ordinary network."""
+"""About 1,600 passes an image of an ordinary network, whose refinement soon ends; those that jump
+cost more."""
 
 _L2_STD = AttackSuite(
     name="l2-std",
@@ -170,11 +172,11 @@ _L2_STD = AttackSuite(
         _alma(1000),
         _apgd(),
         _nearest(),
-        _refinement(steps=60, probes=10, patience=8, budget=4300),
+        _refinement(steps=40, probes=5, patience=8, budget=4600),
     ),
     checks=("converge", "noise", "seeds"),
 )
-"""About 4,700 passes an image of an ordinary network; for leaderboards."""
+"""About 4,700 passes an image of an ordinary network: for leaderboards."""
 
 _L2_FULL = AttackSuite(
     name="l2-full",
@@ -185,7 +187,7 @@ _L2_FULL = AttackSuite(
         _fmn(),
         _hopskipjump(),
         Member("transfer", {"steps": 12}, budget=18, is_gradient_free=True),
-        _refinement(steps=40, probes=50, patience=8, budget=10_000),
+        _refinement(steps=45, probes=10, patience=8, budget=11_000),
     ),
     rounds=4,
     smoothed=True,

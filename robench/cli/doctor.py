@@ -48,7 +48,9 @@ def _findings(data: Path | None) -> Iterator[tuple[str, str]]:
     for extra, module, use in (
         ("ray", "ray", "`--engine ray`, more than one machine"),
         ("gbt", "lightgbm", "boosted trees as reference rows"),
-        ("dev", "foolbox", "attacks of foolbox, and the tests"),
+        ("foolbox", "foolbox", "attacks of foolbox"),
+        ("corruptions", "imagecorruptions", "the corruptions of ImageNet-C"),
+        ("parquet", "pyarrow", "tables in Parquet"),
     ):
         if importlib.util.find_spec(module):
             yield "ok", f"{module} is installed: {use}"

@@ -60,3 +60,27 @@ def test_without_an_image_of_another_class_nothing_is_found(digits) -> None:
     result = HopSkipJump(steps=2)(digits.model, images, labels)
     assert result.distance.isinf().all()
     assert not result.passes.any()
+
+
+def test_probes_and_what_they_cost(linear) -> None:
+    task = linear(2)
+    one = {"references": START, "box": False}
+    first, grown = (
+        HopSkipJump(steps=2, probes=10, growth=growth)(
+            task.model, task.images, task.labels, **one
+        ).passes
+        for growth in (0.0, 1.0)
+    )
+    # The second estimate has twice as many probes; steps that are halved more often cost the same.
+    assert ((grown - first) >= 10 - 9).all()
+    assert ((grown - first) <= 10 + 9).all()
+
+
+def test_an_image_that_gets_no_nearer_is_done(linear) -> None:
+    task = linear(2)
+    long = HopSkipJump(steps=30, probes=60, patience=2)
+    result = long(task.model, task.images, task.labels, references=START, box=False)
+    without = HopSkipJump(steps=30, probes=60, patience=30)
+    more = without(task.model, task.images, task.labels, references=START, box=False)
+    assert (result.passes < more.passes).all()
+    assert (result.distance <= 1.01 * task.distance).double().mean() > 0.8

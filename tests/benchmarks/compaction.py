@@ -13,7 +13,8 @@ reach.
 
 Last, Torch-Pruning (Fang et al. 2023, arXiv 2301.12900) on the same masks, where it is installed:
 how much quicker the network is that compaction leaves, and by how much either moves a logit. First
-with all that a filter leads to at zero, then with only its own weights, as pruning leaves them.
+with all that a filter leads to at zero, then with only its own weights, as pruning leaves them:
+what its BatchNorm adds remains, and is kept, or becomes a bias for each pixel.
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ from torch import Tensor, nn
 from robench.compaction import compact
 from robench.compaction.inference import inference_form
 from robench.measure import SpeedUp, count_operations, sample_latency
-from tests.benchmarks._compacted_networks import BATCH, SHARES, examples, remove, settled
+from tests.benchmarks._compacted_networks import (
+    BATCH,
+    SHARES,
+    examples,
+    of_colour_images,
+    remove,
+    settled,
+)
 from tests.benchmarks.roofline import LANES, THREAD_TIME, Processor, bounds, steps_of
 
 REPEATS = 60
@@ -61,11 +69,22 @@ def against_torch_pruning(name: str, dense: nn.Module, images: Tensor) -> None:
     except ImportError:
         print(f"{name}: Torch-Pruning is not installed, not compared")
         return
-    whole = remove(dense, 0.5), remove(settled(dense, images), 0.5, alone=True)
-    for what, sparse in zip(("all at zero", "weights alone"), whole, strict=True):
-        own, theirs = compact(sparse, images), pruned_by(torch_pruning, sparse, images)
-        with torch.inference_mode():
-            moved = [float((net(images) - sparse(images)).abs().amax()) for net in (own, theirs)]
+    bare = remove(settled(dense, images), 0.5, alone=True)
+    for what, sparse, policy in (
+        ("all at zero", remove(dense, 0.5), "keep"),
+        ("weights alone, keep", bare, "keep"),
+        ("weights alone, bias-map", bare, "bias-map"),
+    ):
+        own = compact(sparse, images, constants=policy)
+        theirs = pruned_by(torch_pruning, sparse, images)
+        try:
+            with torch.inference_mode():
+                moved = [
+                    float((net(images) - sparse(images)).abs().amax()) for net in (own, theirs)
+                ]
+        except RuntimeError as error:
+            print(f"{name}, 50% gone, {what}: Torch-Pruning's network does not run: {error}")
+            continue
         found, status = times_as_quick(theirs, own, images)
         print(
             f"{name}, 50% gone, {what}: {found.value:.2f} [{found.low:.2f}, {found.high:.2f}] "
@@ -120,7 +139,9 @@ def main() -> None:
     report("half VGG-small, 50% zeros left", *(
         inference_form(network, images) for network in (dense, remove(dense, 0.5))
     ), images, 1.0, 1.0)  # fmt: skip
-    for name in ("VGG-small", "ResNet-20"):
+    of_projections = of_colour_images("resnet20", shortcut="projection")
+    networks["ResNet-20 with projections"] = (of_projections, networks["ResNet-20"][1])
+    for name in ("VGG-small", "ResNet-20", "ResNet-20 with projections"):
         against_torch_pruning(name, *networks[name])
 
 

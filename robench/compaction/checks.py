@@ -6,12 +6,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from robench.compaction.observe import run
 from robench.errors import CompactionError, InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 __all__ = ["check_example", "check_network", "precision_of"]
 
@@ -20,9 +21,13 @@ def check_network(model: nn.Module) -> None:
     """Refuse what would be compacted to something else than it computes.
 
     Raises:
-        InputError: the network is in training mode.
+        InputError: it is no network, has no parameters, or is in training mode.
         CompactionError: layers share a weight.
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"a {type(model).__name__} is no network", allowed="a torch.nn.Module")
+    if not any(True for _ in model.parameters()):
+        raise InputError(f"{type(model).__name__} has no parameters, so nothing can be taken out")
     training = [
         name or type(model).__name__ for name, part in model.named_modules() if part.training
     ]
@@ -65,8 +70,21 @@ def check_example(model: nn.Module, example: Tensor) -> Tensor:
     """The example without its history, once the network takes it and answers with numbers.
 
     Raises:
-        InputError: it is no batch of numbers, or the network gives no finite logits for it.
+        InputError: it is no batch of numbers, lies on another device, or the network gives no
+            finite logits for it.
     """
+    if not isinstance(example, torch.Tensor):
+        raise InputError(
+            f"the example is a {type(example).__name__}",
+            allowed="a torch.Tensor, batch first",
+        )
+    device = next(model.parameters()).device
+    if example.device != device:
+        raise InputError(
+            f"the example lies on {str(example.device)!r}",
+            allowed=f"{str(device)!r}, where the network is",
+            hint=f"example.to({str(device)!r})",
+        )
     if not example.is_floating_point() or example.ndim < 2 or len(example) == 0:
         raise InputError(
             f"the example is {str(example.dtype).removeprefix('torch.')} of shape "

@@ -33,6 +33,7 @@ __all__ = [
     "GatheredConv2d",
     "apply_columns",
     "choose_columns",
+    "padding_of",
     "used_columns",
 ]
 
@@ -79,7 +80,7 @@ class CroppedConv2d(nn.Module):
         super().__init__()
         top, bottom, left, right = window
         rows, columns = conv.dilation
-        above, beside = _padding(conv)
+        above, beside = padding_of(conv)
         below = above - (conv.kernel_size[0] - 1 - bottom) * rows
         behind = beside - (conv.kernel_size[1] - 1 - right) * columns
         # A negative padding crops.
@@ -137,7 +138,7 @@ class _Padded(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        above, beside = _padding(conv)
+        above, beside = padding_of(conv)
         self.input_shape, self.padding = input_shape, (beside, beside, above, above)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -172,7 +173,7 @@ class _Product(nn.Linear):
             self.weight.copy_(conv.weight[units][:, own])
             if conv.bias is not None:
                 self.bias.copy_(conv.bias[units])
-        above, beside = _padding(conv)
+        above, beside = padding_of(conv)
         height, width = input_shape[1] + 2 * above, input_shape[2] + 2 * beside
         (rows_apart, columns_apart), (down, across) = conv.dilation, conv.stride
         rows = height - rows_apart * (conv.kernel_size[0] - 1)
@@ -191,7 +192,9 @@ class _Product(nn.Linear):
         """[N, numbers of a padded image] → [N, filters, H', W']."""
         if images.requires_grad and torch.is_grad_enabled():
             return self._multiplied(self._gathered(images))
-        parts = [self._multiplied(self._copied(some)) for some in images.split(self.images_at_once)]
+        step = self.images_at_once
+        near = (images[first : first + step] for first in range(0, len(images), step))
+        parts = [self._multiplied(self._copied(some)) for some in near]
         return parts[0].contiguous() if len(parts) == 1 else torch.cat(parts)
 
     def _copied(self, images: Tensor) -> Tensor:
@@ -203,8 +206,8 @@ class _Product(nn.Linear):
         steps = (torch.arange(size, device=images.device) for size in self.output_size)
         down, across = (step * stride for step, stride in zip(steps, self.strides, strict=True))
         places = self.offsets[:, None, None] + down[:, None] + across
-        taken = images.index_select(1, places.flatten()).unflatten(1, places.shape)
-        return taken.transpose(0, 1)
+        taken = images.index_select(1, places.flatten())
+        return taken.view(len(images), *places.shape).transpose(0, 1)
 
     def _multiplied(self, columns: Tensor) -> Tensor:
         """[columns, N, H', W'] → [N, filters, H', W']."""
@@ -214,7 +217,7 @@ class _Product(nn.Linear):
             if self.bias is None
             else torch.addmm(self.bias[:, None], self.weight, flat)
         )
-        return outputs.unflatten(1, columns.shape[1:]).transpose(0, 1)
+        return outputs.view(-1, *columns.shape[1:]).transpose(0, 1)
 
 
 def choose_columns(model: nn.Module, example: Tensor) -> list[ColumnChoice]:
@@ -270,7 +273,12 @@ def _pair(extent: tuple[int, ...]) -> tuple[int, int]:
     return extent[0], extent[1]
 
 
-def _padding(conv: nn.Conv2d) -> tuple[int, int]:
+def padding_of(conv: nn.Conv2d) -> tuple[int, int]:
+    """Zeros above and beside the maps that a convolution reads.
+
+    Raises:
+        TypeError: the padding is a word.
+    """
     if isinstance(conv.padding, str):
         raise TypeError(f"padding {conv.padding!r}")
     return conv.padding[0], conv.padding[1]

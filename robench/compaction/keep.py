@@ -186,7 +186,7 @@ class Plan:
         if bool(stuck.any()):
             reason = blocked[int(stuck.nonzero()[0])]
             return f"{int(stuck.sum())} dead units stay: {reason}"
-        return self.strands.why(reader.node)
+        return self.strands.why(reader.node) or None
 
 
 def _reader(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import nn
 
+from robench.compaction.columns import padding_of
 from robench.compaction.observe import observe
 from robench.compaction.quickest import quickest, timed
 
@@ -50,12 +51,12 @@ class WidenedConv2d(nn.Module):
         down, across = conv.stride
         self.conv = nn.Conv2d(
             conv.in_channels, pixels * conv.out_channels, (height, width + (pixels - 1) * across),
-            (down, pixels * across), conv.padding, bias=conv.bias is not None,
+            (down, pixels * across), padding_of(conv), bias=conv.bias is not None,
             dtype=conv.weight.dtype, device=conv.weight.device,
         )  # fmt: skip
         wide = torch.zeros_like(self.conv.weight)
         with torch.no_grad():
-            for pixel, own in enumerate(wide.split(self.filters)):
+            for pixel, own in enumerate(wide.view(pixels, self.filters, *wide.shape[1:])):
                 own[..., pixel * across : pixel * across + width] = conv.weight
             if conv.bias is not None:
                 self.conv.bias = nn.Parameter(conv.bias.detach().repeat(pixels))

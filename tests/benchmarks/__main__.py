@@ -1,6 +1,6 @@
 """Runs the benchmarks: all of them, or those that are named.
 
-python -m tests.benchmarks [attacks compaction degradations engine methods training]
+python -m tests.benchmarks [attacks compaction degradations engine methods roofline …]
 """
 
 from __future__ import annotations

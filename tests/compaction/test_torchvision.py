@@ -65,7 +65,7 @@ def logits_and_gradients(model: nn.Module, images: Tensor) -> tuple[Tensor, Tens
 @pytest.mark.parametrize(
     ("name", "share", "seed"),
     [
-        ("resnet18", 0.3, 0),
+        ("mobilenet_v2", 0.3, 0),
         *(
             pytest.param(name, share, seed, marks=pytest.mark.slow)
             for name in NAMES
@@ -82,7 +82,7 @@ def test_the_compacted_network_is_the_same(
     model = with_zeros(model, images, share, seed)
     compacted = compact(model, images)
     report = report_of(compacted)
-    assert report.units_removed > 0.5 * share * sum(one.units_before for one in report.layers)
+    assert report.units_removed > 0.2 * share * sum(one.units_before for one in report.layers)
     other = torch.rand(2, *model.input_shape, generator=generator)
     (logits, gradient), (found, gradient_found) = (
         logits_and_gradients(one, other) for one in (model, compacted)

@@ -149,6 +149,8 @@ _WITH_TREES = Column(
     attrgetter("ensemble"),
     percent,
 )
+
+
 def _beside_white_noise(row: Row) -> str:
     white = row.others.get("white_noise_l2")
     if white is None or white.value is None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.problem import examine
 from robench.attacks import minimal_l2
+from robench.attacks.problem import examine
 from robench.attacks.verify import Verifier, verify_claim
 from robench.errors import InputError
 

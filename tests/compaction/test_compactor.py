@@ -449,8 +449,12 @@ class Twice(nn.Module):
 class Branching(nn.Module):
     """What it computes depends on the values that it is given."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+
     def forward(self, rows: Tensor) -> Tensor:
-        return rows if rows.sum() > 0 else -rows
+        return self.fc(rows) if rows.sum() > 0 else -rows
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """How near the attack suites come to the best of everything, and what they cost.
 
-For each network the best of everything is, image by image, the closest adversarial of all suites, of
-foolbox and, where it can be imported, of adv-lib. Printed are the optimality of each suite against
-it (see `robench.attacks.optimality`), and against the best that attacks find by themselves, without
-the refinement of what they found; the passes that it used and may use, seconds of the processor on
-one thread, and the flags that it raises. Networks are trained on scikit-learn's digits and, where
-the environment variable ROBENCH_DATA names the data, on MNIST; those with k-winners-take-all or
-sign activations are made to be attacked in vain.
+For each network the best of everything is, image by image, the closest adversarial of all suites,
+of foolbox and, where it can be imported, of adv-lib. Printed are the optimality of each suite
+against it (see `robench.attacks.optimality`), and in brackets against the best that attacks find by
+themselves, without the refinement of what they found; the passes that it used and may use, seconds
+of the processor on one thread, and the flags that it raises. Networks are trained on scikit-learn's
+digits and, where the environment variable ROBENCH_DATA names the data, on MNIST; those with
+k-winners-take-all or sign activations are made to be attacked in vain.
 
     python -m tests.benchmarks attack_suites
     python -c "from tests.benchmarks import attack_suites as a; a.main(count=100, only='mlp-sign')"

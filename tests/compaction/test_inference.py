@@ -94,6 +94,38 @@ def test_a_norm_that_does_not_stand_alone_stays() -> None:
     torch.testing.assert_close(form(IMAGES), model(IMAGES))
 
 
+def test_a_rectifier_writes_over_what_was_made_for_it_alone() -> None:
+    class Rectified(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before, self.alone, self.beside, self.of_sum, self.shared = (
+                nn.ReLU() for _ in range(5)
+            )
+            self.a, self.b, self.c = (nn.Conv2d(3, 3, 1) for _ in range(3))
+
+        def forward(self, images: Tensor) -> Tensor:
+            first = self.alone(self.a(self.before(images)))
+            second = self.b(first)
+            total = self.of_sum(self.beside(second) + second)
+            # Once after a layer, and once after what is read elsewhere too.
+            return (self.shared(self.c(total)) + self.shared(total)).flatten(1)
+
+    model = Rectified().eval()
+    form, images = inference_form(model, IMAGES), IMAGES.clone()
+    torch.testing.assert_close(form(images), model(IMAGES))
+    assert torch.equal(images, IMAGES)
+    in_place = [name for name, part in form.named_modules() if getattr(part, "inplace", False)]
+    assert in_place == ["alone", "of_sum"]
+
+
+def test_channels_are_turned_where_the_first_convolution_reads_them() -> None:
+    """Steps over three channels are slow where these lie last."""
+    form = inference_form(nn.Sequential(nn.Sigmoid(), nn.Conv2d(3, 4, 3), nn.ReLU()).eval(), IMAGES)
+    assert isinstance(form, torch.fx.GraphModule)
+    order = [str(node.target) for node in form.graph.nodes if node.op.startswith("call_")]
+    assert order == ["0", "contiguous", "1", "2"]
+
+
 def test_rows_are_left_as_they_are() -> None:
     rows = torch.rand(6, 7)
     model = settled(nn.Sequential(nn.Linear(7, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)), rows)

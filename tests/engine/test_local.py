@@ -28,7 +28,7 @@ def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     suite = tiny(
         methods="[dies, raises, diverges, sleeps, declines, misses, halo]",
         cell_limit_s="15",
-        evaluate="[degrade]",
+        evaluate="{degrade: {kinds: [contrast], samples: 20}}",
     )
     results = robench.run(
         suite, results=tmp_path / "r", jobs=2, plugins=[FAULTY], progress=Silent()

@@ -3,7 +3,7 @@
 The checks follow AutoAttack (Croce and Hein 2020, arXiv 2003.01690), the indicators of attack
 failure of Pintor et al. 2022 (arXiv 2106.09947) and the advice of Carlini et al. 2019 (arXiv
 1902.06705). Thresholds were set on networks trained on digits: those with ReLU raise no warning,
-those with k-winners-take-all or sign activations do. The values come from
+those with k-winners-take-all or sign activations do; those with tanh raise ``df-gap``, rightly. The values come from
 `robench.attacks.evidence`.
 """
 
@@ -95,7 +95,9 @@ FLAGS: Mapping[str, Definition] = MappingProxyType(
         "bbwins": _above(
             0.01, "share of images where no attack with gradients came within 1 % of one without"
         ),
-        "rayslack": _above(0.03, "DeepFool's points shorten along the ray: it is discontinuous"),
+        "rayslack": _above(
+            0.03, "DeepFool's points shorten along the ray, as on networks that jump"
+        ),
         "single": _below(0.95, "no attack alone comes near the best of all of them"),
         "converge": _above(0.01, "twice the budget still shortens distances by this share"),
         "df-gap": _above(1.25, "DeepFool's median over the best: DeepFool alone misleads here"),

@@ -18,6 +18,7 @@ from robench.board.leaderboard import Leaderboard, leaderboard
 from robench.board.rows import Row
 from robench.board.scripts import vega_lite_version
 from robench.board.views import views_of
+from robench.board.views.attack_board import _Line
 from robench.board.views.base import View, chosen
 from robench.errors import StoreError
 from robench.spec import Metric, PluginRef, Record
@@ -315,3 +316,9 @@ def test_notes_draw_no_ring(few: list[Record]) -> None:
     view = {view.key: view for view in views_of(leaderboard(records))}["distance"]
     assert {row["flagged"] for row in drawn(view)} == {"0"}
     assert any("scale: extreme" in row["flags"] for row in drawn(view))
+
+
+def test_an_attack_without_a_finite_figure_is_left_out_of_the_mean():
+    line = _Line("fgsm", [{"optimality": "-inf"}, {"optimality": 0.5}, {"optimality": None}])
+    assert line.mean("optimality") == 0.5
+    assert _Line("fgsm", [{"optimality": "nan"}]).mean("optimality") is None

@@ -32,7 +32,8 @@ class _Line:
         return any(entry.get("guest") for entry in self.of)
 
     def values(self, name: str) -> list[float]:
-        return [entry[name] for entry in self.of if entry.get(name) is not None]
+        # A record has what is not finite as text: an attack that found nothing has no figure.
+        return [entry[name] for entry in self.of if isinstance(entry.get(name), int | float)]
 
     def mean(self, name: str) -> float | None:
         values = self.values(name)

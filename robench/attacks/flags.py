@@ -3,8 +3,8 @@
 The checks follow AutoAttack (Croce and Hein 2020, arXiv 2003.01690), the indicators of attack
 failure of Pintor et al. 2022 (arXiv 2106.09947) and the advice of Carlini et al. 2019 (arXiv
 1902.06705). Thresholds were set on networks trained on digits: those with ReLU raise no warning,
-those with k-winners-take-all or sign activations do; those with tanh raise ``df-gap``, rightly. The values come from
-`robench.attacks.evidence`.
+those with k-winners-take-all or sign activations do; those with tanh raise ``df-gap``, rightly.
+The values come from `robench.attacks.evidence`.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from robench.board.views.base import (
     panel_name,
     tooltip,
     training_control,
+    value_and_bounds,
     without_hidden,
 )
 from robench.spec.record import wilson_interval
@@ -115,7 +116,7 @@ def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]
             row["level"] if is_graded(row["method"]) else -1,
             row["over"],
             row["radius"],
-            *(None if row[name] != row[name] else row[name] for name in ("value", "low", "high")),
+            *value_and_bounds(row),
             *(row["seeds"], row["n"]),
         )
         for row in found.to_dict("records")

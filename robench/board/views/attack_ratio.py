@@ -17,7 +17,6 @@ from robench.board.views.base import (
     Control,
     Plot,
     View,
-    chosen,
     colour,
     finished,
     inline,
@@ -75,19 +74,17 @@ def attack_ratio_view(board: Leaderboard) -> View:
         "chosen_measure", "Ratio of", tuple(enumerate(words for *_, words in _CHOICES)), 0
     )
     spec = _chart(board, found, control)
-    plots = tuple(
-        Plot(
-            f"dense-parent-{measure.replace('_', '-')}-{over}",
-            f"l2 distance as a multiple of the dense network's: {words}",
-            chosen(spec, chosen_measure=place),
-        )
-        for place, (over, measure, words) in enumerate(_CHOICES)
+    over, measure, words = _CHOICES[0]
+    plot = Plot(
+        f"dense-parent-{measure.replace('_', '-')}-{over}",
+        f"l2 distance as a multiple of the dense network's: {words}",
+        spec,
     )
     return replace(
         view,
         spec=spec,
         controls=(control,),
-        plots=plots[:1],
+        plots=(plot,),
         tables=tuple(_tables(board, each, found)),
     )
 

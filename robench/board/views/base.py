@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.format import level
+from robench.board.format import level, slug
 from robench.board.quality import QUALITIES
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ __all__ = [
     "method_name",
     "panel_control",
     "panel_name",
+    "panel_plots",
     "quality_names",
     "shape",
     "tooltip",
     "training_control",
+    "value_and_bounds",
     "without_hidden",
 ]
 
@@ -99,6 +101,41 @@ class View:
     picture: str | None = None
     picture_title: str = ""
     picture_open: bool = False
+
+
+def panel_plots(
+    board: Leaderboard,
+    panels: Sequence[str],
+    spec: dict[str, Any],
+    name: str,
+    caption: str,
+    *,
+    asked: float | None = None,
+) -> tuple[Plot, ...]:
+    """The chart of a view once for each panel that the reader may choose.
+
+    Args:
+        board: which numbers its panels.
+        panels: those that are drawn.
+        spec: with the parameter ``chosen_panel``.
+        name: with which the file names begin.
+        caption: what all of them show.
+        asked: the level of sparse networks that the chart begins with.
+    """
+    at = f", sparsity {level(asked)}% where sparse" if asked is not None else ""
+    return tuple(
+        Plot(
+            name=f"{name}-{number}-{slug(panel)}",
+            caption=f"{caption}: {panel}{at}",
+            spec=chosen(spec, chosen_panel=board.panels.index(panel)),
+        )
+        for number, panel in enumerate(panels, start=1)
+    )
+
+
+def value_and_bounds(row: Mapping[Hashable, Any]) -> tuple[float | None, ...]:
+    """Value, low and high of a row of a frame; what is NaN there is missing in a chart."""
+    return tuple(None if row[name] != row[name] else row[name] for name in ("value", "low", "high"))
 
 
 def inline(

@@ -13,23 +13,22 @@ from robench.board.comparable import ROW
 from robench.board.contact_sheet import photograph_sheet
 from robench.board.coverage import is_graded
 from robench.board.estimates import estimates
-from robench.board.format import level, slug
 from robench.board.humans import ATTRIBUTION, curve, is_comparable
 from robench.board.measured import FRACTION, measured
 from robench.board.views.base import (
     INTERVALS,
-    Plot,
     View,
-    chosen,
     colour,
     finished,
     inline,
     level_control,
     method_name,
     panel_control,
+    panel_plots,
     shape,
     tooltip,
     training_control,
+    value_and_bounds,
     without_hidden,
 )
 from robench.degradations.levels import PUBLISHED
@@ -116,14 +115,13 @@ def _drawn(view: View, board: Leaderboard, each: pd.DataFrame, steps: str, file_
         view,
         spec=spec,
         controls=controls,
-        plots=tuple(
-            Plot(
-                name=f"{file_name}-{number}-{slug(panel)}",
-                caption=f"Accuracy under {file_name}: {panel}, "
-                f"sparsity {level(controls[1].default)}% where sparse",
-                spec=chosen(spec, chosen_panel=board.panels.index(panel)),
-            )
-            for number, panel in enumerate(panels, start=1)
+        plots=panel_plots(
+            board,
+            panels,
+            spec,
+            file_name,
+            f"Accuracy under {file_name}",
+            asked=controls[1].default,
         ),
     )
 
@@ -162,7 +160,7 @@ def _data(board: Leaderboard, each: pd.DataFrame) -> alt.InlineData:
             row["level"] if is_graded(row["method"]) else _EVERYWHERE,
             row["kind"],
             _step(places[row["kind"]], row["step_level"]),
-            *(None if row[name] != row[name] else row[name] for name in ("value", "low", "high")),
+            *value_and_bounds(row),
             *(row["seeds"], row["n"], None),
         )
         for row in found.to_dict("records")

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.board.coverage import is_graded
-from robench.board.format import level, slug
 from robench.board.views.base import (
     Control,
-    Plot,
     View,
-    chosen,
     finished,
     inline,
     level_control,
     panel_control,
     panel_name,
+    panel_plots,
     tooltip,
     without_hidden,
 )
@@ -63,14 +61,13 @@ def features_view(board: Leaderboard) -> View:
         view,
         spec=spec,
         controls=controls,
-        plots=tuple(
-            Plot(
-                name=f"features-{place}-{slug(panel)}",
-                caption=f"Importance of features in percent: {panel}, "
-                f"sparsity {level(controls[1].default)}% where sparse",
-                spec=chosen(spec, chosen_panel=board.panels.index(panel)),
-            )
-            for place, panel in enumerate(panels, start=1)
+        plots=panel_plots(
+            board,
+            panels,
+            spec,
+            "features",
+            "Importance of features in percent",
+            asked=controls[1].default,
         ),
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.board.comparable import ROW
+from robench.board.views.base import method_name, without_hidden
 from robench.spec.distortion import CLEAN, EVERYTHING
 from robench.stats.transfer import PUBLISHED_LEVELS, transfer_matrix
 
@@ -23,6 +24,7 @@ __all__ = [
     "NETWORK",
     "axes",
     "board_matrix",
+    "by_method",
     "in_test_order",
     "in_training_order",
     "label_width",
@@ -88,6 +90,25 @@ def axes(tests: Sequence[str], trainings: Sequence[str]) -> dict[str, Any]:
         axis=alt.Axis(title="trained on", grid=False, labelLimit=_LONGEST_LABEL),
     )
     return {"x": x, "y": y}
+
+
+def by_method(board: Leaderboard, layers: Any, tests: Sequence[str]) -> Any:
+    """A heat map for each method, of the panel that the reader chose.
+
+    Args:
+        board: whose methods are the columns ``m`` of the data, and panels ``panel``.
+        layers: of the heat map, with its data.
+        tests: from left to right.
+    """
+    header = alt.Header(title=None, labelLimit=400)
+    return (
+        layers.properties(width=CELL * len(tests), height=alt.Step(26))
+        .facet(facet=alt.Facet("method:N", sort=list(board.methods), header=header), columns=2)
+        .transform_filter("datum.panel === chosen_panel")
+        .transform_calculate(method=method_name(board, "m"))
+        .transform_filter(without_hidden())
+        .resolve_axis(x="independent", y="independent")
+    )
 
 
 def label_width(trainings: Iterable[str]) -> int:

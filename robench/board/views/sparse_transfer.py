@@ -10,21 +10,21 @@ import pandas as pd
 
 from robench.board.comparable import ROW
 from robench.board.coverage import is_graded
-from robench.board.format import level, slug
+from robench.board.format import level
 from robench.board.measured import FRACTION
 from robench.board.views.base import (
     Control,
-    Plot,
     View,
-    chosen,
     colour,
     finished,
     inline,
     level_control,
     method_name,
     panel_control,
+    panel_plots,
     shape,
     tooltip,
+    value_and_bounds,
     without_hidden,
 )
 from robench.board.views.heat_map import (
@@ -33,6 +33,7 @@ from robench.board.views.heat_map import (
     NETWORK,
     axes,
     board_matrix,
+    by_method,
     in_test_order,
     in_training_order,
     label_width,
@@ -85,13 +86,13 @@ def _difference_view(board: Leaderboard, matrix: pd.DataFrame, levels: list[floa
         "batches with the same noise.",
         spec=spec,
         controls=controls,
-        plots=_plots(
+        plots=panel_plots(
             board,
             panels,
             spec,
             "sparse-transfer",
             "Sparse less dense, in points",
-            level(controls[1].default),
+            asked=controls[1].default,
         ),
     )
 
@@ -110,7 +111,7 @@ def _difference_chart(
             row["level"],
             training_name(row["training"]),
             row["test"],
-            *(None if row[name] != row[name] else row[name] for name in ("value", "low", "high")),
+            *value_and_bounds(row),
             row["seeds"],
         )
         for row in found.to_dict("records")
@@ -145,24 +146,13 @@ def _difference_chart(
         ),
     ]
     chart = (
-        alt.layer(*layers, data=data)
-        .properties(width=CELL * len(tests), height=alt.Step(26))
-        .facet(
-            facet=alt.Facet(
-                "method:N", sort=list(board.methods), header=alt.Header(title=None, labelLimit=400)
-            ),
-            columns=2,
-        )
-        .transform_filter("datum.panel === chosen_panel")
+        by_method(board, alt.layer(*layers, data=data), tests)
         .transform_filter("datum.level === chosen_level")
         .transform_calculate(
-            method=method_name(board, "m"),
             points="100 * datum.value",
             # A difference that rounds to nothing is not minus nothing.
             whole="round(100 * datum.value) + 0",
         )
-        .transform_filter(without_hidden())
-        .resolve_axis(x="independent", y="independent")
     )
     return finished(
         chart,
@@ -194,7 +184,7 @@ def _gap_view(board: Leaderboard, matrix: pd.DataFrame) -> View | None:
         "seeds.",
         spec=spec,
         controls=controls,
-        plots=_plots(board, panels, spec, "gap", "Own noise against other noise"),
+        plots=panel_plots(board, panels, spec, "gap", "Own noise against other noise"),
     )
 
 
@@ -214,7 +204,7 @@ def _gap_rows(board: Leaderboard, gaps: pd.DataFrame) -> Iterator[tuple[object, 
                     f"{'dense' if is_reference else level(row['level']) + '%'}",
                     row["training"],
                     side,
-                    *(None if row[n] != row[n] else row[n] for n in ("value", "low", "high")),
+                    *value_and_bounds(row),
                     row["seeds"],
                 )
 
@@ -274,22 +264,3 @@ def _gap_chart(
         .resolve_axis(x="independent", y="independent")
     )
     return finished(chart, panel_width=_WIDTH, panels=len(trainings), controls=controls, beside=66)
-
-
-def _plots(
-    board: Leaderboard,
-    panels: list[str],
-    spec: dict[str, Any],
-    name: str,
-    caption: str,
-    asked: str | None = None,
-) -> tuple[Plot, ...]:
-    at = f", sparsity {asked}%" if asked is not None else ""
-    return tuple(
-        Plot(
-            name=f"{name}-{number}-{slug(panel)}",
-            caption=f"{caption}: {panel}{at}",
-            spec=chosen(spec, chosen_panel=board.panels.index(panel)),
-        )
-        for number, panel in enumerate(panels, start=1)
-    )

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.board.estimates import Estimate
-from robench.board.format import interval, number, slug
+from robench.board.format import interval, number
 from robench.board.quality import R2
 from robench.board.views.base import (
     INTERVALS,
     Control,
-    Plot,
     View,
-    chosen,
     colour,
     finished,
     inline,
     panel_control,
+    panel_plots,
     quality_names,
     shape,
     tooltip,
@@ -80,14 +79,7 @@ def tabular_view(board: Leaderboard) -> View:
         view,
         spec=spec,
         controls=(control,),
-        plots=tuple(
-            Plot(
-                name=f"tabular-{place}-{slug(panel)}",
-                caption=f"Networks beside boosted trees: {panel}",
-                spec=chosen(spec, chosen_panel=board.panels.index(panel)),
-            )
-            for place, panel in enumerate(panels, start=1)
-        ),
+        plots=panel_plots(board, panels, spec, "tabular", "Networks beside boosted trees"),
     )
 
 

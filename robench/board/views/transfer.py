@@ -10,27 +10,25 @@ import pandas as pd
 
 from robench.board.comparable import ROW
 from robench.board.coverage import is_graded
-from robench.board.format import level, slug
 from robench.board.measured import FRACTION
 from robench.board.published_transfer import PICTURE_TITLE, published_picture
 from robench.board.views.base import (
     Control,
-    Plot,
     View,
-    chosen,
     finished,
     inline,
     level_control,
-    method_name,
     panel_control,
+    panel_plots,
     tooltip,
-    without_hidden,
+    value_and_bounds,
 )
 from robench.board.views.heat_map import (
     AT,
     CELL,
     axes,
     board_matrix,
+    by_method,
     in_test_order,
     in_training_order,
     label_width,
@@ -75,14 +73,13 @@ def transfer_view(board: Leaderboard) -> View:
         view,
         spec=spec,
         controls=controls,
-        plots=tuple(
-            Plot(
-                name=f"transfer-{number}-{slug(panel)}",
-                caption=f"Accuracy in percent by training and test images: {panel}, sparsity "
-                f"{level(controls[1].default)}% where sparse",
-                spec=chosen(spec, chosen_panel=board.panels.index(panel)),
-            )
-            for number, panel in enumerate(panels, start=1)
+        plots=panel_plots(
+            board,
+            panels,
+            spec,
+            "transfer",
+            "Accuracy in percent by training and test images",
+            asked=controls[1].default,
         ),
         picture=published_picture(),
         picture_title=PICTURE_TITLE,
@@ -112,7 +109,7 @@ def _data(board: Leaderboard, matrices: list[pd.DataFrame]) -> alt.InlineData:
             row["at"],
             training_name(row["training"]),
             row["test"],
-            *(None if row[name] != row[name] else row[name] for name in ("value", "low", "high")),
+            *value_and_bounds(row),
             row["seeds"],
             int(row["test"] in trained_kinds(distortions[row["training"]])),
         )
@@ -159,20 +156,10 @@ def _chart(
         ),
     ]
     chart = (
-        alt.layer(*layers, data=_data(board, matrices))
-        .properties(width=CELL * len(tests), height=alt.Step(26))
-        .facet(
-            facet=alt.Facet(
-                "method:N", sort=list(board.methods), header=alt.Header(title=None, labelLimit=400)
-            ),
-            columns=2,
-        )
-        .transform_filter("datum.panel === chosen_panel")
+        by_method(board, alt.layer(*layers, data=_data(board, matrices)), tests)
         .transform_filter("datum.level === chosen_level || datum.level < 0")
         .transform_filter("datum.at === chosen_at")
-        .transform_calculate(method=method_name(board, "m"), percent="100 * datum.value")
-        .transform_filter(without_hidden())
-        .resolve_axis(x="independent", y="independent")
+        .transform_calculate(percent="100 * datum.value")
     )
     return finished(
         chart,

@@ -52,12 +52,15 @@ def ended_when_silent(oracle: Oracle, patience_s: float) -> Iterator[None]:
                 return
             left_s = min(left_s, patience_s)
 
-    threading.Thread(target=watch, daemon=True, name="robench-silence").start()
+    watcher = threading.Thread(target=watch, daemon=True, name="robench-silence")
+    watcher.start()
     try:
         yield
     finally:
         with delivery:
             ended.set()
+        # A thread that wakes while the interpreter shuts down can take the process with it.
+        watcher.join()
 
 
 def _raise_in(thread_id: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from robench.engine.resolve import resolve_plugin
 from robench.registry import all_registries
 from robench.spec import (
     AttackOptions,
@@ -79,8 +80,6 @@ def _joined(grid: Grid, names: Sequence[str]) -> Grid:
 
 
 def _guest(choice: PluginChoice) -> ResolvedAttack:
-    from robench.engine.plan import resolve_plugin
-
     found = resolve_plugin(all_registries()["attacks"], choice)
     return ResolvedAttack(
         name=found.name, version=found.version, params=found.params, label=found.label

@@ -58,7 +58,8 @@ def plan_given(
     Raises:
         UsageError: the weights do not fit the model, or no data set is of that name.
     """
-    from robench.engine.plan import evaluations, loader, resolve_plugin
+    from robench.engine.plan import evaluations, loader
+    from robench.engine.resolve import resolve_plugin
     from robench.registry import all_registries
 
     load, rooms = loader(data_root, note), all_registries()

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, JsonValue, ValidationError
-
 from robench.engine.attacks import lender_of
-from robench.errors import InputError, ParameterError, SuiteError
+from robench.engine.resolve import resolve_drawn, resolve_options, resolve_plugin
+from robench.errors import InputError, SuiteError
 from robench.registry import Registry, all_registries
 from robench.spec import (
     NO_DATA,
     Cell,
-    CorruptOptions,
     Distortion,
     Evaluations,
     Grid,
@@ -26,17 +24,15 @@ from robench.spec import (
     PluginChoice,
     PluginRef,
     Recipe,
-    ResolvedKind,
     Suite,
     as_json,
 )
-from robench.spec.params import parse_params
 
 if TYPE_CHECKING:
     from robench.data.base import Data
     from robench.methods.base import Method
 
-__all__ = ["CONTROLS", "evaluations", "loader", "plan", "resolve_plugin", "select"]
+__all__ = ["CONTROLS", "evaluations", "loader", "plan", "select"]
 
 CONTROLS = ("dense", "random", "magnitude")
 """Methods that run in every suite at the same budget, whether it names them or not."""
@@ -67,6 +63,7 @@ class _Network:
             seed=self.seed,
             recipe=recipe,
             device=self.device,
+            options=resolve_drawn(distortion) if distortion is not None else {},
             **own,
         )
 
@@ -162,47 +159,6 @@ def matches(cell: Cell, pattern: str) -> bool:
         return True
     glob = f"*{pattern.casefold()}*".replace("[", "[[]")
     return fnmatch.fnmatchcase(cell.label.casefold(), glob)
-
-
-def resolve_plugin(
-    registry: Registry[Any], choice: PluginChoice, *, where: str | None = None
-) -> PluginRef:
-    """A plug-in with its version and all its parameters, defaults included.
-
-    Raises:
-        ParameterError: names the parameter, the value, and what is allowed.
-    """
-    plugin = registry.get(choice.name, where=where)
-    schema: type[BaseModel] | None = getattr(plugin, "Params", None)
-    version: int = getattr(plugin, "version", 1)
-    # The path in the name of a file's family is not part of what the file is.
-    name: str = getattr(plugin, "name", choice.name) if ":" in choice.name else choice.name
-    location = choice.name if name != choice.name else None
-    if schema is None:
-        if choice.params:
-            raise ParameterError(
-                f"the {registry.kind} {choice.name!r} takes no parameters", where=where
-            )
-        return PluginRef(name=name, version=version, location=location)
-    params = parse_params(f"{registry.kind} {choice.name!r}", schema, choice.params, where)
-    resolved: dict[str, JsonValue] = params.model_dump(mode="json")
-    defaults = _defaults(schema)
-    changed = tuple(key for key in resolved if resolved[key] != defaults.get(key))
-    return PluginRef(
-        name=name, version=version, params=resolved, changed=changed, location=location
-    )
-
-
-def _defaults(schema: type[BaseModel]) -> dict[str, JsonValue]:
-    """The parameters that have defaults, as JSON; a required one counts as changed."""
-    try:
-        return schema().model_dump(mode="json")
-    except ValidationError:
-        return {
-            name: field.default
-            for name, field in schema.model_fields.items()
-            if not field.is_required()
-        }
 
 
 def loader(root: Path | None, note: Callable[[str], None]) -> Callable[[PluginRef], Data]:
@@ -418,55 +374,8 @@ def evaluations(
                     "stage": stage,
                     "parent": train.id,
                     "donor": lender_of(evaluate.attack, train, dense) if is_attack else None,
-                    "options": _resolve_options(
+                    "options": resolve_options(
                         stage, options.model_dump(mode="json"), data, train.device, data_root
                     ),
                 }
             )
-
-
-def _resolve_options(
-    stage: str,
-    options: dict[str, JsonValue],
-    data: Data,
-    device: str,
-    data_root: Path | None,
-) -> dict[str, JsonValue]:
-    """Options with everything that can change the number: versions, kinds, and the machine."""
-    if stage == "speed":
-        from robench.measure.machine import hardware_key
-
-        options["machine"] = hardware_key(device)
-    if stage == "attack":
-        from robench.engine.attacks import resolve_attack
-
-        options = resolve_attack(options, data)
-    if stage == "trees":
-        from robench.measure.boosting import check_library
-
-        check_library(str(options["library"]))
-    if stage == "degrade":
-        options["kinds"] = _resolve_kinds(options["kinds"], data)
-    if stage == "worst_noise":
-        from robench.training.worst_noise import WORST_NOISE_VERSION
-
-        options["version"] = WORST_NOISE_VERSION
-    if stage == "corrupt":
-        from robench.stages.corrupt import resolve
-
-        asked = CorruptOptions.model_validate(options)
-        options = resolve(asked, data, data_root).model_dump(mode="json")
-    return options
-
-
-def _resolve_kinds(asked: JsonValue, data: Data) -> dict[str, JsonValue]:
-    """Version and levels of each kind; ``all`` are robench's own that these images can bear."""
-    from robench.degradations.base import applicable_kinds
-
-    registry = all_registries()["degradations"]
-    own = applicable_kinds(*data.test.images.shape[1:])
-    kinds = {
-        kind: ResolvedKind(version=registry.get(kind).version, levels=registry.get(kind).levels)
-        for kind in (map(str, asked) if isinstance(asked, list) else own)
-    }
-    return {kind: as_json(resolved.model_dump()) for kind, resolved in kinds.items()}

@@ -63,7 +63,7 @@ class Cell(Frozen):
     """``start`` is a network trained once, from which several results start."""
     device: str = "cpu"
     options: dict[str, JsonValue] = {}
-    """Options of the stage, resolved; empty for ``train``."""
+    """Options of the stage, resolved; of ``train``, what its images are drawn from."""
     parent: str | None = None
     """Id of the train cell whose checkpoint this cell works on, or starts from."""
     donor: str | None = None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from robench.spec.distortion import Distortion
 
 __all__ = [
+    "ADVERSARIAL_NOISE_VERSION",
     "PUBLISHED_RMS",
     "AdversarialNoise",
     "NoiseGenerator",
@@ -41,6 +42,7 @@ __all__ = [
     "retraining_rate",
 ]
 
+ADVERSARIAL_NOISE_VERSION = 1
 PUBLISHED_RMS = 135 / math.sqrt(224 * 224 * 3)
 """The published length of the noise, 135 for ImageNet's images, per value: about 0.348."""
 _WIDTH = 20

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,31 @@ def test_fine_tuning_on_noise_starts_from_the_clean_parent(tiny) -> None:
         if cell.recipe.distortion and cell.role == "result" and cell.method.name == "magnitude"
     }
     assert parents == {"contrast (fine-tuned)": starts[0].id, "contrast": starts[1].id}
+
+
+def test_a_new_version_of_a_degradation_is_another_training(tiny, monkeypatch) -> None:
+    from robench.registry import all_registries
+
+    def trained() -> dict[str, set[str]]:
+        cells = planned(tiny(distortions="[none, contrast, {kind: low-pass, level: 3}]"))
+        found: dict[str, set[str]] = {}
+        for cell in cells:
+            if cell.stage == "train":
+                distortion = cell.recipe.distortion
+                found.setdefault(distortion.label if distortion else "none", set()).add(cell.id)
+        return found
+
+    before = trained()
+    registry = all_registries()["degradations"]
+    newer = replace(registry.get("contrast"), version=registry.get("contrast").version + 1)
+    found = registry.get
+    monkeypatch.setattr(
+        registry, "get", lambda name, **at: newer if name == "contrast" else found(name, **at)
+    )
+    after = trained()
+    assert before.keys() == {"none", "contrast", "low-pass (3)"}
+    assert {name for name in before if before[name] == after[name]} == {"none", "low-pass (3)"}
+    assert not before["contrast"] & after["contrast"]
 
 
 def test_all_kinds_are_the_published_ones_of_robench(tiny) -> None:

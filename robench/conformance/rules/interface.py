@@ -13,7 +13,7 @@ from robench.conformance.importing import import_anew
 from robench.conformance.lines import line_in
 from robench.conformance.observer import source_files
 from robench.conformance.rule import BrokenError, SkippedError, rule
-from robench.engine.plan import resolve_plugin
+from robench.engine.resolve import resolve_plugin
 from robench.errors import UsageError
 from robench.methods import METHODS
 from robench.methods.base import make

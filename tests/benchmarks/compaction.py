@@ -8,8 +8,8 @@ medians of the ratios of the blocks: on an idle machine it is the time on the wa
 one it leaves out what others took, though not what they took of caches and memory.
 
 `at most` is what the roofline leaves of the operation ratio in the inference form, with filters in
-whole vectors; the benchmark `roofline` shows it layer by layer. What is below 0.8 there is out of
-reach.
+whole vectors, or what the calls of a library leave, if that is less; the benchmark `roofline` shows
+both layer by layer. What is below 0.8 there is out of reach.
 
 Last, Torch-Pruning (Fang et al. 2023, arXiv 2301.12900) on the same masks, where it is installed:
 how much quicker the network is that compaction leaves, and by how much either moves a logit. First
@@ -130,7 +130,8 @@ def main() -> None:
             form = inference_form(small, images)
             steps = steps_of(whole, images), steps_of(form, images)
             ratio = count_operations(dense, images).macs / count_operations(small, images).macs
-            at_most = bounds(*steps, best)[1] / ratio
+            limits = bounds(*steps, best)
+            at_most = min(limits["whole"], limits["calls"]) / ratio
             label = f"{name} {share:.0%} gone"
             report(f"{label}, as trained", dense, small, images, ratio, at_most)
             report(f"{label}, inference", whole, form, images, ratio, at_most)

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import importlib.resources
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import pandas as pd
 
 from robench.errors import UnknownNameError
 
-__all__ = ["ATTRIBUTION", "SYSTEMS", "curve", "is_comparable", "published_accuracies"]
+__all__ = ["ATTRIBUTION", "SYSTEMS", "Figure", "curve", "is_comparable", "published_accuracies"]
 
 ATTRIBUTION = (
     "Humans: Geirhos, Medina Temme, Rauber, Schütt, Bethge and Wichmann 2018 (arXiv 1808.08750), "
     "means over observers of their trials, CC BY 4.0."
 )
 SYSTEMS = ("humans", "GoogLeNet", "VGG-19", "ResNet-152")
+
+Figure: TypeAlias = Literal["accuracy", "entropy_bits"]
+"""What is published of a system at a level."""
 
 _COMPARABLE = ("16-class-imagenet",)
 """Data sets of the same 16 categories at the same size."""
@@ -45,13 +48,17 @@ def published_accuracies() -> pd.DataFrame:
 
 
 def curve(
-    kind: str, system: Literal["humans", "GoogLeNet", "VGG-19", "ResNet-152"] = "humans"
+    kind: str,
+    system: Literal["humans", "GoogLeNet", "VGG-19", "ResNet-152"] = "humans",
+    *,
+    of: Figure = "accuracy",
 ) -> dict[float, float]:
-    """Accuracy by level of one kind, from the mildest to the strongest; empty where there is none.
+    """A figure by level of one kind, from the mildest to the strongest; empty where there is none.
 
     Args:
         kind: a degradation.
         system: one of `SYSTEMS`.
+        of: accuracy as a fraction, or the entropy of the answers in bits.
 
     Raises:
         UnknownNameError: there is no such system.
@@ -61,7 +68,7 @@ def curve(
     table = published_accuracies()
     chosen = (table["kind"] == kind) & (table["system"] == system)
     found = table[chosen & ~table["experiment"].isin(_NOT_DRAWN)]
-    return dict(zip(found["level"].tolist(), found["accuracy"].tolist(), strict=True))
+    return dict(zip(found["level"].tolist(), found[of].tolist(), strict=True))
 
 
 def is_comparable(data: str) -> bool:

@@ -233,6 +233,10 @@ class Maker:
                 correct = round(min(1, max(0, share)) * 500)
                 condition = {"kind": kind, "test_level": json_number(level)}
                 metrics.append(Metric.share("accuracy", correct, 500, **condition))
+                bits = math.log2(10) * (0.2 + 0.8 * kept)
+                metrics.append(
+                    Metric(name="response_entropy_bits", value=bits, n=500, condition=condition)
+                )
         return tuple(metrics)
 
     def _attack(self, cell: Cell, accuracy: float, remaining: float) -> Record:

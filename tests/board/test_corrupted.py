@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from robench.board.corrupted import corruption_errors
+from robench.board.humans import published_accuracies
 from robench.board.leaderboard import leaderboard
 from robench.board.views import views_of
 from robench.spec import Metric, PluginRef, Record
@@ -99,6 +100,29 @@ def test_humans_are_drawn_where_they_compare_and_nowhere_else(corrupted) -> None
     assert sum(row.endswith(",1") for row in rows) == 6  # one name for each kind with a curve
     assert "CC BY 4.0" in comparable.reading
     assert not any("salt-and-pepper" in row for row in rows)
+
+
+def test_corruptions_are_beside_no_humans(corrupted) -> None:
+    # The contrast of a corruption is no level of the degradation of that name.
+    views = {view.key: view for view in views_of(leaderboard(corrupted("16-class-imagenet")))}
+    assert not human_rows(views["corruptions"])
+
+
+def test_how_evenly_networks_and_humans_answer(corrupted, make) -> None:
+    views = {view.key: view for view in views_of(leaderboard(corrupted("16-class-imagenet")))}
+    view = views["responses"]
+    (row,) = (row for row in human_rows(view) if ",contrast,05|0.05," in row)
+    published = published_accuracies()
+    is_row = (published["experiment"] == "contrast-png") & (published["system"] == "humans")
+    expected = published[is_row & (published["level"] == 0.05)]["entropy_bits"].item()
+    assert float(row.split(",")[6]) == pytest.approx(expected, abs=1e-4)
+    assert [plot.name for plot in view.plots] == ["responses-1-16-class-imagenet-mlp"]
+    assert not human_rows(next(v for v in views_of(leaderboard(corrupted())) if v.key == view.key))
+    unasked = make(
+        data=("digits",), models=NETWORK, levels=(0.9,), seeds=1, stages=("train",),
+        distortions=(), mishaps=False,
+    )  # fmt: skip
+    assert "responses" not in {view.key for view in views_of(leaderboard(unasked))}
 
 
 def test_the_picture_of_the_levels(corrupted) -> None:

@@ -50,7 +50,7 @@ def points(svg: str) -> int:
 def test_the_questions_in_their_order(views: dict[str, View]) -> None:
     assert list(views) == [
         *("accuracy", "distance", "curves", "parents", "attacks"),
-        *("degradations", "transfer", "sparse-transfer", "gap", "speed"),
+        *("degradations", "responses", "transfer", "sparse-transfer", "gap", "speed"),
     ]
     drawn = [view for key, view in views.items() if key not in ("parents", "attacks")]
     assert all(view.spec is not None and view.plots for view in drawn)

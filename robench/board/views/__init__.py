@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from robench.board.views.attack_board import attack_board_view
 from robench.board.views.attack_curves import attack_curves_view
 from robench.board.views.attack_ratio import attack_ratio_view
-from robench.board.views.degradation import corruption_views, degradation_view
+from robench.board.views.degradation import corruption_views, degradation_view, response_views
 from robench.board.views.features import features_view
 from robench.board.views.layers import layers_view
 from robench.board.views.sparse_transfer import sparse_transfer_views
@@ -27,8 +27,8 @@ def views_of(board: Leaderboard) -> tuple[View, ...]:
     """All views, in the order of the page; those without data say so.
 
     The views of tables are only there where there are tables, that of corruptions where networks
-    were shown any, that of single layers where such were timed; where nothing else was done, it is
-    alone.
+    were shown any, that of answers where they were counted, that of single layers where such were
+    timed; where nothing else was done, it is alone.
     """
     layers = (layers_view(board),) if board.layers else ()
     if layers and not board.rows:
@@ -39,6 +39,7 @@ def views_of(board: Leaderboard) -> tuple[View, ...]:
         distance_view(board),
         *_attack_views(board),
         degradation_view(board),
+        *response_views(board),
         *corruption_views(board),
         transfer_view(board),
         *sparse_transfer_views(board),

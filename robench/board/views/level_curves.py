@@ -1,0 +1,231 @@
+"""Curves of one measure against the level of each kind: a small multiple a kind, humans beside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from robench.board.comparable import ROW
+from robench.board.coverage import is_graded
+from robench.board.estimates import estimates
+from robench.board.humans import Figure, curve
+from robench.board.measured import FRACTION
+from robench.board.views.base import (
+    colour,
+    finished,
+    inline,
+    method_name,
+    shape,
+    tooltip,
+    value_and_bounds,
+    without_hidden,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from robench.board.leaderboard import Leaderboard
+    from robench.board.views.base import Control
+
+__all__ = ["ACCURACY", "RESPONSE_ENTROPY", "Measure", "level_curves"]
+
+_WIDTH = 250
+_HEIGHT = 170
+_EVERYWHERE = -1
+"""Stands for every level, and for every training, of what has none of its own."""
+_NAMED_PLACE = 4
+_HUMANS = "#8b929c"
+"""Grey on white and on black: humans are no method."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a curve shows.
+
+    Attributes:
+        metric: its name in the records.
+        human: the figure of published observers that it compares with.
+        label: in tooltips.
+        form: how its numbers are written, as d3 has it.
+        scale: of the vertical axis.
+        bounds: least and greatest value that there is.
+    """
+
+    metric: str
+    human: Figure
+    label: str
+    form: str
+    scale: alt.Scale
+    bounds: tuple[float, float]
+
+
+ACCURACY = Measure(
+    "accuracy", "accuracy", "accuracy", ".1%", alt.Scale(domain=list(FRACTION)), FRACTION
+)
+RESPONSE_ENTROPY = Measure(
+    "response_entropy_bits", "entropy_bits", "bits", ".2f", alt.Scale(zero=True), (0.0, math.inf)
+)
+
+
+def level_curves(
+    board: Leaderboard,
+    measure: Measure,
+    each: pd.DataFrame,
+    controls: tuple[Control, ...],
+    humans: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The chart, with all networks in it.
+
+    Args:
+        board: that the rows belong to.
+        measure: what they are about.
+        each: rows of that metric, with the level of each in the column ``step_level``.
+        controls: of panel, level and training.
+        humans: panels beside whose networks published observers are drawn.
+    """
+    data = _data(board, measure, each, humans)
+    return _chart(board, measure, data, each["kind"].nunique(), controls)
+
+
+def _data(
+    board: Leaderboard, measure: Measure, each: pd.DataFrame, humans: Sequence[str]
+) -> alt.InlineData:
+    """All curves, with panels, trainings and methods as numbers to keep the page small."""
+    found = estimates(each, [*ROW, "kind", "step_level"], bounds=measure.bounds)
+    places = _places(each)
+    rows = [
+        (
+            board.panels.index(row["panel"]),
+            board.trainings.index(row["training"]),
+            board.methods.index(row["method"]),
+            # The dense control has no level of its own and is shown at each.
+            row["level"] if is_graded(row["method"]) else _EVERYWHERE,
+            row["kind"],
+            _step(places[row["kind"]], row["step_level"]),
+            *value_and_bounds(row),
+            *(row["seeds"], row["n"], None),
+        )
+        for row in found.to_dict("records")
+    ]
+    columns = ["panel", "training", "m", "level", "kind", "step"]
+    columns += ["value", "low", "high", "seeds", "n", "named"]
+    rows += _human_rows(board, measure, humans, places)
+    return inline(rows, columns, [name for name in columns if name not in ("kind", "step")])
+
+
+def _human_rows(
+    board: Leaderboard,
+    measure: Measure,
+    panels: Sequence[str],
+    places: Mapping[str, list[float]],
+) -> Iterator[tuple[Any, ...]]:
+    """Humans as a method of no number, at every level and training."""
+    for panel in panels:
+        number = board.panels.index(panel)
+        for kind, steps in places.items():
+            published = curve(kind, of=measure.human)
+            known = {at: value for at, value in published.items() if at in steps}
+            for place, (strength, value) in enumerate(known.items()):
+                # Named where humans do well and networks do not any more, away from all else.
+                named = int(place == min(_NAMED_PLACE, len(known) - 1))
+                everywhere = (_EVERYWHERE, _EVERYWHERE, _EVERYWHERE)
+                step = _step(steps, strength)
+                yield (number, *everywhere, kind, step, value, None, None, None, None, named)
+
+
+def _step(steps: list[float], strength: float) -> str:
+    """Ordered by place, shown by what follows the bar."""
+    return f"{steps.index(strength):02d}|{'∞' if math.isinf(strength) else f'{strength:g}'}"
+
+
+def _places(each: pd.DataFrame) -> dict[str, list[float]]:
+    """The levels of each kind in the order in which they were measured: mildest first."""
+    order = each.drop_duplicates(["kind", "step_level"])
+    return {
+        str(kind): [float(level) for level in of["step_level"]]
+        for kind, of in order.groupby("kind", sort=True)
+    }
+
+
+def _chart(
+    board: Leaderboard,
+    measure: Measure,
+    data: alt.InlineData,
+    kinds: int,
+    controls: tuple[Control, ...],
+) -> dict[str, Any]:
+    chart = (
+        alt.layer(*_human_layers(measure), *_network_layers(board, measure), data=data)
+        .properties(width=_WIDTH, height=_HEIGHT)
+        .facet(
+            facet=alt.Facet("kind:N", header=alt.Header(title=None, labelLimit=_WIDTH)), columns=4
+        )
+        .transform_filter("datum.panel === chosen_panel")
+        .transform_filter("datum.training === chosen_training || datum.training < 0")
+        .transform_filter("datum.level === chosen_level || datum.level < 0")
+        .transform_calculate(method=f"datum.m < 0 ? 'humans' : {method_name(board, 'm')}")
+        .transform_calculate(strength="split(datum.step, '|')[1]")
+        .transform_filter(without_hidden())
+        .resolve_scale(x="independent")
+        .resolve_axis(y="independent")
+    )
+    return finished(chart, panel_width=_WIDTH, panels=kinds, controls=controls, beside=66)
+
+
+def _x() -> alt.X:
+    return alt.X(
+        "step:O",
+        axis=alt.Axis(title=None, labelExpr="split(datum.label, '|')[1]", labelAngle=0),
+        scale=alt.Scale(type="point", padding=0.3),
+    )
+
+
+def _y(measure: Measure) -> alt.Y:
+    form = "%" if measure.form.endswith("%") else ""
+    return alt.Y("value:Q", scale=measure.scale, axis=alt.Axis(format=form, title=None))
+
+
+def _human_layers(measure: Measure) -> Iterator[alt.Chart]:
+    """A broad grey line below all others, with its name."""
+    value = f"value:Q|{measure.form}"
+    humans = alt.Chart().transform_filter("datum.m < 0")
+    yield humans.mark_line(strokeWidth=5, opacity=0.45, stroke=_HUMANS).encode(
+        x=_x(), y=_y(measure), tooltip=tooltip(humans=value, level="strength:N")
+    )
+    named = humans.transform_filter("datum.named")
+    yield named.mark_text(align="center", dx=14, dy=-12, fontSize=11, fill=_HUMANS).encode(
+        x=_x(), y=_y(measure), text=alt.value("humans")
+    )
+
+
+def _network_layers(board: Leaderboard, measure: Measure) -> Iterator[alt.Chart]:
+    dense = alt.condition("datum.method === 'dense'", alt.value([5, 4]), alt.value([1, 0]))
+    networks = alt.Chart().transform_filter("datum.m >= 0")
+    yield (
+        networks.transform_filter("isValid(datum.low)")
+        .mark_rule(opacity=0.4)
+        .encode(x=_x(), y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board))
+    )
+    yield networks.mark_line(strokeWidth=1.8).encode(
+        x=_x(), y=_y(measure), color=colour(board), strokeDash=dense
+    )
+    yield networks.mark_point(filled=True, size=38, opacity=1).encode(
+        x=_x(),
+        y=_y(measure),
+        color=colour(board),
+        shape=shape(board),
+        tooltip=tooltip(
+            method="method:N",
+            kind="kind:N",
+            level="strength:N",
+            **{measure.label: f"value:Q|{measure.form}"},
+            low=f"low:Q|{measure.form}",
+            high=f"high:Q|{measure.form}",
+            seeds="seeds:Q",
+            images_for_each="n:Q",
+        ),
+    )

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from robench.attacks.problem import Problem, is_wrong
 from robench.errors import InputError
+from robench.models.layout import quick_layout
 
 __all__ = ["BudgetExhaustedError", "Oracle", "lengths", "per_row"]
 
@@ -58,6 +59,7 @@ class Oracle:
         if limit is not None and limit < 1:
             raise InputError(f"limit is {limit}", allowed="whole numbers from 1, or None")
         self._model = problem.model
+        self._layout = quick_layout(problem.model)
         self._limit = limit
         self._refused_in_a_row = 0
         self._twin_passes = problem.twin_passes
@@ -258,7 +260,7 @@ class Oracle:
     def _ask(self, points: Tensor) -> Tensor:
         self.idle_since = math.inf
         try:
-            logits: Tensor = self._model(points)
+            logits: Tensor = self._model(self._layout(points))
         finally:
             self.idle_since = time.monotonic()
         return logits
@@ -341,4 +343,5 @@ def _on_gradient(values: Tensor, change: Callable[[Tensor], Tensor]) -> None:
 
 
 def _finite(gradient: Tensor) -> Tensor:
-    return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    # In the usual order: attacks take the length of each, row by row.
+    return gradient.contiguous().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

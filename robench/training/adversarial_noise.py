@@ -18,6 +18,7 @@ from torch import nn
 from robench.data.base import to_float
 from robench.data.objective import objective
 from robench.errors import NotApplicableError
+from robench.models.layout import quick_layout
 from robench.spec.distortion import ADVERSARIAL_NOISE
 from robench.spec.identity import seed_for
 from robench.training.distortion import check_images, clean_places
@@ -154,6 +155,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._optimiser = torch.optim.Adam(self.noise.parameters(), self.rate)
+        self._layout = quick_layout(self.model)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One step towards a larger loss of the network, which is in evaluation mode meanwhile.
@@ -164,7 +166,7 @@ class Trainer:
         parameters = list(self.noise.parameters())
         with torch.enable_grad(), _evaluating(self.model):
             shown = noisy(images, self.noise, self.rms, self.random)
-            loss = objective(self.model(shown), labels)
+            loss = objective(self.model(self._layout(shown)), labels)
             gradients = torch.autograd.grad(-loss, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient

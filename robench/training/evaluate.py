@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.data.base import to_float
+from robench.models.layout import quick_layout
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,11 +35,12 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
     """
     parameter = next(model.parameters(), None)
     device = images.device if parameter is None else parameter.device
+    layout = quick_layout(model)
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
             chunks = torch.split(images, batch_size)
-            return torch.cat([model(to_float(chunk.to(device))) for chunk in chunks])
+            return torch.cat([model(layout(to_float(chunk.to(device)))) for chunk in chunks])
     finally:
         model.train(was_training)

@@ -18,6 +18,7 @@ from robench.errors import InputError, LevelNotReachedError, NotApplicableError,
 from robench.methods.base import TrainState
 from robench.methods.masks import Masks, count_zeros, tolerance, zeros_at
 from robench.models.base import prunable
+from robench.models.layout import quick_layout
 from robench.spec.identity import seed_for
 from robench.training.adversarial_noise import AdversarialNoise
 from robench.training.batches import Batches
@@ -229,11 +230,12 @@ def _run(
     watch = Watch(steps, progress)
     _change(method, "prepare", state)
     state.masks.apply(state.prunable)
+    layout = quick_layout(state.model)
     for step in range(steps):
         for group in state.optimiser.param_groups:
             group["lr"] = state.schedule(step)
         images, labels = batches.at(step)
-        loss = objective(state.model(images), labels)
+        loss = objective(state.model(layout(images)), labels)
         watch.see(state, loss)
         try:
             _step(method, state, loss)

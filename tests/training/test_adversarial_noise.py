@@ -39,7 +39,7 @@ def shown_by(distortion, data, step=0, count=20, *, learns=True):
 
 def test_a_generator_is_four_convolutions_beside_the_identity():
     for kernel in (1, 3):
-        generator = NoiseGenerator(3, kernel, seed=1)
+        generator = NoiseGenerator(3, kernel, seed=1).double()
         layers = []
         for weight, bias in zip(generator.weights, generator.biases, strict=True):
             layer = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2])
@@ -48,7 +48,7 @@ def test_a_generator_is_four_convolutions_beside_the_identity():
         with torch.no_grad():
             for parameter in generator.parameters():
                 parameter.normal_()
-        white = torch.randn(2, 3, 6 + kernel - 1, 7 + kernel - 1)
+        white = torch.randn(2, 3, 6 + kernel - 1, 7 + kernel - 1, dtype=torch.float64)
         edge = kernel // 2
         expected = (
             nn.Sequential(*layers[:-1])(white) + white[:, :, edge : edge + 6, edge : edge + 7]

@@ -38,6 +38,11 @@ _HEIGHT = 170
 _EVERYWHERE = -1
 """Stands for every level, and for every training, of what has none of its own."""
 _NAMED_PLACE = 4
+_COLUMNS = [
+    *("panel", "training", "m", "level", "kind", "step"),
+    *("value", "low", "high", "seeds", "n", "named"),
+]
+_VALUE = _COLUMNS.index("value")
 _HUMANS = "#8b929c"
 """Grey on white and on black: humans are no method."""
 
@@ -51,24 +56,24 @@ class Measure:
         human: the figure of published observers that it compares with.
         label: in tooltips.
         form: how its numbers are written, as d3 has it.
-        scale: of the vertical axis.
-        bounds: least and greatest value that there is.
+        bounds: least and greatest value that there is; where the latter is infinite, the axis ends
+            at the largest mean.
     """
 
     metric: str
     human: Figure
     label: str
     form: str
-    scale: alt.Scale
     bounds: tuple[float, float]
 
+    @property
+    def axis_form(self) -> str:
+        """How the numbers of the vertical axis are written."""
+        return "%" if self.form.endswith("%") else "~g"
 
-ACCURACY = Measure(
-    "accuracy", "accuracy", "accuracy", ".1%", alt.Scale(domain=list(FRACTION)), FRACTION
-)
-RESPONSE_ENTROPY = Measure(
-    "response_entropy_bits", "entropy_bits", "bits", ".2f", alt.Scale(zero=True), (0.0, math.inf)
-)
+
+ACCURACY = Measure("accuracy", "accuracy", "accuracy", ".1%", FRACTION)
+RESPONSE_ENTROPY = Measure("response_entropy_bits", "entropy_bits", "bits", ".2f", (0.0, math.inf))
 
 
 def level_curves(
@@ -87,18 +92,27 @@ def level_curves(
         controls: of panel, level and training.
         humans: panels beside whose networks published observers are drawn.
     """
-    data = _data(board, measure, each, humans)
-    return _chart(board, measure, data, each["kind"].nunique(), controls)
-
-
-def _data(
-    board: Leaderboard, measure: Measure, each: pd.DataFrame, humans: Sequence[str]
-) -> alt.InlineData:
-    """All curves, with panels, trainings and methods as numbers to keep the page small."""
-    found = estimates(each, [*ROW, "kind", "step_level"], bounds=measure.bounds)
     places = _places(each)
-    rows = [
-        (
+    rows = list(_network_rows(board, measure, each, places))
+    rows += _human_rows(board, measure, humans, places)
+    values = [row[_VALUE] for row in rows if row[_VALUE] is not None]
+    top = measure.bounds[1] if math.isfinite(measure.bounds[1]) else max(values, default=1.0)
+    y = alt.Y(
+        "value:Q",
+        scale=alt.Scale(domain=[measure.bounds[0], top]),
+        axis=alt.Axis(format=measure.axis_form, title=None),
+    )
+    numbers = [name for name in _COLUMNS if name not in ("kind", "step")]
+    return _chart(board, measure, y, inline(rows, _COLUMNS, numbers), len(places), controls)
+
+
+def _network_rows(
+    board: Leaderboard, measure: Measure, each: pd.DataFrame, places: Mapping[str, list[float]]
+) -> Iterator[tuple[Any, ...]]:
+    """All networks, with panels, trainings and methods as numbers to keep the page small."""
+    found = estimates(each, [*ROW, "kind", "step_level"], bounds=measure.bounds)
+    for row in found.to_dict("records"):
+        yield (
             board.panels.index(row["panel"]),
             board.trainings.index(row["training"]),
             board.methods.index(row["method"]),
@@ -109,12 +123,6 @@ def _data(
             *value_and_bounds(row),
             *(row["seeds"], row["n"], None),
         )
-        for row in found.to_dict("records")
-    ]
-    columns = ["panel", "training", "m", "level", "kind", "step"]
-    columns += ["value", "low", "high", "seeds", "n", "named"]
-    rows += _human_rows(board, measure, humans, places)
-    return inline(rows, columns, [name for name in columns if name not in ("kind", "step")])
 
 
 def _human_rows(
@@ -154,12 +162,13 @@ def _places(each: pd.DataFrame) -> dict[str, list[float]]:
 def _chart(
     board: Leaderboard,
     measure: Measure,
+    y: alt.Y,
     data: alt.InlineData,
     kinds: int,
     controls: tuple[Control, ...],
 ) -> dict[str, Any]:
     chart = (
-        alt.layer(*_human_layers(measure), *_network_layers(board, measure), data=data)
+        alt.layer(*_human_layers(measure, y), *_network_layers(board, measure, y), data=data)
         .properties(width=_WIDTH, height=_HEIGHT)
         .facet(
             facet=alt.Facet("kind:N", header=alt.Header(title=None, labelLimit=_WIDTH)), columns=4
@@ -184,38 +193,33 @@ def _x() -> alt.X:
     )
 
 
-def _y(measure: Measure) -> alt.Y:
-    form = "%" if measure.form.endswith("%") else ""
-    return alt.Y("value:Q", scale=measure.scale, axis=alt.Axis(format=form, title=None))
-
-
-def _human_layers(measure: Measure) -> Iterator[alt.Chart]:
+def _human_layers(measure: Measure, y: alt.Y) -> Iterator[alt.Chart]:
     """A broad grey line below all others, with its name."""
     value = f"value:Q|{measure.form}"
     humans = alt.Chart().transform_filter("datum.m < 0")
     yield humans.mark_line(strokeWidth=5, opacity=0.45, stroke=_HUMANS).encode(
-        x=_x(), y=_y(measure), tooltip=tooltip(humans=value, level="strength:N")
+        x=_x(), y=y, tooltip=tooltip(humans=value, level="strength:N")
     )
     named = humans.transform_filter("datum.named")
     yield named.mark_text(align="center", dx=14, dy=-12, fontSize=11, fill=_HUMANS).encode(
-        x=_x(), y=_y(measure), text=alt.value("humans")
+        x=_x(), y=y, text=alt.value("humans")
     )
 
 
-def _network_layers(board: Leaderboard, measure: Measure) -> Iterator[alt.Chart]:
+def _network_layers(board: Leaderboard, measure: Measure, y: alt.Y) -> Iterator[alt.Chart]:
     dense = alt.condition("datum.method === 'dense'", alt.value([5, 4]), alt.value([1, 0]))
     networks = alt.Chart().transform_filter("datum.m >= 0")
     yield (
         networks.transform_filter("isValid(datum.low)")
-        .mark_rule(opacity=0.4)
+        .mark_rule(opacity=0.4, clip=True)
         .encode(x=_x(), y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board))
     )
     yield networks.mark_line(strokeWidth=1.8).encode(
-        x=_x(), y=_y(measure), color=colour(board), strokeDash=dense
+        x=_x(), y=y, color=colour(board), strokeDash=dense
     )
     yield networks.mark_point(filled=True, size=38, opacity=1).encode(
         x=_x(),
-        y=_y(measure),
+        y=y,
         color=colour(board),
         shape=shape(board),
         tooltip=tooltip(

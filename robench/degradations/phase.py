@@ -63,7 +63,7 @@ def _turned(planes: Tensor, numbers: Tensor, *, level: float) -> Tensor:
     shift[:, rows : height - rows + 1] = 0.0
     shift[:, height - rows + 1 :, 0] = -shift[:, 1:rows, 0].flip(1)
     spectrum = torch.fft.rfft2(planes)
-    spectrum[..., :columns] *= torch.complex(shift.cos(), shift.sin())
+    spectrum[..., :columns].mul_(torch.complex(shift.cos(), shift.sin()))
     turned: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
     return turned.clamp_(0.0, 1.0)
 

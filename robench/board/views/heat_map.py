@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.board.comparable import ROW
-from robench.board.views.base import method_name, without_hidden
+from robench.board.views.base import method_name, tooltip, without_hidden
 from robench.spec.distortion import CLEAN, EVERYTHING
 from robench.stats.transfer import PUBLISHED_LEVELS, transfer_matrix
 
@@ -25,6 +25,7 @@ __all__ = [
     "axes",
     "board_matrix",
     "by_method",
+    "cells",
     "in_test_order",
     "in_training_order",
     "label_width",
@@ -90,6 +91,44 @@ def axes(tests: Sequence[str], trainings: Sequence[str]) -> dict[str, Any]:
         axis=alt.Axis(title="trained on", grid=False, labelLimit=_LONGEST_LABEL),
     )
     return {"x": x, "y": y}
+
+
+def cells(
+    place: Mapping[str, Any],
+    shade: alt.Color,
+    *,
+    number: alt.Text,
+    ink: Any,
+    outlined: str,
+    outline: str,
+    values: Mapping[str, str],
+) -> list[alt.Chart]:
+    """Cells in colour, each with its number, some of them with a frame.
+
+    Args:
+        place: from `axes`.
+        shade: the colour.
+        number: what is written.
+        ink: its colour, to be read on the shade.
+        outlined: expression, true of the cells that have a frame.
+        outline: colour of the frame.
+        values: what a tooltip tells besides the place and the seeds, as for `tooltip`.
+    """
+    base = alt.Chart().transform_filter("isValid(datum.value)")
+    hints = tooltip(
+        method="method:N",
+        trained_on="training:N",
+        tested_on="test:N",
+        **values,
+        seeds="seeds:Q",
+    )
+    return [
+        base.mark_rect(cornerRadius=2).encode(**place, color=shade, tooltip=hints),
+        base.transform_filter(outlined)
+        .mark_rect(filled=False, stroke=outline, strokeWidth=2, cornerRadius=2)
+        .encode(**place),
+        base.mark_text(fontSize=11).encode(**place, text=number, color=ink),
+    ]
 
 
 def by_method(board: Leaderboard, layers: Any, tests: Sequence[str]) -> Any:

@@ -34,6 +34,7 @@ from robench.board.views.heat_map import (
     axes,
     board_matrix,
     by_method,
+    cells,
     in_test_order,
     in_training_order,
     label_width,
@@ -118,7 +119,6 @@ def _difference_chart(
     ]
     columns = ["panel", "m", "level", "training", "test", "value", "low", "high", "seeds"]
     data = inline(rows, columns, [name for name in columns if name not in ("training", "test")])
-    base = alt.Chart().transform_filter("isValid(datum.value)")
     ink = alt.condition("abs(datum.value) > 0.18", alt.value("#ffffff"), alt.value("#10151c"))
     shade = alt.Color(
         "value:Q",
@@ -127,24 +127,15 @@ def _difference_chart(
             labelExpr="format(100 * datum.value, '+.0f')", title="sparse − dense, points"
         ),
     )
-    hints = tooltip(
-        method="method:N",
-        trained_on="training:N",
-        tested_on="test:N",
-        points="points:Q|+.1f",
-        low="low:Q|+.1%",
-        high="high:Q|+.1%",
-        seeds="seeds:Q",
+    layers = cells(
+        place,
+        shade,
+        number=alt.Text("whole:Q", format="+.0f"),
+        ink=ink,
+        outlined="isValid(datum.low) && (datum.low > 0 || datum.high < 0)",
+        outline="#10151c",
+        values={"points": "points:Q|+.1f", "low": "low:Q|+.1%", "high": "high:Q|+.1%"},
     )
-    layers = [
-        base.mark_rect(cornerRadius=2).encode(**place, color=shade, tooltip=hints),
-        base.transform_filter("isValid(datum.low) && (datum.low > 0 || datum.high < 0)")
-        .mark_rect(filled=False, stroke="#10151c", strokeWidth=2, cornerRadius=2)
-        .encode(**place),
-        base.mark_text(fontSize=11).encode(
-            **place, text=alt.Text("whole:Q", format="+.0f"), color=ink
-        ),
-    ]
     chart = (
         by_method(board, alt.layer(*layers, data=data), tests)
         .transform_filter("datum.level === chosen_level")

@@ -20,7 +20,6 @@ from robench.board.views.base import (
     level_control,
     panel_control,
     panel_plots,
-    tooltip,
     value_and_bounds,
 )
 from robench.board.views.heat_map import (
@@ -29,6 +28,7 @@ from robench.board.views.heat_map import (
     axes,
     board_matrix,
     by_method,
+    cells,
     in_test_order,
     in_training_order,
     label_width,
@@ -129,7 +129,6 @@ def _chart(
     trainings = in_training_order({name: distortions[name] for name in shown})
     tests = in_test_order(matrix["test"])
     place = axes(tests, trainings)
-    base = alt.Chart().transform_filter("isValid(datum.value)")
     # Viridis is dark below and bright above: ink that can be read on either half.
     ink = alt.condition("datum.value > 0.62", alt.value("#10151c"), alt.value("#ffffff"))
     shade = alt.Color(
@@ -137,24 +136,15 @@ def _chart(
         scale=alt.Scale(scheme="viridis", domain=[0, 1]),
         legend=alt.Legend(format="%", title="accuracy"),
     )
-    hints = tooltip(
-        method="method:N",
-        trained_on="training:N",
-        tested_on="test:N",
-        accuracy="value:Q|.1%",
-        low="low:Q|.1%",
-        high="high:Q|.1%",
-        seeds="seeds:Q",
+    layers = cells(
+        place,
+        shade,
+        number=alt.Text("percent:Q", format=".0f"),
+        ink=ink,
+        outlined="datum.own",
+        outline="#ff5d5d",
+        values={"accuracy": "value:Q|.1%", "low": "low:Q|.1%", "high": "high:Q|.1%"},
     )
-    layers = [
-        base.mark_rect(cornerRadius=2).encode(**place, color=shade, tooltip=hints),
-        base.transform_filter("datum.own")
-        .mark_rect(filled=False, stroke="#ff5d5d", strokeWidth=2.5, cornerRadius=2)
-        .encode(**place),
-        base.mark_text(fontSize=12).encode(
-            **place, text=alt.Text("percent:Q", format=".0f"), color=ink
-        ),
-    ]
     chart = (
         by_method(board, alt.layer(*layers, data=_data(board, matrices)), tests)
         .transform_filter("datum.level === chosen_level || datum.level < 0")

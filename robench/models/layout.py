@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 __all__ = ["channels_last", "quick_layout"]
 
 _IMAGES = 4
 """Dimensions of a batch of images."""
-_INDIFFERENT = ("torch.", "torchvision.", "robench.")
-"""Packages whose modules take tensors in any order. A module of anybody else's may ask for a
-`view` of what it reads, which fails where channels are last."""
+_INDIFFERENT = ("torch.nn.", "torchvision.", "robench.")
+"""Packages whose modules take tensors in any order. What was traced or scripted holds the steps of
+whoever wrote it, like any other module: it may ask for a `view` of what it reads, which fails where
+channels are last."""
 
 
 def quick_layout(model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -50,9 +51,7 @@ def channels_last(images: Tensor) -> Tensor:
 
 
 def _is_indifferent(part: nn.Module) -> bool:
-    # What was traced holds the steps of whoever wrote the network.
-    is_known = f"{type(part).__module__}.".startswith(_INDIFFERENT)
-    return is_known and not isinstance(part, fx.GraphModule)
+    return f"{type(part).__module__}.".startswith(_INDIFFERENT)
 
 
 def _as_they_are(images: Tensor) -> Tensor:

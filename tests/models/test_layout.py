@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -99,6 +100,14 @@ def test_networks_of_others_get_images_as_they_are(trace: bool) -> None:
     expected = model(given)
     assert quick_layout(model)(given) is given
     assert torch.equal(predict(model, given), expected)
+
+
+def test_a_scripted_part_gets_maps_as_they_are() -> None:
+    given = images("convnet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit
+        scripted = torch.jit.trace(AsksForAView().eval(), given)
+    assert quick_layout(nn.Sequential(nn.Conv2d(3, 3, 1), scripted))(given) is given
 
 
 def test_training_is_the_same_in_either_order() -> None:

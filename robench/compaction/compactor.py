@@ -16,7 +16,7 @@ import torch
 
 from robench.compaction.branches import drop_constant_branches
 from robench.compaction.checks import check_example, check_network, precision_of
-from robench.compaction.columns import apply_columns, choose_columns
+from robench.compaction.columns import apply_columns, choose_columns, undo_columns
 from robench.compaction.keep import Constants, Plan
 from robench.compaction.observe import run
 from robench.compaction.operations import words
@@ -117,10 +117,11 @@ def compact(
         inputs = check_example(model, example).double()
         original = copy.deepcopy(model).double()
         change = _silence(original, inputs) if constants == "zero-bn" else 0.0
+        plain = undo_columns(copy.deepcopy(original))
         if backend == "fx":
-            smaller = _without_dead_units(original, inputs, constants)
+            smaller = _without_dead_units(plain, inputs, constants)
         else:
-            smaller = _Smaller(*remove_dead_groups(original, inputs))
+            smaller = _Smaller(*remove_dead_groups(plain, inputs))
         compacted = smaller.network
         choices = _columns(compacted, inputs.to(precision)) if columns else []
         differences = prove_equal(original, compacted, smaller.kept, inputs)

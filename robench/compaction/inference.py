@@ -1,10 +1,12 @@
 """The form in which a network would be deployed, quicker for dense and compacted networks alike.
 
 BatchNorm in evaluation mode is one scale and one offset a channel, which the layer before it can
-take over. With the channels of one pixel side by side in memory, convolutions read whole vectors of
-them. Rectifiers need no memory of their own. Convolutions of few filters and max pooling have
-quicker forms still (:mod:`robench.compaction.narrow`), each taken where it was measured to be.
-It is a form of its own, never put in another's place.
+take over. Rectifiers need no memory of their own. Maps lie in one of two ways, whichever is quicker
+for the network: with the channels of one pixel side by side, so that the library's convolutions
+read whole vectors of them, and those of few filters and max pooling have quicker forms still
+(:mod:`robench.compaction.narrow`); or as planes, one channel after the other, where convolutions
+have kernels of their own (:mod:`robench.compaction.planar`). Each is taken where it was measured to
+be. It is a form of its own, never put in another's place.
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from robench.compaction.checks import check_example, check_network, precision_of
+from robench.compaction.columns import undo_columns
 from robench.compaction.narrow import quickest_forms
 from robench.compaction.operations import BatchNorm, Weighted
+from robench.compaction.planar import take_quickest
 from robench.compaction.proof import prove_equal
+from robench.compaction.quickest import quickest, timed
 from robench.compaction.trace import traced_copy
 from robench.errors import NotApplicableError
 
@@ -34,7 +39,7 @@ _IMAGES = 4
 
 
 def inference_form(model: nn.Module, example: Tensor) -> nn.Module:
-    """Fold BatchNorm, rectify in place, keep channels last, give each layer its quickest form.
+    """Fold BatchNorm, rectify in place, give maps and layers the form in which they are quickest.
 
     The result computes the same function and has the same input gradients, which is proven on
     `example` and on random inputs as :func:`robench.compact` does. Where pixels that are pooled are
@@ -55,28 +60,42 @@ def inference_form(model: nn.Module, example: Tensor) -> nn.Module:
     with torch.inference_mode(mode=False):
         inputs = check_example(model, example).double()
         original = copy.deepcopy(model).double()
-        module = traced_copy(copy.deepcopy(original))
+        module = traced_copy(undo_columns(copy.deepcopy(original)))
         folded = _fold(module)
         names = [str(node.target) for node in module.graph.nodes if node.op == "call_module"]
         parts = {name: module.get_submodule(name) for name in names}
-        convolutions = [part for part in parts.values() if isinstance(part, nn.Conv2d)]
+        convolutions = [name for name, part in parts.items() if isinstance(part, nn.Conv2d)]
         if not folded and not convolutions:
             raise NotApplicableError("there is neither a BatchNorm to fold nor a convolution")
-        if inputs.ndim == _IMAGES:
-            _put_channels_last(module, convolutions)
         _rectify_in_place(module)
-        _take_quickest(module, inputs.to(precision))
+        changed = folded
+        if inputs.ndim == _IMAGES and convolutions:
+            module, taken = _quickest_layout(module, inputs.to(precision))
+            changed = folded | taken
         # What a layer writes that took a BatchNorm over cannot be compared by its name.
         same = {
             name: torch.ones(len(part.weight), dtype=torch.bool)
             for name, part in parts.items()
-            if isinstance(part, nn.Conv2d | nn.Linear) and name not in folded
+            if isinstance(part, nn.Conv2d | nn.Linear) and name not in changed
         }
         prove_equal(original, module.eval(), same, inputs)
     return module.to(precision)
 
 
-def _put_channels_last(module: fx.GraphModule, convolutions: list[nn.Conv2d]) -> None:
+def _quickest_layout(planar: fx.GraphModule, example: Tensor) -> tuple[fx.GraphModule, set[str]]:
+    """The network in the layout that is quicker; layers that took steps behind them along."""
+    last = copy.deepcopy(planar)
+    _put_channels_last(last)
+    _take_narrow_forms(last, example)
+    taken = take_quickest(planar, example)
+    layouts = {"channels last": last, "planar": planar}
+    forms = {name: copy.deepcopy(own).to(example.dtype).eval() for name, own in layouts.items()}
+    if quickest(timed(forms, example), least_gain=1.0) == "planar":
+        return planar, taken
+    return last, set()
+
+
+def _put_channels_last(module: fx.GraphModule) -> None:
     """Hand the first convolutions their maps with channels last, and lay all filters out alike.
 
     What convolutions write then lies likewise. What comes before them is left as it is: steps over
@@ -95,9 +114,10 @@ def _put_channels_last(module: fx.GraphModule, convolutions: list[nn.Conv2d]) ->
         if is_conv or not behind.isdisjoint(node.all_input_nodes):
             behind.add(node)
     module.recompile()
-    for conv in convolutions:
-        # Not `contiguous`: filters of one channel lie either way, and would stay as they are.
-        conv.weight.data = conv.weight.data.to(memory_format=torch.channels_last)
+    for part in parts.values():
+        if isinstance(part, nn.Conv2d):
+            # Not `contiguous`: filters of one channel lie either way, and would stay as they are.
+            part.weight.data = part.weight.data.to(memory_format=torch.channels_last)
 
 
 def _rectify_in_place(module: fx.GraphModule) -> None:
@@ -118,7 +138,7 @@ def _is_made_for(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
     return is_new and len(source.users) == 1
 
 
-def _take_quickest(module: fx.GraphModule, example: Tensor) -> None:
+def _take_narrow_forms(module: fx.GraphModule, example: Tensor) -> None:
     """Give layers the forms that are the quickest in the precision of the example."""
     found = quickest_forms(copy.deepcopy(module).to(example.dtype), example)
     for name, form in found.items():

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["quickest", "sizes", "timed"]
+__all__ = ["LEAST_GAIN", "quickest", "sizes", "timed"]
 
-_LEAST_GAIN = 1.1
-"""Times quicker that another form must be with a whole batch, so that noise does not decide."""
+LEAST_GAIN = 1.1
 _ROUNDS = 7
 _LIMIT_S = 1.0
 """Of timing one layer at one batch size; two rounds are always taken."""
@@ -44,17 +43,20 @@ def sizes(maps: Tensor) -> list[int]:
     return sorted({1, len(maps)})
 
 
-def quickest(seconds: Mapping[str, list[float]], slack_s: float = 0.0) -> str:
+def quickest(
+    seconds: Mapping[str, list[float]], slack_s: float = 0.0, least_gain: float = LEAST_GAIN
+) -> str:
     """The form to take: the first, unless another is clearly quicker with a batch, and not slower.
 
     Args:
         seconds: what :func:`timed` returned.
         slack_s: so much slower it may be with one input.
+        least_gain: times quicker that it must be with a whole batch, so that noise does not decide.
     """
     best, *others = seconds
     for name in others:
         gain = seconds[best][-1] / seconds[name][-1]
-        if gain >= _LEAST_GAIN and seconds[name][0] <= seconds[best][0] + slack_s:
+        if gain >= least_gain and seconds[name][0] <= seconds[best][0] + slack_s:
             best = name
     return best
 
@@ -64,9 +66,11 @@ def _best(forms: Mapping[str, Callable[[Tensor], Tensor]], maps: Tensor) -> dict
     best = dict.fromkeys(forms, float("inf"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    begun = time.perf_counter()
     try:
         with torch.inference_mode():
+            for form in forms.values():
+                form(maps)  # some are made at their first call
+            begun = time.perf_counter()
             for number in range(_ROUNDS):
                 for name, form in forms.items():
                     best[name] = min(best[name], _seconds(form, maps))

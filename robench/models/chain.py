@@ -109,9 +109,14 @@ def chain(model: nn.Module) -> list[Layer]:
 
 
 class _Tracer(fx.Tracer):
-    """Stops at layers, and at modules that hold neither a layer nor a BatchNorm."""
+    """Stops at layers, and at modules that hold neither a layer nor a BatchNorm.
+
+    A module whose class says `is_one_step` is one, whatever it holds.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if getattr(m, "is_one_step", False):
+            return True
         if isinstance(m, _LAYERS) or super().is_leaf_module(m, module_qualified_name):
             return True
         return not any(isinstance(part, _LAYERS + _BATCH_NORMS) for part in m.modules())
@@ -123,6 +128,8 @@ class _CloseTracer(_Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if not super().is_leaf_module(m, module_qualified_name):
             return False
+        if getattr(m, "is_one_step", False):
+            return True
         if fx.Tracer.is_leaf_module(self, m, module_qualified_name):
             return True
         return any(True for _ in (*m.parameters(), *m.buffers())) or not _can_be_traced(m)

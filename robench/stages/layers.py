@@ -112,7 +112,7 @@ def _sparse_layer(conv: nn.Conv2d, kept: Tensor, maps: Tensor, entry: Entry) -> 
     shrink_layer(smaller, kept, torch.ones(conv.in_channels, dtype=torch.bool))
     network = nn.Sequential(smaller).eval()
     with torch.inference_mode(mode=False):
-        choices = choose_columns(network, maps.clone())
+        choices = choose_columns(network, maps.clone(), narrowed={"0"})
         apply_columns(network, choices)
     _check_equal(network(maps), conv(maps)[:, kept], "the compacted layer")
     return lambda: network(maps), choices[0].form if choices else "dense"

@@ -28,8 +28,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from robench.compaction import compact, inference_form
-from robench.compaction.columns import GatheredConv2d, used_columns
-from robench.compaction.narrow import WidenedConv2d
+from robench.compaction.columns import used_columns
+from robench.compaction.forms.gathered import GatheredConv2d
+from robench.compaction.forms.widened import WidenedConv2d
 from robench.compaction.surgery import shrink_layer
 from robench.measure.latency import Stopwatch
 from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry

@@ -12,7 +12,9 @@ from torch import nn
 
 import robench.compaction.columns as columns
 from robench.compaction import compact, load, report_of, save
-from robench.compaction.columns import CroppedConv2d, GatheredConv2d, used_columns
+from robench.compaction.columns import used_columns
+from robench.compaction.forms.cropped import CroppedConv2d
+from robench.compaction.forms.gathered import GatheredConv2d
 from robench.errors import InputError
 from robench.measure.counter import count_operations
 

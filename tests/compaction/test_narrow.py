@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import robench.compaction.narrow as narrow
-from robench.compaction.narrow import RowMaxPool2d, WidenedConv2d, quickest_forms
+from robench.compaction.forms.row_pooling import RowMaxPool2d
+from robench.compaction.forms.widened import WidenedConv2d
+from robench.compaction.narrow import quickest_forms
 
 few = settings(max_examples=25, deadline=None)
 

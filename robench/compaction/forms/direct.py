@@ -1,0 +1,212 @@
+"""A convolution by machine code of its own, where nothing has to be lowered.
+
+The kernel is compiled for the shape (:mod:`robench.compaction.kernels`), and reads each column
+where it lies. A rectifier and a pooling behind the convolution cost next to nothing there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from robench.compaction.forms.extents import padding_of, pair
+from robench.compaction.forms.gathered import GatheredConv2d
+from robench.compaction.kernels.layout import Shape, channels_of
+from robench.compaction.kernels.native import kernel_for, this_machine
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robench.compaction.kernels.layout import Machine
+
+__all__ = ["DirectConv2d", "has_kernel"]
+
+_MOST_GROUPS = 4
+"""Each is a call of its own."""
+_NUMBER_BYTES = 4
+
+
+def has_kernel(conv: nn.Conv2d, maps: Tensor) -> bool:
+    """Whether there is a kernel for the convolution of these maps on this machine."""
+    return (
+        (maps.device.type, maps.dtype) == ("cpu", torch.float32)
+        and conv.groups <= _MOST_GROUPS
+        and conv.padding_mode == "zeros"
+        and not isinstance(conv.padding, str)
+        and this_machine() is not None
+    )
+
+
+class DirectConv2d(nn.Module):
+    """A convolution, and what follows it, by a kernel that was compiled for its shape.
+
+    What the kernel does not serve (gradients, other precisions and devices, a machine without
+    such kernels, observers of the layers within) the layer that it was made of computes.
+
+    Args:
+        conv: the convolution, padded with zeros.
+        input_shape: (C, H, W) of the maps that it reads.
+        columns: bool [G, C / G, kernel height, kernel width], which each group uses, at least one;
+            all of them by default.
+        rectified: whether a rectifier follows.
+        pooled: whether max pooling of 2 × 2 follows, which rounds down.
+    """
+
+    is_one_step: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        input_shape: tuple[int, int, int],
+        columns: Tensor | None = None,
+        *,
+        rectified: bool = False,
+        pooled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.layer = conv if columns is None else GatheredConv2d(conv, columns, input_shape)
+        self.input_shape, self.rectified, self.pooled = input_shape, rectified, pooled
+        self._shape = Shape(
+            channels=conv.in_channels // conv.groups,
+            filters=conv.out_channels // conv.groups,
+            columns=conv.weight[0].numel(),
+            maps=(input_shape[1], input_shape[2]),
+            kernel=pair(conv.kernel_size),
+            stride=pair(conv.stride),
+            padding=padding_of(conv),
+            dilation=pair(conv.dilation),
+            all_channels=conv.in_channels,
+            all_filters=conv.out_channels,
+            has_bias=conv.bias is not None,
+            rectified=rectified,
+            pooled=pooled,
+        )
+        self._written_shape = (conv.out_channels, *self._shape.written)
+        self._calls: list[_Call] | None = None
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[N, C, H, W] → [N, filters, H', W'].
+
+        Raises:
+            InputError: the maps are of another size, and some columns are left out.
+        """
+        calls = self._calls or self._found()
+        if calls and self._are_plain(maps) and all(call.is_plain for call in calls):
+            return self._computed(maps.contiguous(), calls)
+        outputs: Tensor = self.layer(maps)
+        if self.rectified:
+            outputs = F.relu(outputs)
+        return F.max_pool2d(outputs, 2) if self.pooled else outputs
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the kernels, which are found again."""
+        return {**self.__dict__, "_calls": None}
+
+    def _are_plain(self, maps: Tensor) -> bool:
+        """Whether maps are numbers in memory, of which nobody wants to know how they are used."""
+        return (
+            type(maps) is torch.Tensor
+            and maps.dtype is torch.float32
+            and maps.device.type == "cpu"
+            and maps.shape[1:] == self.input_shape
+            and not (maps.requires_grad and torch.is_grad_enabled())
+            and not torch.compiler.is_compiling()
+            and not torch.jit.is_tracing()
+            and not torch._C._len_torch_dispatch_stack()
+            and torch._C._functorch.peek_interpreter_stack() is None
+        )
+
+    def _computed(self, maps: Tensor, calls: list[_Call]) -> Tensor:
+        count = len(maps)
+        outputs = torch.empty(count, *self._written_shape)
+        read, written = maps.data_ptr(), outputs.data_ptr()
+        for call in calls:
+            call(read, written, count)
+        return outputs
+
+    def _found(self) -> list[_Call]:
+        """The kernels of the groups; none where this machine has none."""
+        machine = this_machine()
+        if machine is None:
+            return []
+        if isinstance(self.layer, GatheredConv2d):
+            parts = zip(self.layer.products, self.layer.columns, strict=True)
+            self._calls = [
+                _Call(product, 0, own, self._shape, machine, group)
+                for group, (product, own) in enumerate(parts)
+            ]
+        else:
+            shape, groups = self._shape, self.layer.groups
+            own = torch.ones(shape.all_channels // groups, *shape.kernel, dtype=torch.bool)
+            self._calls = [
+                _Call(self.layer, group, own, shape, machine, group) for group in range(groups)
+            ]
+        return self._calls
+
+
+class _Call:
+    """What one group's kernel is called with, ready to hand: small layers take microseconds.
+
+    Args:
+        layer: whose weights are read, at each call: they may change.
+        part: which of its equal parts the weights of the group are.
+        columns: bool [C / G, kernel height, kernel width], those that the group uses.
+        shape: of a group with all columns.
+        machine: this one.
+        group: its number.
+    """
+
+    def __init__(
+        self,
+        layer: nn.Module,
+        part: int,
+        columns: Tensor,
+        shape: Shape,
+        machine: Machine,
+        group: int,
+    ) -> None:
+        places = [(channel, row, place) for channel, row, place in columns.nonzero().tolist()]
+        channels = channels_of(places)
+        own = replace(shape, channels=len(channels), columns=len(places))
+        self._kernel = kernel_for(own, machine)
+        self._parameters, self._hooks = layer._parameters, layer._forward_hooks
+        self._channels = torch.tensor(channels, dtype=torch.int32)
+        self._offsets = torch.tensor(self._kernel.layout.offsets(places), dtype=torch.int32)
+        self._indices = self._channels.data_ptr(), self._offsets.data_ptr()
+        self._read = _NUMBER_BYTES * group * len(columns) * math.prod(shape.maps)
+        self._written = _NUMBER_BYTES * group * shape.filters * math.prod(shape.written)
+        self._weight = _NUMBER_BYTES * part * shape.filters * len(places)
+        self._bias = _NUMBER_BYTES * part * shape.filters
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the weights are numbers in a row of memory, and nobody watches the layer."""
+        weight = self._parameters["weight"]
+        return (
+            weight is not None
+            and weight.dtype is torch.float32
+            and weight.device.type == "cpu"
+            and weight.is_contiguous()
+            and not (weight.requires_grad and torch.is_grad_enabled())
+            and not self._hooks
+        )
+
+    def __call__(self, read: int, written: int, count: int) -> None:
+        """Images at one address to outputs at another."""
+        weight, bias = self._parameters["weight"], self._parameters["bias"]
+        assert weight is not None
+        channels, offsets = self._indices
+        self._kernel(
+            read + self._read,
+            written + self._written,
+            weight.data_ptr() + self._weight,
+            channels,
+            offsets,
+            0 if bias is None else bias.data_ptr() + self._bias,
+            count,
+        )

@@ -50,6 +50,7 @@ def _findings(data: Path | None) -> Iterator[tuple[str, str]]:
         ("gbt", "lightgbm", "boosted trees as reference rows"),
         ("foolbox", "foolbox", "attacks of foolbox"),
         ("corruptions", "imagecorruptions", "the corruptions of ImageNet-C"),
+        ("kernels", "llvmlite", "kernels compiled for what is left of a convolution"),
         ("parquet", "pyarrow", "tables in Parquet"),
     ):
         if importlib.util.find_spec(module):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["inference_form"]
 
+_IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 _IMAGES = 4
 """Dimensions of a batch of images."""
 
@@ -61,6 +62,7 @@ def inference_form(model: nn.Module, example: Tensor) -> nn.Module:
         inputs = check_example(model, example).double()
         original = copy.deepcopy(model).double()
         module = traced_copy(undo_columns(copy.deepcopy(original)))
+        _leave_out_idle(module)
         folded = _fold(module)
         names = [str(node.target) for node in module.graph.nodes if node.op == "call_module"]
         parts = {name: module.get_submodule(name) for name in names}
@@ -118,6 +120,17 @@ def _put_channels_last(module: fx.GraphModule) -> None:
         if isinstance(part, nn.Conv2d):
             # Not `contiguous`: filters of one channel lie either way, and would stay as they are.
             part.weight.data = part.weight.data.to(memory_format=torch.channels_last)
+
+
+def _leave_out_idle(module: fx.GraphModule) -> None:
+    """Leave out steps that do nothing in evaluation mode."""
+    parts = dict(module.named_modules())
+    for node in list(module.graph.nodes):
+        if node.op == "call_module" and isinstance(parts[str(node.target)], _IDLE):
+            node.replace_all_uses_with(node.all_input_nodes[0])
+            module.graph.erase_node(node)
+    module.delete_all_unused_submodules()
+    module.recompile()
 
 
 def _rectify_in_place(module: fx.GraphModule) -> None:

@@ -1,50 +1,84 @@
 """Which other form computes a convolution, and what follows it, more quickly where maps are planes.
 
 One channel lies after the other there, as torch has it by default. A convolution by a kernel of its
-own takes the rectifier and the pooling behind it along.
+own takes along what follows it: a residual sum, a rectifier, a pooling.
 """
 
 from __future__ import annotations
 
 import copy
+import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional as F
 
+from robench.compaction.checks import precision_of
 from robench.compaction.columns import forms_of, used_columns
 from robench.compaction.forms.direct import DirectConv2d
 from robench.compaction.observe import observe
-from robench.compaction.quickest import quickest, timed
+from robench.compaction.quickest import quickest, sizes, timed
+from robench.compaction.trace import Traced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    from torch import Tensor, fx
+    from torch import Tensor
 
 __all__ = ["take_quickest"]
 
 _SLACK_S = 5e-6
 """What a form may lose with one input, for gains with a batch."""
 _LEAST_GAIN = 1.03
+_SUMS = (operator.add, operator.iadd, torch.add)
 _RECTIFIERS = (torch.relu, F.relu, "relu")
 
 
 @dataclass(frozen=True)
 class _Chain:
-    """A convolution and the steps behind it that a kernel may take along."""
+    """A convolution, and the steps behind it that a kernel may take along.
 
-    name: str
-    behind: tuple[fx.Node, ...]
-    rectified: bool
-    pooled: bool
+    Attributes:
+        node: its step.
+        behind: the others, in forward order.
+        added: the step whose maps a residual sum adds, or ``None``.
+        rectified: whether there is a rectifier.
+        pooled: whether there is a pooling.
+    """
 
-    def of(self, form: nn.Module) -> nn.Module:
-        """A form of the convolution, followed by these steps."""
-        steps = [nn.ReLU(inplace=True)] * self.rectified + [nn.MaxPool2d(2)] * self.pooled
-        return nn.Sequential(form, *steps).eval()
+    node: fx.Node
+    behind: tuple[fx.Node, ...] = ()
+    added: fx.Node | None = None
+    rectified: bool = False
+    pooled: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the convolution."""
+        return str(self.node.target)
+
+    def direct(self, conv: nn.Conv2d, maps: Tensor) -> DirectConv2d:
+        """All of it in one."""
+        used, shape = used_columns(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
+        return DirectConv2d(
+            conv, shape, None if bool(used.all()) else used,
+            added=self.added is not None, rectified=self.rectified, pooled=self.pooled,
+        ).eval()  # fmt: skip
+
+    def one_by_one(self, form: nn.Module, beside: dict[int, Tensor]) -> Callable[[Tensor], Tensor]:
+        """A form of the convolution, and the others behind it as torch computes them."""
+
+        def call(maps: Tensor) -> Tensor:
+            outputs: Tensor = form(maps)
+            if self.added is not None:
+                outputs = outputs + beside[len(maps)]
+            if self.rectified:
+                outputs = F.relu_(outputs)
+            return F.max_pool2d(outputs, 2) if self.pooled else outputs
+
+        return call
 
 
 def take_quickest(module: fx.GraphModule, example: Tensor) -> set[str]:
@@ -58,63 +92,96 @@ def take_quickest(module: fx.GraphModule, example: Tensor) -> set[str]:
         Names of the convolutions that took a step behind them along.
     """
     single = copy.deepcopy(module).to(example.dtype)
-    chains = {chain.name: chain for chain in _chains(module)}
+    names = [name for name, part in module.named_modules() if type(part) is nn.Conv2d]
+    shapes = _shapes(module, example)
     taken: set[str] = set()
-    for name, (read, _) in observe(single, chains, example).items():
-        chain, maps = chains[name], read.contiguous()
-        conv = single.get_submodule(name)
-        assert isinstance(conv, nn.Conv2d)
-        forms = {form: chain.of(own) for form, own in forms_of(conv, maps).items()}
-        if "direct" in forms:
-            forms["direct"] = _direct(chain, conv, maps)
-        best = quickest(timed(forms, maps), _SLACK_S, _LEAST_GAIN)
-        if best == "dense":
-            continue
-        own = module.get_submodule(name)
-        assert isinstance(own, nn.Conv2d)
+    for name, (read, written) in observe(single, names, example).items():
+        # Anew each time: what one chain took along another does not find any more.
+        chain = _chain(module, name, shapes)
+        maps, own = read.contiguous(), cast("nn.Conv2d", module.get_submodule(name))
+        best = _best(chain, cast("nn.Conv2d", single.get_submodule(name)), maps, written)
         if best == "direct":
-            module.set_submodule(name, _direct(chain, own, maps))
-            _leave_out(module, chain)
+            module.set_submodule(name, chain.direct(own, maps))
+            _take_along(module, chain, shapes)
             taken |= {name} if chain.behind else set()
-        else:
+        elif best != "dense":
             module.set_submodule(name, forms_of(own, maps)[best])
     return taken
 
 
-def _direct(chain: _Chain, conv: nn.Conv2d, maps: Tensor) -> DirectConv2d:
-    used, shape = used_columns(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
-    return DirectConv2d(
-        conv, shape, None if bool(used.all()) else used,
-        rectified=chain.rectified, pooled=chain.pooled,
-    ).eval()  # fmt: skip
+def _shapes(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, torch.Size]:
+    """Of what each step gives for one input."""
+    values = Traced(module, example[:1].to(precision_of(module))).values
+    return {node: value.shape for node, value in values.items() if isinstance(value, torch.Tensor)}
 
 
-def _leave_out(module: fx.GraphModule, chain: _Chain) -> None:
-    for node in chain.behind:
-        node.replace_all_uses_with(node.all_input_nodes[0])
+def _best(chain: _Chain, conv: nn.Conv2d, maps: Tensor, written: Tensor) -> str:
+    beside = {size: torch.rand_like(written[:size]) for size in sizes(maps)}
+    forms = forms_of(conv, maps)
+    calls = {name: chain.one_by_one(form, beside) for name, form in forms.items()}
+    if "direct" in forms:
+        direct = chain.direct(conv, maps)
+        calls["direct"] = lambda read: direct(
+            read, None if chain.added is None else beside[len(read)]
+        )
+    return quickest(timed(calls, maps), _SLACK_S, _LEAST_GAIN) if len(calls) > 1 else "dense"
+
+
+def _take_along(module: fx.GraphModule, chain: _Chain, shapes: dict[fx.Node, torch.Size]) -> None:
+    """Call the convolution with what is added, and leave out the steps behind it."""
+    if not chain.behind:
+        return
+    (maps,) = chain.node.all_input_nodes
+    # What is added may be computed after the convolution, and is there where the sum is.
+    place = chain.node if chain.added is None else chain.behind[0]
+    with module.graph.inserting_before(place):
+        read = (maps,) if chain.added is None else (maps, chain.added)
+        call = module.graph.call_module(chain.name, read)
+    shapes[call] = shapes[chain.behind[-1]]
+    chain.behind[-1].replace_all_uses_with(call)
+    for node in (*reversed(chain.behind), chain.node):
         module.graph.erase_node(node)
     module.delete_all_unused_submodules()
     module.recompile()
 
 
-def _chains(module: fx.GraphModule) -> Iterator[_Chain]:
+def _chain(module: fx.GraphModule, name: str, shapes: dict[fx.Node, torch.Size]) -> _Chain:
     parts = dict(module.named_modules())
-    for node in module.graph.nodes:
-        if node.op != "call_module" or type(parts[str(node.target)]) is not nn.Conv2d:
-            continue
-        behind: list[fx.Node] = []
-        rectified = pooled = False
-        last = node
-        while len(last.users) == 1:
-            (last,) = last.users
-            if not rectified and _is_rectifier(last, parts):
-                rectified = True
-            elif not pooled and _is_pooling(last, parts):
-                pooled = True
-            else:
-                break
-            behind.append(last)
-        yield _Chain(str(node.target), tuple(behind), rectified, pooled)
+    (node,) = (node for node in module.graph.nodes if node.target == name)
+    behind: list[fx.Node] = []
+    added: fx.Node | None = None
+    rectified = pooled = False
+    last = node
+    while len(last.users) == 1:
+        (following,) = last.users
+        if not behind and _is_sum(following, node, shapes):
+            (added,) = (one for one in following.all_input_nodes if one is not node)
+        elif not rectified and _is_rectifier(following, parts):
+            rectified = True
+        elif not pooled and added is None and _is_pooling(following, parts):
+            pooled = True
+        else:
+            break
+        behind.append(following)
+        last = following
+    return _Chain(node, tuple(behind), added, rectified, pooled)
+
+
+def _is_sum(node: fx.Node, conv: fx.Node, shapes: dict[fx.Node, torch.Size]) -> bool:
+    """Whether a step adds other maps, as many, to those of a convolution.
+
+    The convolution comes later then: nothing else may read its maps, lest it writes over them.
+    """
+    operands, (maps,) = node.all_input_nodes, conv.all_input_nodes
+    return (
+        node.target in _SUMS
+        and tuple(operands) == node.args
+        and not node.kwargs
+        and all(shapes.get(one) == shapes[conv] for one in operands)
+        and len(set(operands)) == len(operands) > 1
+        and (node.target is not operator.iadd or node.args[0] is conv)
+        and set(maps.users) == {conv}
+    )
 
 
 def _is_rectifier(node: fx.Node, parts: dict[str, nn.Module]) -> bool:

@@ -143,18 +143,15 @@ def _reform(
             raise ValueError(f"{choice.name!r} is no Conv2d")
         inner = [own for name, own in sizes.items() if name.startswith(f"{choice.name}.")]
         layer = f"{choice.name}.layer" if choice.form == "direct" else choice.name
+        used[choice.name] = tensors.get(f"{layer}.columns", torch.empty(0))
         conv.in_channels = choice.input_shape[0]
-        if f"{layer}.columns" in tensors:
-            used[choice.name] = tensors[f"{layer}.columns"]
+        if choice.form == "cropped":
+            conv.out_channels, conv.groups = inner[0]["out_channels"], inner[0]["groups"]
+        else:
             conv.out_channels = sum(own["out_features"] for own in inner)
             conv.groups = len(used[choice.name])
-            first = f"{layer}.products.0"
-        else:
-            conv.out_channels, conv.groups = inner[0]["out_channels"], inner[0]["groups"]
-            shape = (conv.groups, conv.in_channels // conv.groups, *conv.kernel_size)
-            used[choice.name] = torch.ones(shape, dtype=torch.bool)
-            first = f"{layer}.conv" if choice.form == "cropped" else layer
-        _make_room(first, conv, tensors)
+        first = "conv" if choice.form == "cropped" else "products.0"
+        _make_room(f"{layer}.{first}", conv, tensors)
     apply_columns(network, choices, used)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ from robench.errors import MeasurementError
 __all__ = ["check_machine", "fingerprint", "hardware_key"]
 
 _GIB = 2**30
-_HARDWARE = ("cpu", "cores", "memory_gib", "system", "architecture", "torch")
+_HARDWARE = ("cpu", "cores", "memory_gib", "system", "architecture", "torch", "llvmlite")
 # What may change between two runs on one and the same machine without touching their latencies.
 _NOT_IN_KEY = {"kernel"}
 
@@ -26,8 +27,9 @@ def fingerprint() -> dict[str, Any]:
     Returns:
         ``cpu``, ``cores`` (physical), ``cores_logical``, ``cores_usable`` by this process,
         ``memory_gib``, ``system``, ``architecture``, ``kernel``, ``python``, ``torch``,
-        ``threads`` of torch, ``gpus``, ``hardware``: see :func:`hardware_key`, and ``key``: 12
-        hexadecimal digits that are equal where everything but the kernel's version is.
+        ``llvmlite`` (the version of what compiles kernels, or ``None``), ``threads`` of torch,
+        ``gpus``, ``hardware``: see :func:`hardware_key`, and ``key``: 12 hexadecimal digits that
+        are equal where everything but the kernel's version is.
     """
     import torch
 
@@ -41,7 +43,8 @@ def hardware_key(device: str) -> str:
     """What the time of one thread of this machine depends on, as 12 hexadecimal digits.
 
     It is part of what a cell that takes time is, so that another machine measures for itself:
-    processor, cores, memory, system and version of torch, and the GPUs where they are used.
+    processor, cores, memory, system, the versions of torch and of the compiler of kernels, and the
+    GPUs where they are used.
 
     Args:
         device: ``cpu`` or ``cuda``.
@@ -90,8 +93,16 @@ def _facts() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
+        "llvmlite": _version_of("llvmlite"),
         "gpus": [torch.cuda.get_device_name(index) for index in gpus],
     }
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _usable_cores() -> int | None:

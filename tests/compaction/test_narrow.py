@@ -1,77 +1,15 @@
-"""Forms of narrow convolutions and of pooling: the same function and the same gradients."""
+"""Which form narrow convolutions and poolings get."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import robench.compaction.narrow as narrow
 from robench.compaction.forms.row_pooling import RowMaxPool2d
 from robench.compaction.forms.widened import WidenedConv2d
 from robench.compaction.narrow import quickest_forms
-
-few = settings(max_examples=25, deadline=None)
-
-
-def check_same(form: nn.Module, part: nn.Module, maps: Tensor) -> None:
-    found, expected = maps.clone().requires_grad_(), maps.clone().requires_grad_()
-    written, wanted = form(found), part(expected)
-    torch.testing.assert_close(written, wanted, rtol=0, atol=1e-12)
-    (written.square().sum() + wanted.square().sum()).backward()
-    assert found.grad is not None
-    torch.testing.assert_close(found.grad, expected.grad, rtol=0, atol=1e-11)
-
-
-@few
-@given(
-    pixels=st.sampled_from([2, 3, 4]),
-    kernel=st.sampled_from([1, 3, (2, 5)]),
-    stride=st.sampled_from([1, 2, (2, 1), (1, 3)]),
-    padding=st.sampled_from([0, 1, (2, 0)]),
-    bias=st.booleans(),
-    is_last=st.booleans(),
-)
-def test_a_widened_convolution_computes_the_convolution(
-    pixels, kernel, stride, padding, bias, is_last
-) -> None:
-    torch.manual_seed(0)
-    conv = nn.Conv2d(3, 5, kernel, stride, padding, bias=bias).double().eval()
-    narrowest = 12  # of the output, so that any number of pixels divides it
-    across, beside = conv.stride[1], int(conv.padding[1])
-    width = (narrowest - 1) * across + conv.kernel_size[1] - 2 * beside
-    maps = torch.rand(2, 3, 9, width, dtype=torch.float64)
-    if is_last:
-        maps = maps.contiguous(memory_format=torch.channels_last)
-    assert conv(maps).shape[3] == narrowest
-    check_same(WidenedConv2d(conv, pixels), conv, maps)
-
-
-def test_what_a_widened_convolution_writes_lies_channels_last() -> None:
-    conv = nn.Conv2d(3, 5, 3, padding=1).eval()
-    maps = torch.rand(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    assert WidenedConv2d(conv, 2)(maps).is_contiguous(memory_format=torch.channels_last)
-
-
-@few
-@given(
-    size=st.sampled_from([1, 2, 3, (2, 1), (1, 4)]),
-    height=st.integers(4, 9),
-    width=st.integers(4, 9),
-)
-def test_maxima_of_rows_are_max_pooling(size, height, width) -> None:
-    maps = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0)).double()
-    pool = nn.MaxPool2d(size)
-    check_same(RowMaxPool2d(pool), pool, maps)
-
-
-def test_equal_neighbours_share_the_gradient() -> None:
-    maps = torch.ones(1, 1, 2, 2, requires_grad=True)
-    RowMaxPool2d(nn.MaxPool2d(2))(maps).backward()
-    assert maps.grad is not None
-    assert maps.grad.tolist() == [[[[0.25, 0.25], [0.25, 0.25]]]]
 
 
 @pytest.fixture

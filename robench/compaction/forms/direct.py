@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+from torch.utils.flop_counter import _FlopCounterMode
 
 from robench.compaction.forms.extents import padding_of, pair
 from robench.compaction.forms.gathered import GatheredConv2d
@@ -53,6 +55,8 @@ class DirectConv2d(nn.Module):
         input_shape: (C, H, W) of the maps that it reads.
         columns: bool [G, C / G, kernel height, kernel width], which each group uses, at least one;
             all of them by default.
+        added: whether maps of the size of its outputs are added first to what follows; no pooling
+            then.
         rectified: whether a rectifier follows.
         pooled: whether max pooling of 2 × 2 follows, which rounds down.
     """
@@ -65,6 +69,7 @@ class DirectConv2d(nn.Module):
         input_shape: tuple[int, int, int],
         columns: Tensor | None = None,
         *,
+        added: bool = False,
         rectified: bool = False,
         pooled: bool = False,
     ) -> None:
@@ -83,22 +88,29 @@ class DirectConv2d(nn.Module):
             all_channels=conv.in_channels,
             all_filters=conv.out_channels,
             has_bias=conv.bias is not None,
+            added=added,
             rectified=rectified,
             pooled=pooled,
         )
         self._written_shape = (conv.out_channels, *self._shape.written)
         self._calls: list[_Call] | None = None
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, added: Tensor | None = None) -> Tensor:
         """[N, C, H, W] → [N, filters, H', W'].
+
+        Args:
+            maps: what it reads.
+            added: as large as what it writes, where it was made to be given that.
 
         Raises:
             InputError: the maps are of another size, and some columns are left out.
         """
         calls = self._calls or self._found()
-        if calls and self._are_plain(maps) and all(call.is_plain for call in calls):
-            return self._computed(maps.contiguous(), calls)
+        if calls and self._are_served(maps, added) and all(call.is_plain for call in calls):
+            return self._computed(maps.contiguous(), added, calls)
         outputs: Tensor = self.layer(maps)
+        if added is not None:
+            outputs = outputs + added
         if self.rectified:
             outputs = F.relu(outputs)
         return F.max_pool2d(outputs, 2) if self.pooled else outputs
@@ -107,26 +119,25 @@ class DirectConv2d(nn.Module):
         """All but the kernels, which are found again."""
         return {**self.__dict__, "_calls": None}
 
-    def _are_plain(self, maps: Tensor) -> bool:
-        """Whether maps are numbers in memory, of which nobody wants to know how they are used."""
+    def _are_served(self, maps: Tensor, added: Tensor | None) -> bool:
+        """Whether a kernel reads these maps, and nobody wants to know how they are used."""
         return (
-            type(maps) is torch.Tensor
-            and maps.dtype is torch.float32
-            and maps.device.type == "cpu"
-            and maps.shape[1:] == self.input_shape
-            and not (maps.requires_grad and torch.is_grad_enabled())
+            _is_plain(maps, self.input_shape)
+            and (added is None or _is_plain(added, self._written_shape))
+            and (added is None or len(added) == len(maps))
             and not torch.compiler.is_compiling()
-            and not torch.jit.is_tracing()
-            and not torch._C._len_torch_dispatch_stack()
+            and not torch._C._get_tracing_state()
+            and not (torch._C._len_torch_dispatch_stack() and _operations_are_counted())
             and torch._C._functorch.peek_interpreter_stack() is None
         )
 
-    def _computed(self, maps: Tensor, calls: list[_Call]) -> Tensor:
+    def _computed(self, maps: Tensor, added: Tensor | None, calls: list[_Call]) -> Tensor:
         count = len(maps)
         outputs = torch.empty(count, *self._written_shape)
+        beside = None if added is None else added.contiguous()
         read, written = maps.data_ptr(), outputs.data_ptr()
         for call in calls:
-            call(read, written, count)
+            call(read, 0 if beside is None else beside.data_ptr(), written, count)
         return outputs
 
     def _found(self) -> list[_Call]:
@@ -190,19 +201,19 @@ class _Call:
         return (
             weight is not None
             and weight.dtype is torch.float32
-            and weight.device.type == "cpu"
+            and weight.is_cpu
             and weight.is_contiguous()
             and not (weight.requires_grad and torch.is_grad_enabled())
             and not self._hooks
         )
 
-    def __call__(self, read: int, written: int, count: int) -> None:
+    def __call__(self, read: int, added: int, written: int, count: int) -> None:
         """Images at one address to outputs at another."""
-        weight, bias = self._parameters["weight"], self._parameters["bias"]
-        assert weight is not None
+        weight, bias = cast("Tensor", self._parameters["weight"]), self._parameters["bias"]
         channels, offsets = self._indices
         self._kernel(
             read + self._read,
+            added + self._written,
             written + self._written,
             weight.data_ptr() + self._weight,
             channels,
@@ -210,3 +221,19 @@ class _Call:
             0 if bias is None else bias.data_ptr() + self._bias,
             count,
         )
+
+
+def _operations_are_counted() -> bool:
+    """Whether torch's counter is at work, which sees no kernel."""
+    return any(isinstance(mode, _FlopCounterMode) for mode in _get_current_dispatch_mode_stack())
+
+
+def _is_plain(maps: Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether these are single-precision numbers in memory, of which no gradient is asked."""
+    return (
+        type(maps) is torch.Tensor
+        and maps.dtype is torch.float32
+        and maps.is_cpu
+        and maps.shape[1:] == shape
+        and not (maps.requires_grad and torch.is_grad_enabled())
+    )

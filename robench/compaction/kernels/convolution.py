@@ -18,15 +18,16 @@ _ZERO = "zeroinitializer"
 
 
 def written_for(layout: Layout) -> str:
-    """A module with one function, :data:`ENTRY`, that C would declare as
+    """A module with one function, :data:`ENTRY`, which C would declare like this.
 
-    ``void convolve(const float *images, float *outputs, const float *weights,
-    const int32_t *channels, const int32_t *offsets, const float *bias, float *scratch, int64_t first_image,
-    int64_t end_image, int64_t first_block, int64_t end_block)``
+    ``void convolve(const float *images, const float *added, float *outputs, const float *weights,
+    const int32_t *channels, const int32_t *offsets, const float *bias, float *scratch,
+    int64_t first_image, int64_t end_image, int64_t first_block, int64_t end_block)``
 
-    Images are [N, all channels, H, W] from the group's first channel on, outputs [N, all filters,
-    H', W'] from its first filter on, weights [filters, columns]; `channels` are those that are used,
-    offsets and the size of `scratch` as :class:`Layout` has them, blocks those of filters.
+    Images are [N, all channels, H, W] from the group's first channel on, what is added and outputs
+    [N, all filters, H', W'] from its first filter on, weights [filters, columns]; `channels` are
+    those that are used, offsets and the size of `scratch` as :class:`Layout` has them, blocks those
+    of filters.
     """
     code = Code()
     writer = _Writer(code, layout)
@@ -53,14 +54,14 @@ class _Writer:
         height, width = shape.written
         large, many, count = self.layout.blocks
         head = (
-            f"void @{ENTRY}(ptr %images, ptr %outputs, ptr %weights, ptr %channels, ptr %offsets, "
-            f"ptr %bias, ptr %scratch, {_INDICES})"
+            f"void @{ENTRY}(ptr %images, ptr %added, ptr %outputs, ptr %weights, ptr %channels, "
+            f"ptr %offsets, ptr %bias, ptr %scratch, {_INDICES})"
         )
         with code.function(head), code.loop("%end_image", "%first_image") as images:
             distance = shape.all_channels * shape.maps[0] * shape.maps[1]
             maps = code.at("%images", code.let(f"mul i64 {images.index}, {distance}"))
-            outputs = code.let(f"mul i64 {images.index}, {shape.all_filters * height * width}")
-            outputs = code.at("%outputs", outputs)
+            behind = code.let(f"mul i64 {images.index}, {shape.all_filters * height * width}")
+            outputs, added = (code.at(start, behind) for start in ("%outputs", "%added"))
             stage = "%scratch"
             if self.layout.is_spread:
                 code.do(f"  call void @spread(ptr {maps}, ptr %channels, ptr %scratch)")
@@ -71,12 +72,14 @@ class _Writer:
                 filters = code.let(f"mul i64 {blocks.index}, {large - (many < count)}")
                 if many < count:
                     filters = code.let(f"add i64 {filters}, {fewer}")
+                behind = code.let(f"mul i64 {filters}, {height * width}")
                 places = (
                     maps,
+                    code.at(added, behind),
                     code.at("%weights", code.let(f"mul i64 {filters}, {shape.columns}")),
                     "%offsets",
                     code.at("%bias", filters),
-                    code.at(outputs, code.let(f"mul i64 {filters}, {height * width}")),
+                    code.at(outputs, behind),
                     stage,
                 )
                 passed = f"({', '.join(f'ptr {place}' for place in places)})"
@@ -114,9 +117,12 @@ class _Writer:
                 phase, shape.padding, shape.stride, shape.maps, strict=True
             )
         )
+        if not (rows and places):  # the stride passes over all pixels in this phase
+            self._clear(plane, self.layout.plane)
+            return
         first = rows.start * shape.stride[0] + phase[0] - shape.padding[0]
         left = places.start * shape.stride[1] + phase[1] - shape.padding[1]
-        begin, end = rows.start * pitch + places.start, rows.stop * pitch + places.start
+        begin, beyond = rows.start * pitch + places.start, rows.stop * pitch + places.start
         self._clear(plane, begin)
         with code.loop(len(rows)) as down:
             read = code.let(f"mul i64 {down.index}, {shape.stride[0] * shape.maps[1]}")
@@ -124,7 +130,7 @@ class _Writer:
             write = code.at(code.at(plane, begin), code.let(f"mul i64 {down.index}, {pitch}"))
             cleared = self._row(read, write, len(places))
             self._clear(code.at(write, cleared), pitch - cleared)
-        self._clear(code.at(plane, end), self.layout.plane - end)
+        self._clear(code.at(plane, beyond), self.layout.plane - beyond)
 
     def _row(self, read: str, write: str, count: int) -> int:
         """Copy a row; how many numbers were written, with the zeros behind them.
@@ -134,8 +140,8 @@ class _Writer:
         code, step = self.code, self.shape.stride[1]
         if step > 1:
             with code.loop(count) as across:
-                place = code.at(read, code.let(f"mul i64 {across.index}, {step}"))
-                code.store("float", code.load("float", place), code.at(write, across.index))
+                pixel = code.at(read, code.let(f"mul i64 {across.index}, {step}"))
+                code.store("float", code.load("float", pixel), code.at(write, across.index))
             return count
         lanes = self.layout.machine.lanes
         for place in range(0, count, lanes):
@@ -153,7 +159,7 @@ class _Writer:
     def block(self, filters: int) -> None:
         """All outputs of some filters."""
         code = self.code
-        names = ("%maps", "%weights", "%offsets", "%bias", "%outputs", "%stage")
+        names = ("%maps", "%added", "%weights", "%offsets", "%bias", "%outputs", "%stage")
         with code.function(f"internal void @block{filters}({_unshared(names)})"):
             starts = [self._start(number) for number in range(filters)]
             for tile in self.layout.tiles:
@@ -176,25 +182,56 @@ class _Writer:
     def _tile(self, tile: Tile, starts: list[str], maps: str, write: str | int) -> None:
         code, segments = self.code, tile.segments
         carried = [
-            (vector(segment.lanes), code.splat(segment.lanes, start))
-            for start in starts
+            (vector(segment.lanes), self._first(segment, number, write, start))
+            for number, start in enumerate(starts)
             for segment in segments
         ]
         with code.loop(self.shape.columns, carried=carried) as columns:
-            values = iter(columns.carried)
+            sums = iter(columns.carried)
             read = [self._read(segment, maps, columns.index) for segment in segments]
             self._read_ahead(segments, maps, columns.index)
             weights = code.at("%weights", columns.index)
             results = []
             for number in range(len(starts)):
                 weight = code.load("float", code.at(weights, number * self.shape.columns))
-                for segment, own in zip(segments, read, strict=True):
-                    results.append(self._sum(segment.lanes, own, weight, next(values)))
+                for segment, vectors in zip(segments, read, strict=True):
+                    results.append(self._sum(segment.lanes, vectors, weight, next(sums)))
             columns.carry(results)
-        results_left = iter(columns.results)
+        values = iter(columns.results)
         for number in range(len(starts)):
-            for segment in segments:
-                self._put_down(segment, number, write, next(results_left))
+            self._put_down_all(segments, number, write, [next(values) for _ in segments])
+
+    def _put_down_all(
+        self, segments: tuple[Segment, ...], number: int, write: str | int, values: list[str]
+    ) -> None:
+        """The sums of one filter."""
+        if self.layout.pools_at_once:
+            pairs = zip(values[::2], values[1::2], segments[::2], strict=True)
+            for above, below, segment in pairs:
+                largest = self._largest(segment.lanes, above, below)
+                self._put_down(segment, number, write, largest)
+        else:
+            for value, segment in zip(values, segments, strict=True):
+                self._put_down(segment, number, write, value)
+
+    def _first(self, segment: Segment, number: int, write: str | int, start: str) -> str:
+        """What the sums begin with: the bias, and what is added."""
+        value = self.code.splat(segment.lanes, start)
+        if not self.shape.added or self.layout.is_staged:
+            return value
+        place = self._written("%added", segment, number, write)
+        return self._plus(segment.lanes, value, place)
+
+    def _plus(self, lanes: int, value: str, place: str, count: int | None = None) -> str:
+        """A vector and what lies there, of which some first numbers may be all there is."""
+        own = self._masked_load(lanes, lanes if count is None else count, place)
+        return self.code.let(f"fadd {vector(lanes)} {value}, {own}")
+
+    def _written(self, maps: str, segment: Segment, number: int, write: str | int) -> str:
+        """The place of a segment of one filter in maps of the outputs' size."""
+        height, width = self.shape.written
+        place = self.code.at(maps, number * height * width + segment.write)
+        return self.code.at(place, write)
 
     def _read(self, segment: Segment, maps: str, column: str) -> str:
         return self.code.load(vector(segment.lanes), self._place(maps, column, segment.read))
@@ -220,13 +257,13 @@ class _Writer:
 
     def _put_down(self, segment: Segment, number: int, write: str | int, value: str) -> None:
         code, layout = self.code, self.layout
-        height, width = self.shape.written
+        lanes = segment.lanes // (2 if layout.pools_at_once else 1)
         if layout.is_staged:
             place = code.at(code.at("%stage", number * layout.stage + segment.write), write)
         else:
-            place = code.at(code.at("%outputs", number * height * width + segment.write), write)
-            value = self._rectified(segment.lanes, value)
-        code.store(vector(segment.lanes), value, place)
+            place = self._written("%outputs", segment, number, write)
+            value = self._rectified(lanes, value)
+        code.store(vector(lanes), value, place)
 
     def _rectified(self, lanes: int, value: str) -> str:
         if not self.shape.rectified:
@@ -241,16 +278,21 @@ class _Writer:
         code, layout = self.code, self.layout
         height, width = self.shape.written
         staged = code.at("%stage", code.let(f"mul i64 {filter_number}, {layout.stage}"))
-        outputs = code.let(f"mul i64 {filter_number}, {height * width}")
-        outputs = code.at("%outputs", outputs)
+        behind = code.let(f"mul i64 {filter_number}, {height * width}")
+        outputs, added = (code.at(start, behind) for start in ("%outputs", "%added"))
         with code.loop(height) as down:
             rows = layout.stage_pitch * (2 if self.shape.pooled else 1)
             read = code.at(staged, code.let(f"mul i64 {down.index}, {rows}"))
-            write = code.at(outputs, code.let(f"mul i64 {down.index}, {width}"))
+            behind = code.let(f"mul i64 {down.index}, {width}")
+            write, beside = code.at(outputs, behind), code.at(added, behind)
             lanes = layout.machine.lanes // (2 if self.shape.pooled else 1)
             for place in range(0, width, lanes):
-                value = self._rectified(lanes, self._pooled(read, place, lanes))
-                self._masked_store(lanes, min(lanes, width - place), value, code.at(write, place))
+                count = min(lanes, width - place)
+                value = self._pooled(read, place, lanes)
+                if self.shape.added:
+                    value = self._plus(lanes, value, code.at(beside, place), count)
+                value = self._rectified(lanes, value)
+                self._masked_store(lanes, count, value, code.at(write, place))
 
     def _pooled(self, read: str, place: int, lanes: int) -> str:
         """The numbers of a row, or the largest of four each."""
@@ -262,12 +304,19 @@ class _Writer:
             code.load(wide, code.at(read, 2 * place + down))
             for down in (0, self.layout.stage_pitch)
         )
-        rows = self._larger(2 * lanes, above, below)
+        return self._largest(2 * lanes, above, below)
+
+    def _largest(self, lanes: int, above: str, below: str) -> str:
+        """The largest of each four, of two rows of them."""
+        code, wide = self.code, vector(lanes)
+        rows = self._larger(lanes, above, below)
         left, right = (
-            code.let(f"shufflevector {wide} {rows}, {wide} poison, {_every_other(lanes, first)}")
+            code.let(
+                f"shufflevector {wide} {rows}, {wide} poison, {_every_other(lanes // 2, first)}"
+            )
             for first in (0, 1)
         )
-        return self._larger(lanes, left, right)
+        return self._larger(lanes // 2, left, right)
 
     def _larger(self, lanes: int, one: str, other: str) -> str:
         kind = vector(lanes)

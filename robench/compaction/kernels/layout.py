@@ -60,6 +60,8 @@ class Shape:
         all_channels: of the image, of which the group's are neighbours.
         all_filters: likewise, of what is written.
         has_bias: whether the filters have one.
+        added: whether maps of the same size as the outputs are added, before what follows; never
+            where they are pooled.
         rectified: whether negative numbers become zero.
         pooled: whether the largest of 2 x 2 neighbours is written for each four, rounding down.
     """
@@ -75,6 +77,7 @@ class Shape:
     all_channels: int = 0
     all_filters: int = 0
     has_bias: bool = True
+    added: bool = False
     rectified: bool = False
     pooled: bool = False
 
@@ -130,7 +133,21 @@ class Layout:
     @cached_property
     def is_staged(self) -> bool:
         """Whether outputs are put down near by first, to be pooled or cut to their rows."""
-        return self.shape.pooled or self._is_flat or self._row_lanes != self.shape.positions[1]
+        if self.shape.pooled:
+            return not self.pools_at_once
+        return self._is_flat or self._row_lanes != self.shape.positions[1]
+
+    @cached_property
+    def pools_at_once(self) -> bool:
+        """Whether a tile holds what is pooled together.
+
+        Its segments are pairs then, each above the one that follows it.
+        """
+        height, width = self.shape.positions
+        is_exact = (
+            not self._is_flat and self._row_lanes == width and (height % 2, width % 2) == (0, 0)
+        )
+        return self.shape.pooled and is_exact
 
     @cached_property
     def phases(self) -> tuple[tuple[int, int], ...]:
@@ -246,7 +263,7 @@ class Layout:
         most = 3 * self.machine.registers // 4  # the rest holds weights, some ahead of their turn
         found = {
             (filters, vectors): self._cycles(filters, vectors)
-            for vectors in range(1, most // 2)
+            for vectors in range(2 if self.pools_at_once else 1, most // 2)
             for filters in range(1, self.shape.filters + 1)
             if filters * vectors + vectors <= most
         }
@@ -293,40 +310,42 @@ class Layout:
             yield Tile(tuple(rest), 1, 0, 0)
 
     def _row_tiles(self, vectors: int) -> Iterator[Tile]:
+        """Some whole rows at a time, or a piece of each; pairs of rows where they are pooled."""
         height, width = self.shape.positions
-        row = self._vectors(width)
-        pitch = self.stage_pitch if self.is_staged else width
+        together = 2 if self.pools_at_once else 1
+        row, bands, vectors = self._vectors(width), height // together, vectors // together
+        read, write = (
+            together * self.pitch,
+            self.stage_pitch if self.is_staged else width // together,
+        )
         if len(row) > vectors:
-            yield from self._pieces_of_rows(row, vectors, pitch)
+            size = math.ceil(len(row) / math.ceil(len(row) / vectors))
+            for first in range(0, len(row), size):
+                piece = range(first, min(first + size, len(row)))
+                yield Tile(tuple(self._band(0, row, piece)), bands, read, write)
             return
-        count = math.ceil(height / (vectors // len(row)))
-        rows = math.ceil(height / count)
-        for first, many, repeats in (
-            (0, rows, height // rows),
-            (height // rows * rows, height % rows, 1),
+        many = math.ceil(bands / math.ceil(bands / (vectors // len(row))))
+        whole = range(len(row))
+        for first, count, repeats in (
+            (0, many, bands // many),
+            (bands - bands % many, bands % many, 1),
         ):
-            if many:
-                segments = tuple(
-                    Segment(
-                        (first + down) * self.pitch + sum(row[:number]),
-                        (first + down) * pitch + sum(row[:number]),
-                        lanes,
-                    )
-                    for down in range(many)
-                    for number, lanes in enumerate(row)
-                )
-                yield Tile(segments, repeats, many * self.pitch, many * pitch)
+            found = (self._band(first + own, row, whole) for own in range(count))
+            segments = tuple(segment for band in found for segment in band)
+            if segments:
+                yield Tile(segments, repeats, count * read, count * write)
 
-    def _pieces_of_rows(self, row: list[int], vectors: int, pitch: int) -> Iterator[Tile]:
-        count = math.ceil(len(row) / vectors)
-        size = math.ceil(len(row) / count)
-        for first in range(0, len(row), size):
-            places = [sum(row[:number]) for number in range(first, min(first + size, len(row)))]
-            segments = tuple(
-                Segment(place, place, lanes)
-                for place, lanes in zip(places, row[first : first + size], strict=True)
-            )
-            yield Tile(segments, self.shape.positions[0], self.pitch, pitch)
+    def _band(self, number: int, row: list[int], piece: range) -> Iterator[Segment]:
+        """Vectors of one row, or of two that are pooled."""
+        for vector in piece:
+            place, lanes = sum(row[:vector]), row[vector]
+            if self.pools_at_once:
+                written = number * (self.shape.positions[1] // 2) + place // 2
+                for down in (0, 1):
+                    yield Segment((2 * number + down) * self.pitch + place, written, lanes)
+            else:
+                pitch = self.stage_pitch if self.is_staged else self.shape.positions[1]
+                yield Segment(number * self.pitch + place, number * pitch + place, lanes)
 
     def _vectors(self, numbers: int) -> list[int]:
         """Lanes of the vectors that hold so many numbers; the last ones may be shorter."""

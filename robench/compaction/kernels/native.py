@@ -14,6 +14,7 @@ import platform
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Kernel", "kernel_for", "this_machine"]
 
-_WORTH_A_THREAD = 2_000_000
-"""Multiplications below which a thread of its own costs more than it gains."""
+_WORTH_A_THREAD = 8_000_000
+"""Multiplications of a thread: with fewer, to wake it costs more than it gains."""
 _lock = threading.Lock()
 _own = threading.local()
 
@@ -64,7 +65,7 @@ class Kernel:
         self.layout = layout
         with _lock:
             self._engine, address = _compiled(written_for(layout))
-        kinds = [ctypes.c_void_p] * 7 + [ctypes.c_int64] * 4
+        kinds = [ctypes.c_void_p] * 8 + [ctypes.c_int64] * 4
         self._call = ctypes.CFUNCTYPE(None, *kinds)(address)
         self._blocks = layout.blocks[2]
         shape = layout.shape
@@ -73,6 +74,7 @@ class Kernel:
     def __call__(
         self,
         images: int,
+        added: int,
         outputs: int,
         weights: int,
         channels: int,
@@ -85,7 +87,9 @@ class Kernel:
         Images are shared out to as many threads as torch uses, or blocks of filters where there
         are too few images.
         """
-        places = images, outputs, weights, channels, offsets, bias
+        if not count:
+            return
+        places = images, added, outputs, weights, channels, offsets, bias
         threads = min(torch.get_num_threads(), max(1, count * self._macs // _WORTH_A_THREAD))
         if threads == 1:
             self._call(*places, self._scratch(), 0, count, 0, self._blocks)
@@ -116,7 +120,7 @@ def _shares(count: int, threads: int) -> list[tuple[int, int]]:
     """Nearly equal parts of 0 … count, none of them empty."""
     parts = min(count, threads)
     edges = [count * number // parts for number in range(parts + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 @lru_cache(maxsize=1)

@@ -32,7 +32,7 @@ __all__ = ["take_quickest"]
 _SLACK_S = 5e-6
 """What a form may lose with one input, for gains with a batch."""
 _LEAST_GAIN = 1.03
-_SUMS = (operator.add, operator.iadd, torch.add)
+_SUMS = (operator.add, torch.add)
 _RECTIFIERS = (torch.relu, F.relu, "relu")
 
 
@@ -179,7 +179,6 @@ def _is_sum(node: fx.Node, conv: fx.Node, shapes: dict[fx.Node, torch.Size]) -> 
         and not node.kwargs
         and all(shapes.get(one) == shapes[conv] for one in operands)
         and len(set(operands)) == len(operands) > 1
-        and (node.target is not operator.iadd or node.args[0] is conv)
         and set(maps.users) == {conv}
     )
 

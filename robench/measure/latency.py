@@ -43,6 +43,7 @@ LEAST_PROCESSOR_SHARE = 0.9
 """A sample is noisy where the calls had a processor for a smaller share of their time."""
 _ROUNDS = 5
 _TIMING_S = 2e-3
+_LONGEST_TIMING_S = 2e-2
 _WARM_UP_CALLS = 5
 _WARM_UP_ROUNDS = 20
 _STEADY_WITHIN = 0.05
@@ -204,7 +205,8 @@ def sample_latency(
     """Time several calls against each other, with one torch thread.
 
     Warms up until the times are steady; then times the calls in A B B A blocks. Where a round is
-    noisy, waits a little and takes another, up to five; the calmest round is returned.
+    noisy, waits a little and takes another, up to five, in which a timing averages over twice as
+    many calls, up to 20 ms; the calmest round is returned.
 
     Args:
         calls: name → a function without arguments.
@@ -223,14 +225,20 @@ def sample_latency(
     watch = stopwatch or stopwatch_for(torch.device("cpu"))
     begun = watch.clock()
     with _one_thread(), _no_garbage_collection():
-        counts = _warm_up(calls, watch)
-        calmest = _round(calls, counts, repeats, watch)
+        seconds = _warm_up(calls, watch)
+        calmest = _round(calls, _counts(seconds, _TIMING_S), repeats, watch)
         for number in range(1, _ROUNDS):
             if calmest.status == "ok" or watch.clock() - begun > limit_s:
                 break
             watch.pause(_FIRST_PAUSE_S * number)
+            counts = _counts(seconds, min(_TIMING_S * 2**number, _LONGEST_TIMING_S))
             calmest = min(calmest, _round(calls, counts, repeats, watch), key=_unrest)
     return calmest
+
+
+def _counts(seconds: Mapping[str, float], timing_s: float) -> dict[str, int]:
+    """How many calls fill one timing."""
+    return {name: max(1, math.ceil(timing_s / taken)) for name, taken in seconds.items()}
 
 
 def _unrest(sample: LatencySample) -> tuple[bool, float]:
@@ -282,8 +290,8 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _warm_up(calls: Mapping[str, Call], watch: Stopwatch) -> dict[str, int]:
-    """Run the calls until two rounds in a row take alike; how many calls fill one timing."""
+def _warm_up(calls: Mapping[str, Call], watch: Stopwatch) -> dict[str, float]:
+    """Run the calls until two rounds in a row take alike; seconds of each."""
 
     def quick_look() -> dict[str, float]:
         return {
@@ -296,7 +304,7 @@ def _warm_up(calls: Mapping[str, Call], watch: Stopwatch) -> dict[str, int]:
         before, seconds = seconds, quick_look()
         if all(abs(seconds[name] / before[name] - 1) < _STEADY_WITHIN for name in calls):
             break
-    return {name: max(1, math.ceil(_TIMING_S / taken)) for name, taken in seconds.items()}
+    return seconds
 
 
 def _round(

@@ -126,12 +126,23 @@ def test_noise_that_stays_is_told_and_the_calmest_round_is_given() -> None:
 
     def disturbed() -> float:
         size = 0.5 if len(machine.pauses_s) == 2 else 1.0
-        return 5e-3 * (1 + size * next(flip))
+        return 25e-3 * (1 + size * next(flip))
 
     sample = sample_latency({"a": machine.call("a", disturbed)}, stopwatch=machine.watch())
     assert sample.status == "noisy"
     assert len(machine.pauses_s) == 4
     assert sample.noise == pytest.approx(0.5 / 1.75)
+
+
+def test_timings_of_a_noisy_machine_average_over_more_calls() -> None:
+    machine = Machine()
+    flip = itertools.cycle([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+    calls = {"a": machine.call("a", lambda: 1e-3 * next(flip)), "b": machine.call("b", 50e-3)}
+    sample = sample_latency(calls, stopwatch=machine.watch())
+    assert sample.status == "ok"
+    assert sample.latency("a").calls_per_repeat > 3
+    assert sample.latency("b").calls_per_repeat == 1
+    assert len(machine.pauses_s) >= 1
 
 
 def test_no_new_round_after_the_limit() -> None:

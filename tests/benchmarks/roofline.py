@@ -7,12 +7,12 @@ the best of several, step by step in forward order.
 
 `least` is the roofline: the larger of the multiply-accumulates at the best rate of any product that
 was tried, and of the bytes (read, written, weights) at the best rate out of a near cache. `whole`
-counts filters in whole vectors, the fewest that computing up to four pixels at a time leaves
-(`robench.compaction.narrow`). `calls` is what calls into a library leave: a layer takes its own
-time, or that of a plain matrix product of its size if that is less, as if its maps had been lowered
-for nothing; a step between takes what its bytes do, and no less than the smallest call does. The
-speed-up can be no more than the dense time over the sum of these; `share` is what is left of the
-ratio of operations then.
+counts whole vectors: of filters, the fewest that computing up to four pixels at a time leaves
+(`robench.compaction.narrow`), or of outputs, where a kernel was compiled. `calls` lets no step take
+less than the smallest call of a layer does. The speed-up can be no more than the dense time over
+the sum of these; `share` is what is left of the ratio of operations then. For AlexNet's layers,
+`product` is a plain matrix product of their size, and `free` what that would give if lowering the
+maps to a matrix cost nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from robench.compaction import compact, inference_form
-from robench.compaction.columns import used_columns
-from robench.compaction.forms.gathered import GatheredConv2d
+from robench.compaction.columns import forms_of, used_columns
+from robench.compaction.forms.direct import DirectConv2d
 from robench.compaction.forms.widened import WidenedConv2d
 from robench.compaction.surgery import shrink_layer
 from robench.measure.latency import Stopwatch
@@ -38,6 +38,7 @@ from robench.stages.layers import sparse_convolution
 from tests.benchmarks._compacted_networks import SHARES, examples, remove
 
 THREAD_TIME = Stopwatch(clock=time.thread_time)
+_LAYERS = (nn.Conv2d, nn.Linear, WidenedConv2d, DirectConv2d)
 LANES = {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
 ROUNDS = 20
 
@@ -50,7 +51,7 @@ def least_s(call: Callable[[], object], rounds: int = 30, calls: int = 5) -> flo
 
 @dataclass(frozen=True)
 class Processor:
-    """Best rates seen, a second, and the seconds of the smallest call."""
+    """Best rates seen, a second, and the seconds of the smallest call of a layer."""
 
     macs: float
     bytes: float
@@ -65,8 +66,8 @@ class Processor:
         rates = [len(one) ** 3 / least_s(lambda one=one: one @ one) for one in products]
         rates.append(maps.numel() * conv.weight[0].numel() / least_s(lambda: conv(maps)))
         moved = 2 * near.nbytes / least_s(lambda: near.add_(1.0))
-        one = torch.rand(1)
-        return cls(max(rates), moved, least_s(lambda: torch.relu(one), calls=100))
+        one, smallest = torch.rand(1, 1), nn.Linear(1, 1).eval()
+        return cls(max(rates), moved, least_s(lambda: smallest(one), calls=100))
 
     def least_s(self, macs: float, moved: float) -> float:
         return max(macs / self.macs, moved / self.bytes)
@@ -81,9 +82,8 @@ class Step:
         layer: the convolution or linear layer, or `None`.
         seconds: the best time.
         macs: multiply-accumulates.
-        whole: the same with filters in whole vectors.
+        whole: the same in whole vectors.
         moved: bytes read and written, weights included.
-        product_s: seconds of the matrix product alone, its maps lowered before; infinite for none.
     """
 
     name: str
@@ -92,7 +92,6 @@ class Step:
     macs: float
     whole: float
     moved: float
-    product_s: float = math.inf
 
 
 class Timed(fx.Interpreter):
@@ -141,32 +140,41 @@ def steps_of(network: nn.Module, images: Tensor) -> list[Step]:
     found = []
     for node, seconds in timed.seconds.items():
         part = parts.get(str(node.target)) if node.op == "call_module" else None
-        layer = part if isinstance(part, nn.Conv2d | nn.Linear | WidenedConv2d) else None
-        macs = whole = 0.0
-        moved, product_s = timed.moved[node], math.inf
-        if layer is not None:
-            filters, inputs, across, stride = kernel(layer)
-            macs = timed.written[node] * inputs
-            fill = min(
-                math.ceil(pixels * filters / LANES) * LANES / (pixels * filters)
-                * (across + (pixels - 1) * stride) / across
-                for pixels in (1, 2, 3, 4)
-            )  # fmt: skip
-            whole = macs * fill
-            moved += 4 * filters * inputs
-            product_s = of_product_s(filters, inputs, timed.written[node] // filters)
+        layer = part if isinstance(part, _LAYERS) else None
+        macs, whole, weights = (0.0, 0.0, 0) if layer is None else work(layer, timed.written[node])
         if node.op.startswith("call_"):
-            found.append(Step(node.name, layer, seconds, macs, whole, moved, product_s))
+            moved = timed.moved[node] + 4 * weights
+            found.append(Step(node.name, layer, seconds, macs, whole, moved))
     return found
 
 
-def of_product_s(filters: int, inputs: int, positions: int) -> float:
-    left, right = torch.rand(filters, inputs), torch.rand(inputs, positions)
-    return least_s(lambda: left @ right, ROUNDS, 2)
+def work(layer: nn.Module, written: int) -> tuple[float, float, int]:
+    """Multiply-accumulates for so many outputs, the same in whole vectors, and weights."""
+    if isinstance(layer, DirectConv2d):
+        macs = whole = 0.0
+        for layout in layer.layouts:
+            shape, positions = layout.shape, math.prod(layout.shape.positions)
+            images = written / (shape.all_filters * math.prod(shape.written))
+            lanes = sum(
+                tile.repeats * segment.lanes for tile in layout.tiles for segment in tile.segments
+            )
+            own = images * shape.filters * shape.columns
+            macs, whole = macs + own * positions, whole + own * lanes
+        return macs, whole, sum(value.numel() for value in layer.parameters())
+    filters, inputs, across, stride = kernel(layer)
+    fill = min(
+        math.ceil(pixels * filters / LANES) * LANES / (pixels * filters)
+        * (across + (pixels - 1) * stride) / across
+        for pixels in (1, 2, 3, 4)
+    )  # fmt: skip
+    return written * inputs, written * inputs * fill, filters * inputs
 
 
 def kernel(layer: nn.Module) -> tuple[int, int, int, int]:
     """Filters, inputs of each, width of the kernel and horizontal stride of a layer."""
+    if isinstance(layer, DirectConv2d):
+        shape = layer.layouts[0].shape
+        return shape.all_filters, shape.columns, shape.kernel[1], shape.stride[1]
     if isinstance(layer, nn.Linear):
         return layer.out_features, layer.in_features, 1, 1
     conv, pixels = (layer.conv, layer.pixels) if isinstance(layer, WidenedConv2d) else (layer, 1)
@@ -188,9 +196,7 @@ def bounds(dense: list[Step], small: list[Step], best: Processor) -> dict[str, f
 
 
 def of_calls_s(step: Step, best: Processor) -> float:
-    if step.layer is not None:
-        return min(step.seconds, step.product_s)
-    return min(step.seconds, max(best.call_s, best.least_s(0.0, step.moved)))
+    return max(best.call_s, best.least_s(step.whole, step.moved))
 
 
 def table(steps: list[Step], best: Processor) -> Iterator[str]:
@@ -273,8 +279,8 @@ def alexnet_line(
     shrink_layer(conv, kept, torch.ones(conv.in_channels, dtype=torch.bool))
     used = used_columns(conv)
     columns, filters = int(used.sum()) // len(used), conv.out_channels // len(used)
-    gathered = GatheredConv2d(conv, used, (shape.channels, shape.maps_px, shape.maps_px)).eval()
-    taken = min(least_s(lambda form=form: form(maps), ROUNDS, 2) for form in (conv, gathered))
+    forms = forms_of(conv, maps).values()
+    taken = min(least_s(lambda form=form: form(maps), ROUNDS, 2) for form in forms)
     left, right = torch.rand(filters, columns), torch.rand(columns, positions)
     product = len(used) * least_s(lambda: left @ right, ROUNDS, 2)
     macs = len(used) * filters * columns * positions

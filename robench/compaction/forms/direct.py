@@ -24,7 +24,7 @@ from robench.compaction.kernels.native import kernel_for, this_machine
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robench.compaction.kernels.layout import Machine
+    from robench.compaction.kernels.layout import Layout, Machine
 
 __all__ = ["DirectConv2d", "has_kernel"]
 
@@ -115,6 +115,11 @@ class DirectConv2d(nn.Module):
             outputs = F.relu(outputs)
         return F.max_pool2d(outputs, 2) if self.pooled else outputs
 
+    @property
+    def layouts(self) -> list[Layout]:
+        """How the kernel of each group computes it; none where this machine has no kernels."""
+        return [call.layout for call in self._calls or self._found()]
+
     def __getstate__(self) -> dict[str, Any]:
         """All but the kernels, which are found again."""
         return {**self.__dict__, "_calls": None}
@@ -123,6 +128,7 @@ class DirectConv2d(nn.Module):
         """Whether a kernel reads these maps, and nobody wants to know how they are used."""
         return (
             _is_plain(maps, self.input_shape)
+            and (added is not None) == self._shape.added
             and (added is None or _is_plain(added, self._written_shape))
             and (added is None or len(added) == len(maps))
             and not torch.compiler.is_compiling()
@@ -185,9 +191,11 @@ class _Call:
         channels = channels_of(places)
         own = replace(shape, channels=len(channels), columns=len(places))
         self._kernel = kernel_for(own, machine)
+        self.layout = self._kernel.layout
         self._parameters, self._hooks = layer._parameters, layer._forward_hooks
+        self._shapes = layer.get_parameter("weight").shape, shape.has_bias
         self._channels = torch.tensor(channels, dtype=torch.int32)
-        self._offsets = torch.tensor(self._kernel.layout.offsets(places), dtype=torch.int32)
+        self._offsets = torch.tensor(self.layout.offsets(places), dtype=torch.int32)
         self._indices = self._channels.data_ptr(), self._offsets.data_ptr()
         self._read = _NUMBER_BYTES * group * len(columns) * math.prod(shape.maps)
         self._written = _NUMBER_BYTES * group * shape.filters * math.prod(shape.written)
@@ -197,9 +205,10 @@ class _Call:
     @property
     def is_plain(self) -> bool:
         """Whether the weights are numbers in a row of memory, and nobody watches the layer."""
-        weight = self._parameters["weight"]
+        weight, bias = (self._parameters.get(name) for name in ("weight", "bias"))
         return (
             weight is not None
+            and (weight.shape, bias is not None) == self._shapes
             and weight.dtype is torch.float32
             and weight.is_cpu
             and weight.is_contiguous()

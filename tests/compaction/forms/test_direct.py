@@ -122,6 +122,28 @@ def test_weights_that_change_are_used(calls: list[int]) -> None:
 
 
 @compiled
+def test_a_kernel_is_given_what_it_was_made_for_or_nothing(calls: list[int]) -> None:
+    """It would read memory that is not there."""
+    conv, maps, added = convolution(), torch.rand(2, 4, 12, 10), torch.rand(2, 6, 12, 10)
+    with torch.no_grad():
+        torch.testing.assert_close(form_of(conv, added=True)(maps), conv(maps))
+        torch.testing.assert_close(form_of(conv)(maps, added), conv(maps) + added)
+        torch.testing.assert_close(
+            form_of(conv, added=True)(maps, added[:1]), conv(maps) + added[:1]
+        )
+        form = form_of(conv)
+        form(maps)
+        assert calls == [2]
+        conv.bias = None
+        torch.testing.assert_close(form(maps), conv(maps))
+        conv.weight = nn.Parameter(torch.rand(3, 4, 3, 3))
+        torch.testing.assert_close(form(maps), conv(maps))
+        nn.utils.prune.random_unstructured(conv, "weight", 0.5)
+        torch.testing.assert_close(form(maps), conv(maps))
+    assert calls == [2]
+
+
+@compiled
 def test_copies_compute_with_their_own_weights() -> None:
     form, maps = form_of(convolution(share=0.5)), torch.rand(2, 4, 12, 10)
     with torch.no_grad():

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
 from robench.compaction.columns import used_columns
@@ -138,7 +139,7 @@ def test_a_kernel_is_given_what_it_was_made_for_or_nothing(calls: list[int]) -> 
         torch.testing.assert_close(form(maps), conv(maps))
         conv.weight = nn.Parameter(torch.rand(3, 4, 3, 3))
         torch.testing.assert_close(form(maps), conv(maps))
-        nn.utils.prune.random_unstructured(conv, "weight", 0.5)
+        prune.random_unstructured(conv, "weight", 0.5)
         torch.testing.assert_close(form(maps), conv(maps))
     assert calls == [2]
 

@@ -92,13 +92,13 @@ def test_every_output_is_computed_once(layout: Layout) -> None:
     height, width = layout.shape.positions
     written = np.zeros(height * width * 4 + layout.stage, dtype=int)
     largest = max(layout.offsets(columns_of(layout.shape)))
-    memory = layout.planes if layout.is_spread else layout.shape.channels * height * layout.pitch
+    maps = layout.shape.channels * layout.shape.maps[0] * layout.shape.maps[1]
+    memory = layout.planes if layout.is_spread else maps
     for tile in layout.tiles:
         for turn, segment in itertools.product(range(tile.repeats), tile.segments):
             begin = segment.write + turn * tile.write_step
             written[begin : begin + segment.lanes // (2 if layout.pools_at_once else 1)] += 1
-            if layout.is_spread:
-                assert largest + segment.read + turn * tile.read_step + segment.lanes <= memory
+            assert largest + segment.read + turn * tile.read_step + segment.lanes <= memory
     if layout.pools_at_once:
         # Each place is that of a pair of segments.
         assert (written[: height * width // 4] == 2).all()

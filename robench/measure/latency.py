@@ -41,9 +41,9 @@ NOISY_ABOVE = 0.10
 """A sample is noisy where the interquartile range exceeds this share of the median."""
 LEAST_PROCESSOR_SHARE = 0.9
 """A sample is noisy where the calls had a processor for a smaller share of their time."""
-_ROUNDS = 5
 _TIMING_S = 2e-3
-_LONGEST_TIMING_S = 2e-2
+_LATER_TIMINGS_S = (2e-3, 4e-3, 8e-3, 8e-3)
+"""Of the rounds after a noisy one: the first may only have met a busy moment."""
 _WARM_UP_CALLS = 5
 _WARM_UP_ROUNDS = 20
 _STEADY_WITHIN = 0.05
@@ -205,8 +205,8 @@ def sample_latency(
     """Time several calls against each other, with one torch thread.
 
     Warms up until the times are steady; then times the calls in A B B A blocks. Where a round is
-    noisy, waits a little and takes another, up to five, in which a timing averages over twice as
-    many calls, up to 20 ms; the calmest round is returned.
+    noisy, waits a little and takes another, up to five, in which timings average over more and
+    more calls; the calmest round is returned.
 
     Args:
         calls: name → a function without arguments.
@@ -227,12 +227,12 @@ def sample_latency(
     with _one_thread(), _no_garbage_collection():
         seconds = _warm_up(calls, watch)
         calmest = _round(calls, _counts(seconds, _TIMING_S), repeats, watch)
-        for number in range(1, _ROUNDS):
+        for number, timing_s in enumerate(_LATER_TIMINGS_S, start=1):
             if calmest.status == "ok" or watch.clock() - begun > limit_s:
                 break
             watch.pause(_FIRST_PAUSE_S * number)
-            counts = _counts(seconds, min(_TIMING_S * 2**number, _LONGEST_TIMING_S))
-            calmest = min(calmest, _round(calls, counts, repeats, watch), key=_unrest)
+            another = _round(calls, _counts(seconds, timing_s), repeats, watch)
+            calmest = min(calmest, another, key=_unrest)
     return calmest
 
 

@@ -121,7 +121,8 @@ def _measured(record: Record | None, size: int, measure: str) -> Entry:
     if found is None or found.value is None:
         return Entry(NO_VALUE if record is None or record.status == "ok" else record.status)
     bounds = interval(Estimate(found.value, found.low, found.high, seeds=1), ratio)
-    return Entry(ratio(found.value), bounds)
+    form = record.details.get("form") if record and measure == "layer" else None
+    return Entry(ratio(found.value), f"{bounds} {form}" if form else bounds)
 
 
 def _mean(row: int, size: int, measure: str, newest: _Newest) -> Entry:

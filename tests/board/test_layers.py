@@ -52,6 +52,12 @@ def column(table: Table, head: str) -> list[str]:
     return [row[place].text for row in table.rows]
 
 
+def test_a_whole_layer_says_how_it_was_computed(of_layers) -> None:
+    said = [one.model_copy(update={"details": {"form": "direct"}}) for one in of_layers]
+    (table,) = layer_tables(said)
+    assert [entry.note for entry in table.rows[6][3:5]] == ["[1.89, 2.31] direct", "[3.78, 4.62]"]
+
+
 def test_measured_and_published_figures_stand_in_columns_of_their_own(of_layers) -> None:
     (table,) = layer_tables(of_layers)
     assert table.caption == (

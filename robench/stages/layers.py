@@ -12,6 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from robench.compaction.columns import apply_columns, choose_columns
+from robench.compaction.forms.direct import has_kernel
+from robench.compaction.forms.scattered import ScatteredConv2d
+from robench.compaction.quickest import quickest, timed
 from robench.compaction.surgery import shrink_layer
 from robench.errors import CompactionError
 from robench.measure.latency import LatencySample, sample_latency, stopwatch_for
@@ -107,7 +110,7 @@ def _matrices(conv: nn.Conv2d) -> Tensor:
 def _sparse_layer(conv: nn.Conv2d, kept: Tensor, maps: Tensor, entry: Entry) -> tuple[Call, str]:
     """The whole layer as sparsity lets it be computed, and the name of that form."""
     if entry.method == "l1":
-        return _csr_layer(conv, maps), "csr"
+        return _layer_of_single_weights(conv, maps)
     smaller = copy.deepcopy(conv)
     shrink_layer(smaller, kept, torch.ones(conv.in_channels, dtype=torch.bool))
     network = nn.Sequential(smaller).eval()
@@ -118,16 +121,32 @@ def _sparse_layer(conv: nn.Conv2d, kept: Tensor, maps: Tensor, entry: Entry) -> 
     return lambda: network(maps), choices[0].form if choices else "dense"
 
 
-def _csr_layer(conv: nn.Conv2d, maps: Tensor) -> Call:
+def _layer_of_single_weights(conv: nn.Conv2d, maps: Tensor) -> tuple[Call, str]:
+    """The layer by the quickest of what skips single zeros, and its name."""
+    forms: dict[str, Callable[[Tensor], Tensor]] = {"csr": _csr_layer(conv)}
+    if has_kernel(conv, maps):
+        forms["scattered"] = ScatteredConv2d(conv, (maps.shape[1], maps.shape[2], maps.shape[3]))
+    for name, form in forms.items():
+        _check_equal(form(maps), conv(maps), f"the {name} layer")
+    name = quickest(timed(forms, maps), least_gain=1.0) if len(forms) > 1 else "csr"
+    best = forms[name]
+    return lambda: best(maps), name
+
+
+def _csr_layer(conv: nn.Conv2d) -> Callable[[Tensor], Tensor]:
     """The layer by lowering and a product of a sparse matrix."""
     weights = [_compressed(matrix) for matrix in _matrices(conv)]
-    size = conv(maps).shape
 
-    def call() -> Tensor:
+    def call(maps: Tensor) -> Tensor:
         parts = [weight @ part for weight, part in zip(weights, _lowered(conv, maps), strict=True)]
-        return torch.cat(parts).view(size[1], size[0], *size[2:]).transpose(0, 1)
+        size = [
+            (extent + 2 * beside - kernel) // stride + 1
+            for extent, beside, kernel, stride in zip(
+                maps.shape[2:], _padding(conv), conv.kernel_size, conv.stride, strict=True
+            )
+        ]
+        return torch.cat(parts).view(conv.out_channels, len(maps), *size).transpose(0, 1)
 
-    _check_equal(call(), conv(maps), "the sparse product")
     return call
 
 

@@ -22,11 +22,12 @@ def layers_view(board: Leaderboard) -> View:
         "timed against the same convolution without zeros.",
         reading="SSL takes out whole rows (filters) and columns (one position of the kernel in one "
         "channel, over all filters); what is left is a smaller dense product. ℓ1 leaves scattered "
-        "zeros, which need a sparse product (compressed rows). The authors counted the matrix "
+        "zeros, which need a sparse product. The authors counted the matrix "
         "product alone, which leaves out the gathering of its operand; whole layer is what a user "
         "waits for, and beside it stands how it was computed: as the library computes a dense one, "
-        "cropped to a smaller kernel, gathered into a matrix, direct (by a kernel that was compiled "
-        "for it), or csr. Rows, columns and weights are drawn at random in the published numbers. "
+        "cropped to a smaller kernel, gathered into a matrix, csr, or by a kernel compiled for it "
+        "(direct; scattered where single weights are zero). Rows, columns and weights are drawn at "
+        "random in the published numbers. "
         "Published figures come from other machines and another library, so that they are no more "
         "than neighbours of the measured ones. In brackets 95% intervals of the median over "
         "repeats; the mean is that of the five layers. The published row 3 has no times.",

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from robench.compaction.kernels.layout import Layout, Machine
 
-__all__ = ["DirectConv2d", "has_kernel"]
+__all__ = ["DirectConv2d", "has_kernel", "is_plain", "is_unwatched", "shape_of"]
 
 _MOST_GROUPS = 4
 """Each is a call of its own."""
-_NUMBER_BYTES = 4
+NUMBER_BYTES = 4
 
 
 def has_kernel(conv: nn.Conv2d, maps: Tensor) -> bool:
@@ -41,6 +41,23 @@ def has_kernel(conv: nn.Conv2d, maps: Tensor) -> bool:
         and conv.padding_mode == "zeros"
         and not isinstance(conv.padding, str)
         and this_machine() is not None
+    )
+
+
+def shape_of(conv: nn.Conv2d, input_shape: tuple[int, int, int]) -> Shape:
+    """The shape of one group of a convolution, with all its columns."""
+    return Shape(
+        channels=conv.in_channels // conv.groups,
+        filters=conv.out_channels // conv.groups,
+        columns=conv.weight[0].numel(),
+        maps=(input_shape[1], input_shape[2]),
+        kernel=pair(conv.kernel_size),
+        stride=pair(conv.stride),
+        padding=padding_of(conv),
+        dilation=pair(conv.dilation),
+        all_channels=conv.in_channels,
+        all_filters=conv.out_channels,
+        has_bias=conv.bias is not None,
     )
 
 
@@ -76,21 +93,8 @@ class DirectConv2d(nn.Module):
         super().__init__()
         self.layer = conv if columns is None else GatheredConv2d(conv, columns, input_shape)
         self.input_shape, self.rectified, self.pooled = input_shape, rectified, pooled
-        self._shape = Shape(
-            channels=conv.in_channels // conv.groups,
-            filters=conv.out_channels // conv.groups,
-            columns=conv.weight[0].numel(),
-            maps=(input_shape[1], input_shape[2]),
-            kernel=pair(conv.kernel_size),
-            stride=pair(conv.stride),
-            padding=padding_of(conv),
-            dilation=pair(conv.dilation),
-            all_channels=conv.in_channels,
-            all_filters=conv.out_channels,
-            has_bias=conv.bias is not None,
-            added=added,
-            rectified=rectified,
-            pooled=pooled,
+        self._shape = replace(
+            shape_of(conv, input_shape), added=added, rectified=rectified, pooled=pooled
         )
         self._written_shape = (conv.out_channels, *self._shape.written)
         self._calls: list[_Call] | None = None
@@ -127,14 +131,11 @@ class DirectConv2d(nn.Module):
     def _are_served(self, maps: Tensor, added: Tensor | None) -> bool:
         """Whether a kernel reads these maps, and nobody wants to know how they are used."""
         return (
-            _is_plain(maps, self.input_shape)
+            is_plain(maps, self.input_shape)
             and (added is not None) == self._shape.added
-            and (added is None or _is_plain(added, self._written_shape))
+            and (added is None or is_plain(added, self._written_shape))
             and (added is None or len(added) == len(maps))
-            and not torch.compiler.is_compiling()
-            and not torch._C._get_tracing_state()
-            and not (torch._C._len_torch_dispatch_stack() and _operations_are_counted())
-            and torch._C._functorch.peek_interpreter_stack() is None
+            and is_unwatched()
         )
 
     def _computed(self, maps: Tensor, added: Tensor | None, calls: list[_Call]) -> Tensor:
@@ -197,10 +198,10 @@ class _Call:
         self._channels = torch.tensor(channels, dtype=torch.int32)
         self._offsets = torch.tensor(self.layout.offsets(places), dtype=torch.int32)
         self._indices = self._channels.data_ptr(), self._offsets.data_ptr()
-        self._read = _NUMBER_BYTES * group * len(columns) * math.prod(shape.maps)
-        self._written = _NUMBER_BYTES * group * shape.filters * math.prod(shape.written)
-        self._weight = _NUMBER_BYTES * part * shape.filters * len(places)
-        self._bias = _NUMBER_BYTES * part * shape.filters
+        self._read = NUMBER_BYTES * group * len(columns) * math.prod(shape.maps)
+        self._written = NUMBER_BYTES * group * shape.filters * math.prod(shape.written)
+        self._weight = NUMBER_BYTES * part * shape.filters * len(places)
+        self._bias = NUMBER_BYTES * part * shape.filters
 
     @property
     def is_plain(self) -> bool:
@@ -232,12 +233,7 @@ class _Call:
         )
 
 
-def _operations_are_counted() -> bool:
-    """Whether torch's counter is at work, which sees no kernel."""
-    return any(isinstance(mode, _FlopCounterMode) for mode in _get_current_dispatch_mode_stack())
-
-
-def _is_plain(maps: Tensor, shape: tuple[int, ...]) -> bool:
+def is_plain(maps: Tensor, shape: tuple[int, ...]) -> bool:
     """Whether these are single-precision numbers in memory, of which no gradient is asked."""
     return (
         type(maps) is torch.Tensor
@@ -246,3 +242,17 @@ def _is_plain(maps: Tensor, shape: tuple[int, ...]) -> bool:
         and maps.shape[1:] == shape
         and not (maps.requires_grad and torch.is_grad_enabled())
     )
+
+
+def is_unwatched() -> bool:
+    """Whether no part of torch follows or counts its operations, which would see no kernel."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch._C._get_tracing_state()
+        and not (torch._C._len_torch_dispatch_stack() and _operations_are_counted())
+        and torch._C._functorch.peek_interpreter_stack() is None
+    )
+
+
+def _operations_are_counted() -> bool:
+    return any(isinstance(mode, _FlopCounterMode) for mode in _get_current_dispatch_mode_stack())

@@ -27,7 +27,9 @@ def written_for(layout: Layout) -> str:
     Images are [N, all channels, H, W] from the group's first channel on, what is added and outputs
     [N, all filters, H', W'] from its first filter on, weights [filters, columns]; `channels` are
     those that are used, offsets and the size of `scratch` as :class:`Layout` has them, blocks those
-    of filters.
+    of filters. Where columns are scattered, weights are those of one filter after the other, each
+    with its offset, and behind the channels stands where each filter begins, and where the last one
+    ends; none may be empty.
     """
     code = Code()
     writer = _Writer(code, layout)
@@ -73,10 +75,12 @@ class _Writer:
                 if many < count:
                     filters = code.let(f"add i64 {filters}, {fewer}")
                 behind = code.let(f"mul i64 {filters}, {height * width}")
+                own = 0 if shape.scattered else code.let(f"mul i64 {filters}, {shape.columns}")
                 places = (
                     maps,
                     code.at(added, behind),
-                    code.at("%weights", code.let(f"mul i64 {filters}, {shape.columns}")),
+                    code.at("%weights", own),
+                    code.at(code.at("%channels", shape.channels, "i32"), blocks.index, "i32"),
                     "%offsets",
                     code.at("%bias", filters),
                     code.at(outputs, behind),
@@ -159,7 +163,7 @@ class _Writer:
     def block(self, filters: int) -> None:
         """All outputs of some filters."""
         code = self.code
-        names = ("%maps", "%added", "%weights", "%offsets", "%bias", "%outputs", "%stage")
+        names = ("%maps", "%added", "%weights", "%range", "%offsets", "%bias", "%outputs", "%stage")
         with code.function(f"internal void @block{filters}({_unshared(names)})"):
             starts = [self._start(number) for number in range(filters)]
             for tile in self.layout.tiles:
@@ -186,7 +190,8 @@ class _Writer:
             for number, start in enumerate(starts)
             for segment in segments
         ]
-        with code.loop(self.shape.columns, carried=carried) as columns:
+        first, end = self._range()
+        with code.loop(end, first, carried=carried) as columns:
             sums = iter(columns.carried)
             read = [self._read(segment, maps, columns.index) for segment in segments]
             self._read_ahead(segments, maps, columns.index)
@@ -200,6 +205,14 @@ class _Writer:
         values = iter(columns.results)
         for number in range(len(starts)):
             self._put_down_all(segments, number, write, [next(values) for _ in segments])
+
+    def _range(self) -> tuple[str | int, str | int]:
+        """The first column, and the one behind the last."""
+        if not self.shape.scattered:
+            return 0, self.shape.columns
+        edges = [self.code.load("i32", self.code.at("%range", edge, "i32")) for edge in (0, 1)]
+        first, end = (self.code.let(f"zext i32 {edge} to i64") for edge in edges)
+        return first, end
 
     def _put_down_all(
         self, segments: tuple[Segment, ...], number: int, write: str | int, values: list[str]

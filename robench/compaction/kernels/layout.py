@@ -63,6 +63,7 @@ class Shape:
         added: whether maps of the same size as the outputs are added, before what follows; never
             where they are pooled.
         rectified: whether negative numbers become zero.
+        scattered: whether each filter has columns of its own, of which `columns` is the mean.
         pooled: whether the largest of 2 x 2 neighbours is written for each four, rounding down.
     """
 
@@ -80,6 +81,7 @@ class Shape:
     added: bool = False
     rectified: bool = False
     pooled: bool = False
+    scattered: bool = False
 
     @property
     def positions(self) -> tuple[int, int]:
@@ -261,11 +263,16 @@ class Layout:
     def _extent(self) -> tuple[int, int]:
         """Filters and vectors of a tile: what takes the fewest cycles."""
         most = 3 * self.machine.registers // 4  # the rest holds weights, some ahead of their turn
+        if self.shape.scattered:
+            # No other filter shares what is read: it goes to a product at once.
+            together, largest = range(1, 2), most
+        else:
+            together, largest = range(1, self.shape.filters + 1), most // 2 - 1
         found = {
             (filters, vectors): self._cycles(filters, vectors)
-            for vectors in range(2 if self.pools_at_once else 1, most // 2)
-            for filters in range(1, self.shape.filters + 1)
-            if filters * vectors + vectors <= most
+            for vectors in range(2 if self.pools_at_once else 1, largest + 1)
+            for filters in together
+            if self.shape.scattered or filters * vectors + vectors <= most
         }
         enough = (1 + _ALIKE) * min(found.values())
         alike = (extent for extent, cycles in found.items() if cycles <= enough)

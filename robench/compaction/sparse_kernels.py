@@ -1,10 +1,12 @@
-"""Linear layers whose zeros are skipped by a sparse kernel: forms of their own, with their label.
+"""Layers whose zeros are skipped by a sparse kernel: forms of their own, with their label.
 
 Compressed sparse rows (CSR) skip every zero wherever it lies, and read an index for each weight
-that is left: below some four fifths of zeros the dense kernel is the quicker one. 2:4 sparsity asks
-for two zeros in each four neighbours of a row, and for a GPU that multiplies such rows in half
-precision (Mishra et al. 2021, arXiv 2104.08378). No network is ever given one of these in place of
-its dense kernels; they are made to be timed beside it, whether quicker or slower.
+that is left: below some four fifths of zeros the dense kernel of a linear layer is the quicker one.
+Convolutions have a kernel that goes through the rows of compressed weights, filter by filter
+(:mod:`robench.compaction.forms.scattered`). 2:4 sparsity asks for two zeros in each four neighbours
+of a row, and for a GPU that multiplies such rows in half precision (Mishra et al. 2021, arXiv
+2104.08378). No network is ever given one of these in place of its dense kernels; they are made to
+be timed beside it, whether quicker or slower.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import torch
 from torch import nn
 
 from robench.compaction.checks import check_example, check_network, precision_of
-from robench.compaction.observe import run
+from robench.compaction.forms.direct import has_kernel
+from robench.compaction.forms.scattered import ScatteredConv2d
+from robench.compaction.observe import observe, run
 from robench.compaction.proof import prove_equal
 from robench.errors import CompactionError, InputError, NotApplicableError
 
@@ -134,9 +138,10 @@ class TwoOfFourForm:
 
 
 def csr_form(model: nn.Module, example: Tensor) -> CsrForm:
-    """Give every linear layer with enough zeros, half of its weights or more, a CSR kernel.
+    """Give every layer with enough zeros, half of its weights or more, a kernel that skips them.
 
-    Outputs and input gradients are proven equal, as :func:`robench.compact` proves them.
+    Linear layers, and convolutions where this machine has kernels for them, for images of this
+    size. Outputs and input gradients are proven equal, as :func:`robench.compact` proves them.
 
     Args:
         model: in evaluation mode, float32 or float64; it stays as it is.
@@ -144,26 +149,40 @@ def csr_form(model: nn.Module, example: Tensor) -> CsrForm:
 
     Raises:
         InputError: the network is in training mode, or does not take the example.
-        NotApplicableError: no linear layer has enough zeros.
+        NotApplicableError: no layer that there is a kernel for has enough zeros.
         CompactionError: layers share a weight, or the form is not equal; names the layer.
     """
     check_network(model)
     precision = precision_of(model)
-    zeros = {name: _zeros(linear) for name, linear in _linears(model).items()}
-    layers = {name: share for name, share in zeros.items() if share >= _LEAST_ZEROS}
+    given = check_example(model, example)
+    maps = _read_by_convolutions(model, given.to(precision))
+    zeros = {name: _zeros(part) for name, part in (_linears(model) | _convolutions(model)).items()}
+    layers = {
+        name: share
+        for name, share in zeros.items()
+        if share >= _LEAST_ZEROS and (name in maps or name in _linears(model))
+    }
     if not layers:
         most = max(zeros.values(), default=None)
-        found = "there is no linear layer" if most is None else f"the most is {most:.0%}"
-        raise NotApplicableError(f"no linear layer has {_LEAST_ZEROS:.0%} zeros: {found}")
+        found = "there is none with weights" if most is None else f"the most is {most:.0%}"
+        raise NotApplicableError(
+            f"no layer that a sparse kernel serves has {_LEAST_ZEROS:.0%} zeros: {found}"
+        )
     with torch.inference_mode(mode=False):
-        inputs = check_example(model, example).double()
+        inputs = given.double()
         original = copy.deepcopy(model).double()
         network = copy.deepcopy(original)
+        parts = _linears(original) | _convolutions(original)
         for name in layers:
-            network.set_submodule(name, CsrLinear(_linears(original)[name]).eval())
+            part = parts[name]
+            form = (
+                CsrLinear(part)
+                if isinstance(part, nn.Linear)
+                else ScatteredConv2d(part, maps[name])
+            )
+            network.set_submodule(name, form.eval())
         kept = {
-            name: torch.ones(linear.out_features, dtype=torch.bool)
-            for name, linear in _linears(original).items()
+            name: torch.ones(len(part.weight), dtype=torch.bool) for name, part in parts.items()
         }
         differences = prove_equal(original, network, kept, inputs)
     return CsrForm(network.to(precision), layers, differences)
@@ -229,8 +248,23 @@ def _linears(model: nn.Module) -> dict[str, nn.Linear]:
     return {name: part for name, part in model.named_modules() if type(part) is nn.Linear}
 
 
-def _zeros(linear: nn.Linear) -> float:
-    return 1 - int(linear.weight.count_nonzero()) / linear.weight.numel()
+def _convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
+    return {name: part for name, part in model.named_modules() if type(part) is nn.Conv2d}
+
+
+def _read_by_convolutions(model: nn.Module, example: Tensor) -> dict[str, tuple[int, int, int]]:
+    """Channels, height and width that each convolution reads for which there is a kernel."""
+    convolutions = _convolutions(model)
+    seen = observe(model, convolutions, example[:1])
+    return {
+        name: (maps.shape[1], maps.shape[2], maps.shape[3])
+        for name, (maps, _) in seen.items()
+        if has_kernel(convolutions[name], maps)
+    }
+
+
+def _zeros(layer: nn.Linear | nn.Conv2d) -> float:
+    return 1 - int(layer.weight.count_nonzero()) / layer.weight.numel()
 
 
 def _is_two_of_four(linear: nn.Linear) -> bool:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robench.compaction import sparse_kernels
+from robench.compaction.forms.scattered import ScatteredConv2d
+from robench.compaction.kernels.native import this_machine
 from robench.compaction.sparse_kernels import CsrLinear, csr_form, two_of_four_form
 from robench.errors import CompactionError, InputError, NotApplicableError
 
@@ -80,11 +82,33 @@ def test_a_layer_of_zeros_gives_its_bias() -> None:
 
 @pytest.mark.parametrize(
     ("model", "words"),
-    [(network(0.4, 0.1, 0.0), "the most is 40%"), (nn.Conv2d(1, 2, 8), "no linear layer")],
+    [
+        (network(0.4, 0.1, 0.0), "the most is 40%"),
+        (nn.Conv2d(1, 2, 8), "the most is 0%"),
+        (nn.BatchNorm2d(1), "there is none"),
+    ],
 )
 def test_too_few_zeros_are_told(model: nn.Module, words: str) -> None:
     with pytest.raises(NotApplicableError, match=words):
         csr_form(nn.Sequential(model, nn.Flatten()).eval(), IMAGES)
+
+
+@pytest.mark.skipif(this_machine() is None, reason="this machine compiles no kernels")
+def test_convolutions_skip_their_zeros_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 3, stride=2, groups=2),
+        nn.ReLU(), nn.Conv2d(8, 8, 1, groups=8), nn.Flatten(), nn.Linear(72, 3),
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        for layer in (model[0], model[2], model[4]):
+            layer.weight[torch.rand(layer.weight.shape, generator=generator) < 0.8] = 0
+    form = csr_form(model, IMAGES)
+    assert set(form.layers) == {"0", "2"}  # for so many groups there is no kernel
+    assert isinstance(form.network.get_submodule("2"), ScatteredConv2d)
+    with torch.no_grad():
+        torch.testing.assert_close(form.network(IMAGES), model(IMAGES))
+    torch.testing.assert_close(input_gradient(form.network, IMAGES), input_gradient(model, IMAGES))
 
 
 def test_a_wrong_kernel_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ class DirectConv2d(nn.Module):
             InputError: the maps are of another size, and some columns are left out.
         """
         calls = self._calls or self._found()
-        if calls and self._are_served(maps, added) and all(call.is_plain for call in calls):
+        if calls and self._are_served(maps, added) and _all_are_plain(calls):
             return self._computed(maps.contiguous(), added, calls)
         outputs: Tensor = self.layer(maps)
         if added is not None:
@@ -206,7 +206,7 @@ class _Call:
     @property
     def is_plain(self) -> bool:
         """Whether the weights are numbers in a row of memory, and nobody watches the layer."""
-        weight, bias = (self._parameters.get(name) for name in ("weight", "bias"))
+        weight, bias = self._parameters.get("weight"), self._parameters.get("bias")
         return (
             weight is not None
             and (weight.shape, bias is not None) == self._shapes
@@ -231,6 +231,14 @@ class _Call:
             0 if bias is None else bias.data_ptr() + self._bias,
             count,
         )
+
+
+def _all_are_plain(calls: list[_Call]) -> bool:
+    # A loop, since a generator would take as long as what it asks.
+    for call in calls:  # noqa: SIM110
+        if not call.is_plain:
+            return False
+    return True
 
 
 def is_plain(maps: Tensor, shape: tuple[int, ...]) -> bool:

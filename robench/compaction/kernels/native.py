@@ -90,7 +90,8 @@ class Kernel:
         if not count:
             return
         places = images, added, outputs, weights, channels, offsets, bias
-        threads = min(torch.get_num_threads(), max(1, count * self._macs // _WORTH_A_THREAD))
+        worth = count * self._macs // _WORTH_A_THREAD
+        threads = min(torch.get_num_threads(), worth) if worth > 1 else 1
         if threads == 1:
             self._call(*places, self._scratch(), 0, count, 0, self._blocks)
             return

@@ -143,12 +143,13 @@ def undo_columns(model: nn.Module) -> nn.Module:
     Returns:
         The model, or what takes its place where it is such a convolution itself.
     """
+    if isinstance(model, DirectConv2d):
+        # What took the steps behind it along cannot be told apart any more.
+        return undo_columns(model.layer) if model.is_alone else model
     for name, part in list(model.named_children()):
         plain = undo_columns(part)
         if plain is not part:
             setattr(model, name, plain)
-    if isinstance(model, DirectConv2d) and not (model.rectified or model.pooled):
-        return model.layer
     return model.convolution() if isinstance(model, GatheredConv2d) else model
 
 

@@ -121,7 +121,7 @@ def _put_channels_last(module: fx.GraphModule) -> None:
         if is_conv or not behind.isdisjoint(node.all_input_nodes):
             behind.add(node)
     module.recompile()
-    for part in parts.values():
+    for part in (parts[name] for name in _called(module)):
         if isinstance(part, nn.Conv2d):
             # Not `contiguous`: filters of one channel lie either way, and would stay as they are.
             part.weight.data = part.weight.data.to(memory_format=torch.channels_last)
@@ -159,8 +159,13 @@ def _is_made_for(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
 def _take_narrow_forms(module: fx.GraphModule, example: Tensor) -> None:
     """Give layers the forms that are the quickest in the precision of the example."""
     found = quickest_forms(copy.deepcopy(module).to(example.dtype), example)
-    for name, form in found.items():
-        module.set_submodule(name, form(module.get_submodule(name)).eval())
+    for name in found.keys() & _called(module):
+        module.set_submodule(name, found[name](module.get_submodule(name)).eval())
+
+
+def _called(module: fx.GraphModule) -> set[str]:
+    """Names of the modules that are steps of the graph, not parts of such a step."""
+    return {str(node.target) for node in module.graph.nodes if node.op == "call_module"}
 
 
 def _fold(module: fx.GraphModule) -> set[str]:

@@ -92,7 +92,9 @@ def take_quickest(module: fx.GraphModule, example: Tensor) -> set[str]:
         Names of the convolutions that took a step behind them along.
     """
     single = copy.deepcopy(module).to(example.dtype)
-    names = [name for name, part in module.named_modules() if type(part) is nn.Conv2d]
+    parts = dict(module.named_modules())
+    calls = [str(node.target) for node in module.graph.nodes if node.op == "call_module"]
+    names = [name for name in calls if type(parts[name]) is nn.Conv2d]
     shapes = _shapes(module, example)
     taken: set[str] = set()
     for name, (read, written) in observe(single, names, example).items():

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["LEAST_GAIN", "quickest", "sizes", "timed"]
+__all__ = ["quickest", "sizes", "timed"]
 
-LEAST_GAIN = 1.1
+_LEAST_GAIN = 1.1
 _ROUNDS = 7
 _LIMIT_S = 1.0
 """Of timing one layer at one batch size; two rounds are always taken."""
@@ -44,7 +44,7 @@ def sizes(maps: Tensor) -> list[int]:
 
 
 def quickest(
-    seconds: Mapping[str, list[float]], slack_s: float = 0.0, least_gain: float = LEAST_GAIN
+    seconds: Mapping[str, list[float]], slack_s: float = 0.0, least_gain: float = _LEAST_GAIN
 ) -> str:
     """The form to take: the first, unless another is clearly quicker with a batch, and not slower.
 

@@ -99,6 +99,12 @@ def test_a_residual_sum(sum_of) -> None:
     ] * 2
 
 
+def test_an_inference_form_may_be_given_one_again() -> None:
+    form = check(Residual(operator.add), ["DirectConv2d", "DirectConv2d", "flatten"])
+    model = nn.Sequential(form, nn.Unflatten(1, (4, 12, 12)), nn.Conv2d(4, 2, 3))
+    check(model, ["DirectConv2d", "DirectConv2d", "flatten", "Unflatten", "DirectConv2d"])
+
+
 def test_a_sum_of_two_convolutions_goes_to_one_of_them() -> None:
     check(Residual(operator.add, projected=True), ["DirectConv2d"] * 3 + ["flatten"])
 

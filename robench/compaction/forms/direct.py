@@ -110,7 +110,7 @@ class DirectConv2d(nn.Module):
             InputError: the maps are of another size, and some columns are left out.
         """
         calls = self._calls or self._found()
-        if calls and self._are_served(maps, added) and _all_are_plain(calls):
+        if calls and self._are_served(maps, added) and all(map(_Call.is_plain, calls)):
             return self._computed(maps.contiguous(), added, calls)
         outputs: Tensor = self.layer(maps)
         if added is not None:
@@ -118,6 +118,11 @@ class DirectConv2d(nn.Module):
         if self.rectified:
             outputs = F.relu(outputs)
         return F.max_pool2d(outputs, 2) if self.pooled else outputs
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is the convolution, without anything behind it."""
+        return not (self._shape.added or self.rectified or self.pooled)
 
     @property
     def layouts(self) -> list[Layout]:
@@ -203,7 +208,6 @@ class _Call:
         self._weight = NUMBER_BYTES * part * shape.filters * len(places)
         self._bias = NUMBER_BYTES * part * shape.filters
 
-    @property
     def is_plain(self) -> bool:
         """Whether the weights are numbers in a row of memory, and nobody watches the layer."""
         weight, bias = self._parameters.get("weight"), self._parameters.get("bias")
@@ -231,14 +235,6 @@ class _Call:
             0 if bias is None else bias.data_ptr() + self._bias,
             count,
         )
-
-
-def _all_are_plain(calls: list[_Call]) -> bool:
-    # A loop, since a generator would take as long as what it asks.
-    for call in calls:  # noqa: SIM110
-        if not call.is_plain:
-            return False
-    return True
 
 
 def is_plain(maps: Tensor, shape: tuple[int, ...]) -> bool:

@@ -23,7 +23,7 @@ from robench.compaction.kernels.native import kernel_for, this_machine
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robench.compaction.kernels.layout import Shape
+    from robench.compaction.kernels.layout import Machine, Shape
 
 __all__ = ["ScatteredConv2d"]
 
@@ -95,7 +95,8 @@ class ScatteredConv2d(nn.Module):
 
     def _found(self) -> list[_Call]:
         """The kernels of the groups; none where this machine has none."""
-        if this_machine() is None:
+        machine = this_machine()
+        if machine is None:
             return []
         columns = self._shape.columns
         filters = torch.div(self.places, columns, rounding_mode="floor")
@@ -105,6 +106,7 @@ class ScatteredConv2d(nn.Module):
         self._calls = [
             _Call(
                 self._shape,
+                machine,
                 (self.places[edges[group * own] : edges[(group + 1) * own]] % columns).tolist(),
                 edges[group * own : (group + 1) * own + 1],
                 group,
@@ -119,15 +121,15 @@ class _Call:
 
     Args:
         shape: of the group.
+        machine: this one.
         places: of its weights, each in its filter.
         edges: where each of its filters begins among all weights, and where the last one ends.
         group: its number.
     """
 
-    def __init__(self, shape: Shape, places: list[int], edges: list[int], group: int) -> None:
-        machine = this_machine()
-        if machine is None:
-            raise TypeError("this machine has no kernels")
+    def __init__(
+        self, shape: Shape, machine: Machine, places: list[int], edges: list[int], group: int
+    ) -> None:
         height, width = shape.kernel
         columns = [(one // (height * width), one // width % height, one % width) for one in places]
         channels = channels_of(columns)

@@ -82,7 +82,7 @@ def run(
     Raises:
         UsageError: a mistake in what was asked for, found before any work is done.
     """
-    from robench.registry import load_plugin
+    from robench.plugin_files import load_plugin
 
     # A suite may name a plug-in's method, so that plug-ins come first.
     for plugin in plugins:
@@ -142,7 +142,7 @@ def evaluate(
     Raises:
         UsageError: a file, a model or a data set that is not there, or weights that do not fit.
     """
-    from robench.registry import load_plugin
+    from robench.plugin_files import load_plugin
 
     for plugin in plugins:
         load_plugin(plugin)
@@ -262,7 +262,7 @@ def check_attack(
         UsageError: there is no such cell, it is no attack, or what it rests on is not there.
     """
     from robench.engine.recheck import recheck_attack
-    from robench.registry import load_plugin
+    from robench.plugin_files import load_plugin
 
     for plugin in plugins:
         load_plugin(plugin)

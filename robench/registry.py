@@ -5,7 +5,7 @@ comes from one of three places, and is treated alike whichever it was:
 
 * the table of built-in names in its room, as a string ``"package.module:attribute"``;
 * an entry point of an installed package, in the registry's group (``robench.methods``, …);
-* a file of the user's own, given as ``--plugin FILE``.
+* a file of the user's own, given as ``--plugin FILE`` (`robench.plugin_files`).
 
 A registry may also have *families*: names with a prefix, such as ``torchvision:resnet18``, of which
 there are too many for a table.
@@ -16,22 +16,19 @@ Nothing is imported until an object is asked for, so that listing names is quick
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import sys
 import threading
-import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from robench.errors import PluginError, UnknownNameError, nearest_names
 
-__all__ = ["ROOMS", "Family", "Registry", "all_registries", "load_plugin"]
+__all__ = ["ROOMS", "Family", "Registry", "all_registries"]
 
 T = TypeVar("T")
 
@@ -52,6 +49,8 @@ class _Entry:
     target: str
     source: str
     value: object | None = None
+    code: str | None = None
+    """Which code it is, where that is not robench's own."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +187,14 @@ class Registry(Generic[T]):
             return self._entry(name).source
         return f"{path}:{line}"
 
+    def code(self, name: str) -> str | None:
+        """Which code stands behind a name: part of the id of every cell that uses it.
+
+        `None` for robench's own, whose plug-ins raise their `version`; ``snip==1.2`` for that of an
+        installed package; a hash of the source for that of a file.
+        """
+        return self._entry(name).code
+
     def summary(self, name: str) -> str:
         """First line of the plug-in's docstring, read from its source without importing it.
 
@@ -200,8 +207,14 @@ class Registry(Generic[T]):
 
     # -- adding -------------------------------------------------------------------------------
 
-    def add(self, name: str, value: T, *, source: str) -> None:
-        """Register `value` under `name`.
+    def add(self, name: str, value: T, *, source: str, code: str | None = None) -> None:
+        """Register `value` under `name`; what the same source registered before is replaced.
+
+        Args:
+            name: a name that nothing else has.
+            value: the object.
+            source: where it comes from, for messages.
+            code: a digest of its code, see `code`.
 
         Raises:
             PluginError: the name is taken by something else, or `value` is not of this kind.
@@ -209,7 +222,7 @@ class Registry(Generic[T]):
         self._check(value, name, source)
         with self._lock:
             self._read_entry_points()
-            self._claim(name, _Entry(source, source, value))
+            self._claim(name, _Entry(source, source, value, code))
 
     def accepts(self, value: object) -> bool:
         """Whether `value` is a plug-in of this kind."""
@@ -237,7 +250,7 @@ class Registry(Generic[T]):
             value = cast("Callable[..., object]", make)(rest, where=where)
             kept = self._made
         self._check(value, name, entry.source)
-        kept[name] = _Entry(entry.target, entry.source, value)
+        kept[name] = replace(entry, value=value)
         return kept[name]
 
     def _offers(self, name: str) -> list[str]:
@@ -262,8 +275,11 @@ class Registry(Generic[T]):
         with self._lock:
             self._entry_points_read = True
             for point in importlib.metadata.entry_points(group=self.group):
-                package = point.dist.name if point.dist is not None else "an unnamed package"
-                self._claim(point.name, _Entry(point.value, f"the installed package {package}"))
+                package, code = "an unnamed package", point.value
+                if point.dist is not None:
+                    package, code = point.dist.name, f"{point.dist.name}=={point.dist.version}"
+                source = f"the installed package {package}"
+                self._claim(point.name, _Entry(point.value, source, code=code))
 
     def _reason_against(self, value: object) -> str | None:
         check = cast("Callable[[object], str | None]", _resolve(self._accept))
@@ -278,80 +294,6 @@ class Registry(Generic[T]):
 def all_registries() -> dict[str, Registry[Any]]:
     """The registry of each kind, by the plural word for it."""
     return {word: cast("Registry[Any]", _resolve(target)) for word, target in ROOMS.items()}
-
-
-def load_plugin(path: str | Path) -> list[tuple[str, str]]:
-    """Import a plug-in file and register what it defines.
-
-    Every public object that the file itself defines and that one of the registries accepts is
-    registered under its ``name``. Loading the same file again does nothing.
-
-    Args:
-        path: a Python file.
-
-    Returns:
-        Kind and name of what was registered: ``[("method", "my-method")]``.
-
-    Raises:
-        PluginError: the file is missing, raises on import, or defines no plug-in.
-    """
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise PluginError(f"there is no plug-in file {str(path)!r}", hint="check the path")
-    module = _import_file(file)
-    found: list[tuple[str, str]] = []
-    for value in _public_objects(module):
-        for registry in all_registries().values():
-            if registry.accepts(value):
-                name = str(getattr(value, "name", getattr(value, "__name__", "")))
-                registry.add(name, value, source=str(file))
-                found.append((registry.kind, name))
-    if not found:
-        raise PluginError(
-            "the plug-in file defines no method, model, data set, attack or degradation",
-            where=str(file),
-            hint="`robench new method NAME` writes a file to start from",
-        )
-    return found
-
-
-def _import_file(file: Path) -> object:
-    name = f"robench_plugin_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise PluginError("the plug-in is not a Python file", where=str(file), allowed="*.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pydantic look their own module up
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise PluginError(
-            f"the plug-in raised {type(error).__name__} on import: {error}",
-            where=_line_at_fault(error, file),
-            hint="run the file with python to see the whole traceback",
-        ) from error
-    return module
-
-
-def _line_at_fault(error: BaseException, file: Path) -> str:
-    if isinstance(error, SyntaxError) and error.filename == str(file):
-        return f"{file}:{error.lineno}"
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == str(file)
-    ]
-    return f"{file}:{lines[-1]}" if lines else str(file)
-
-
-def _public_objects(module: object) -> Iterable[object]:
-    for attribute, value in vars(module).items():
-        own = getattr(value, "__module__", None) == getattr(module, "__name__", "")
-        if own and not attribute.startswith("_"):
-            yield value
 
 
 def _import_target(target: str, *, kind: str, name: str) -> object:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from robench.errors import PluginError, UnknownNameError
-from robench.registry import Family, Registry, load_plugin
+from robench.registry import Family, Registry
 
 
 def accept_classes(value: object) -> str | None:
@@ -206,61 +206,3 @@ def test_a_colon_means_nothing_where_there_are_no_families(registry: Registry[ty
 def test_a_member_of_another_kind_is_refused(families) -> None:
     with pytest.raises(PluginError, match="'open:function' is not a thing: it is not a class"):
         families.get("open:function")
-
-
-# -- plug-in files --------------------------------------------------------------------------------
-
-
-def plugin_file(folder: Path, text: str) -> Path:
-    path = folder / "mine.py"
-    path.write_text(text)
-    return path
-
-
-METHOD = '''
-from robench import Method
-
-class Mine(Method):
-    """Does nothing."""
-    name = "{name}"
-    version = 1
-    structure = "unstructured"
-    starts_from = "dense"
-'''
-
-
-def test_a_plugin_file_is_registered_and_may_be_loaded_again(tmp_path: Path) -> None:
-    from robench.methods import METHODS
-
-    path = plugin_file(tmp_path, METHOD.format(name="registry-test"))
-    assert load_plugin(path) == [("method", "registry-test")]
-    assert load_plugin(path) == [("method", "registry-test")]
-    assert METHODS.get("registry-test").name == "registry-test"
-    assert METHODS.origin("registry-test").startswith(str(path))
-
-
-def test_a_plugin_may_not_take_a_builtin_name(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="'halo' is taken"):
-        load_plugin(plugin_file(tmp_path, METHOD.format(name="halo")))
-
-
-@pytest.mark.parametrize(
-    ("text", "words", "line"),
-    [
-        ("import robench\n\n1 / 0\n", "ZeroDivisionError", 3),
-        ("def broken(:\n", "SyntaxError", 1),
-        ("import no_such_package\n", "no_such_package", 1),
-    ],
-)
-def test_a_plugin_that_raises_on_import_names_the_line(tmp_path, text, words, line) -> None:
-    path = plugin_file(tmp_path, text)
-    with pytest.raises(PluginError, match=words) as caught:
-        load_plugin(path)
-    assert caught.value.where == f"{path}:{line}"
-
-
-def test_a_file_without_plugins_and_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="defines no method"):
-        load_plugin(plugin_file(tmp_path, "x = 1\n"))
-    with pytest.raises(PluginError, match="there is no plug-in file"):
-        load_plugin(tmp_path / "nowhere.py")

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from robench.errors import UnknownNameError
-from robench.registry import ROOMS, all_registries, load_plugin
+from robench.plugin_files import load_plugin
+from robench.registry import ROOMS, all_registries
 
 __all__ = ["list_"]
 

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from robench.errors import PluginError
+from robench.plugin_files import import_plugin_file
 from robench.spec.base import Frozen
 
 if TYPE_CHECKING:
@@ -96,12 +97,10 @@ def _import(file: str, module: str | None) -> None:
     if module is not None:
         importlib.import_module(module)
         return
-    spec = importlib.util.spec_from_file_location("robench_plugin_anew", file)
-    if spec is None or spec.loader is None:
-        raise PluginError("the plug-in is not a Python file", where=file, allowed="*.py")
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = made
-    spec.loader.exec_module(made)
+    try:
+        import_plugin_file(file)
+    except PluginError as error:
+        raise error.__cause__ or error from None  # what the file itself raised
 
 
 def main() -> None:

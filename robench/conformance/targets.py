@@ -12,7 +12,7 @@ from robench.conformance.subject import Subject
 from robench.errors import PluginError
 from robench.methods import METHODS
 from robench.methods.base import Method
-from robench.registry import load_plugin
+from robench.plugin_files import load_plugin
 
 if TYPE_CHECKING:
     from types import ModuleType

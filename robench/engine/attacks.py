@@ -82,5 +82,9 @@ def _joined(grid: Grid, names: Sequence[str]) -> Grid:
 def _guest(choice: PluginChoice) -> ResolvedAttack:
     found = resolve_plugin(all_registries()["attacks"], choice)
     return ResolvedAttack(
-        name=found.name, version=found.version, params=found.params, label=found.label
+        name=found.name,
+        version=found.version,
+        params=found.params,
+        label=found.label,
+        code=found.code,
     )

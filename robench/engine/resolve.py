@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from robench.errors import ParameterError
+from robench.errors import ParameterError, PluginError
 from robench.registry import Registry, all_registries
 from robench.spec import (
+    Cell,
     CorruptOptions,
     Distortion,
     PluginChoice,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from robench.data.base import Data
 
-__all__ = ["resolve_drawn", "resolve_options", "resolve_plugin"]
+__all__ = ["check_code", "resolve_drawn", "resolve_options", "resolve_plugin"]
 
 
 def resolve_plugin(
@@ -41,19 +42,50 @@ def resolve_plugin(
     # The path in the name of a file's family is not part of what the file is.
     name: str = getattr(plugin, "name", choice.name) if ":" in choice.name else choice.name
     location = choice.name if name != choice.name else None
+    code = registry.code(choice.name)
     if schema is None:
         if choice.params:
             raise ParameterError(
                 f"the {registry.kind} {choice.name!r} takes no parameters", where=where
             )
-        return PluginRef(name=name, version=version, location=location)
+        return PluginRef(name=name, version=version, code=code, location=location)
     params = parse_params(f"{registry.kind} {choice.name!r}", schema, choice.params, where)
     resolved: dict[str, JsonValue] = params.model_dump(mode="json")
     defaults = _defaults(schema)
     changed = tuple(key for key in resolved if resolved[key] != defaults.get(key))
     return PluginRef(
-        name=name, version=version, params=resolved, changed=changed, location=location
+        name=name,
+        version=version,
+        params=resolved,
+        changed=changed,
+        code=code,
+        location=location,
     )
+
+
+def check_code(cell: Cell) -> None:
+    """Refuse a cell whose plug-ins are not the code that it was planned with.
+
+    Raises:
+        PluginError: a plug-in file was edited since.
+    """
+    extra, kinds = cell.options.get("extra"), cell.options.get("kinds")
+    guests = extra if isinstance(extra, list) else []
+    shown = kinds.items() if isinstance(kinds, dict) else ()
+    asked: list[tuple[str, str, object]] = [
+        ("datasets", cell.data.location or cell.data.name, cell.data.code),
+        ("models", cell.model.location or cell.model.name, cell.model.code),
+        ("methods", cell.method.name, cell.method.code),
+        *(("attacks", str(g["name"]), g.get("code")) for g in guests if isinstance(g, dict)),
+        *(("degradations", name, k.get("code")) for name, k in shown if isinstance(k, dict)),
+    ]
+    rooms = all_registries()
+    for room, name, code in asked:
+        if code is not None and rooms[room].code(name) != code:
+            raise PluginError(
+                f"the code of the {rooms[room].kind} {name!r} changed while the suite was running",
+                hint="run the suite again: its cells will be new ones",
+            )
 
 
 def _defaults(schema: type[BaseModel]) -> dict[str, JsonValue]:
@@ -132,6 +164,10 @@ def _kinds(asked: Mapping[str, tuple[float, ...]]) -> dict[str, JsonValue]:
     registry = all_registries()["degradations"]
     found = {kind: (registry.get(kind), levels) for kind, levels in asked.items()}
     return {
-        name: as_json(ResolvedKind(version=kind.version, levels=levels or kind.levels).model_dump())
+        name: as_json(
+            ResolvedKind(
+                version=kind.version, levels=levels or kind.levels, code=registry.code(name)
+            ).model_dump()
+        )
         for name, (kind, levels) in found.items()
     }

@@ -16,7 +16,7 @@ from robench.engine.progress import Progress, choose_progress
 from robench.engine.schedule import Schedule
 from robench.engine.worker import Setting
 from robench.errors import UsageError
-from robench.registry import load_plugin
+from robench.plugin_files import load_plugin
 from robench.spec import Cell, Record, Suite
 from robench.store import Store
 

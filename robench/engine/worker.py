@@ -19,8 +19,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.engine.resolve import check_code
 from robench.errors import NotApplicableError, RobenchError, StoreError
-from robench.registry import load_plugin
+from robench.plugin_files import load_plugin
 from robench.spec import Cell, Record, as_json, canonical_json
 from robench.store import Store
 
@@ -128,6 +129,7 @@ def _attempt(cell: Cell, setting: Setting, store: Store) -> Outcome:
 def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
     from robench.stages import STAGES
 
+    check_code(cell)
     return STAGES[cell.stage](cell, context_of(cell, setting, store))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Frozen"]
+__all__ = ["Frozen", "without_missing_code"]
 
 
 class Frozen(BaseModel):
@@ -17,3 +19,13 @@ class Frozen(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
+
+
+def without_missing_code(dumped: dict[str, Any]) -> dict[str, Any]:
+    """A dumped plug-in without `code` where that is `None`, as it is for robench's own.
+
+    They are hashed into ids that must stay what they were.
+    """
+    if dumped.get("code") is None:
+        dumped.pop("code", None)
+    return dumped

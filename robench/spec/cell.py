@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from robench.spec.base import Frozen
+from robench.spec.base import Frozen, without_missing_code
 from robench.spec.identity import as_json, digest, seed_for
 from robench.spec.suite import Recipe
 
@@ -30,9 +30,16 @@ class PluginRef(Frozen):
     """All parameters, defaults included."""
     changed: tuple[str, ...] = ()
     """Names of the parameters that the suite set itself; they make up the label."""
+    code: str | None = None
+    """Which code it is, where that is not robench's own: a hash of the source of a plug-in file,
+    or name and version of the installed package."""
     location: str | None = Field(default=None, exclude=True)
     """The name that finds the plug-in on this machine, where it is longer than `name` since it
     holds the path of a file. It is neither hashed nor recorded: the content is."""
+
+    @model_serializer(mode="wrap")
+    def _without_missing_code(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_missing_code(dump(self))
 
     @property
     def label(self) -> str:
@@ -100,9 +107,11 @@ class Cell(Frozen):
         Raises:
             KeyError: no such purpose.
         """
-        data = self.data.model_dump(mode="json")
+        # An edit of a plug-in's file makes other cells, but draws the same numbers.
+        data = self.data.model_dump(mode="json", exclude={"code"})
+        model = self.model.model_dump(mode="json", exclude={"code"})
         axes: dict[str, list[object]] = {
-            "init": [data, self.model.model_dump(mode="json")],
+            "init": [data, model],
             "order": [data],
             "distortion": [data],
             "method": [data, self.model.name, self.method.name, self.level],

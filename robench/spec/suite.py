@@ -10,14 +10,16 @@ from pydantic import (
     Field,
     JsonValue,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from robench.errors import SuiteError, UnknownNameError
 from robench.registry import all_registries
-from robench.spec.base import Frozen
+from robench.spec.base import Frozen, without_missing_code
 from robench.spec.complaint import suite_error
 from robench.spec.distortion import Distortion
 from robench.spec.recipe import Recipe
@@ -127,6 +129,12 @@ class ResolvedAttack(Frozen):
     params: dict[str, JsonValue] = {}
     label: str
     """Its name with the parameters that the suite set itself."""
+    code: str | None = None
+    """Which code it is, where that is not robench's own."""
+
+    @model_serializer(mode="wrap")
+    def _without_missing_code(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_missing_code(dump(self))
 
 
 class ResolvedAttackOptions(Frozen):
@@ -235,6 +243,12 @@ class ResolvedKind(Frozen):
 
     version: int
     levels: tuple[float, ...]
+    code: str | None = None
+    """Which code it is, where that is not robench's own."""
+
+    @model_serializer(mode="wrap")
+    def _without_missing_code(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_missing_code(dump(self))
 
 
 class ResolvedDegradeOptions(Frozen):

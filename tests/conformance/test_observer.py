@@ -16,7 +16,7 @@ from robench.conformance.trial import STEPS, Setting, as_planned
 from robench.data import load
 from robench.methods.base import Method
 from robench.methods.masks import Masks, magnitude_masks
-from robench.registry import load_plugin
+from robench.plugin_files import load_plugin
 
 
 class Fair(Method):

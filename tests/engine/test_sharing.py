@@ -12,7 +12,7 @@ from robench.data import load
 from robench.engine.plan import plan
 from robench.engine.progress import Silent
 from robench.errors import SuiteError
-from robench.registry import load_plugin
+from robench.plugin_files import load_plugin
 from robench.spec import load_suite
 from robench.training.checkpoint import Checkpoint
 

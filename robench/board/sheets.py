@@ -18,6 +18,7 @@ from robench.board.contact_sheet import (
     sheet,
 )
 from robench.data import DATASETS, load, to_float
+from robench.data.image_folder import open_image
 from robench.degradations import DEGRADATIONS
 from robench.errors import DataError, InputError, StoreError, UnknownNameError, UsageError
 from robench.files import write_atomically
@@ -122,8 +123,10 @@ def _subject(
 
 
 def _image_file(path: Path) -> torch.Tensor:
+    if not path.is_file():
+        raise DataError(f"{path.name} is no ordinary file", where=str(path))
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             upright = ImageOps.exif_transpose(image).convert("RGB")
             fitted = ImageOps.fit(upright, (_SIDE, _SIDE), Image.Resampling.LANCZOS)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from robench.api import Results
     from robench.spec import Record
 
@@ -78,12 +80,28 @@ def report(done: Results, results: Path) -> None:
             f"{len(failed)} of {len(done.records)} cells failed; the first: "
             f"robench show {failed[0].id} --results {results}\n"
         )
+    for attack, records in _crashed(done.records).items():
+        sys.stdout.write(
+            f"the attack {attack!r} crashed in {len(records)} cells, which stand without it; the "
+            f"first: robench show {records[0].id} --results {results}\n"
+        )
     if noisy:
         sys.stdout.write(
             f"{len(noisy)} timings were too noisy to be published, on a machine this busy; "
             "--retry-failed tries again\n"
         )
     sys.stdout.write(f"records in {results}; `robench board {results}` draws the leaderboard\n")
+
+
+def _crashed(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """The cells in which each attack crashed beside others that did not."""
+    from robench.engine.progress import crashed_attacks
+
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        for attack in crashed_attacks(record):
+            found.setdefault(attack, []).append(record)
+    return found
 
 
 def _print_summary(records: list[Record]) -> None:

@@ -3,8 +3,9 @@
 import io
 import logging
 import time
+import warnings
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 import numpy as np
 import PIL
@@ -21,11 +22,14 @@ from robench.data.splits import official_split, own_split
 from robench.errors import DataError
 from robench.spec.identity import digest
 
-__all__ = ["DECODER", "ImageFolder", "decoded_images", "find_path"]
+__all__ = ["DECODER", "MOST_PIXELS", "ImageFolder", "decoded_images", "find_path", "open_image"]
 
 _log = logging.getLogger(__name__)
 DECODER = 1
 """Raise it with every change to how images are decoded, so that no cache outlives its decoder."""
+MOST_PIXELS = 1 << 26
+"""The largest image that is decoded, as width x height: a PNG of some kilobytes can hold one that
+fills the memory."""
 _REPORT_EVERY_S = 2.0
 
 
@@ -148,7 +152,7 @@ def _pixels(
 ) -> NDArray[np.uint8]:
     """One image, uint8 [C, H, W]."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             ImageOps.exif_transpose(image, in_place=True)
             pixels = np.asarray(_sized(_converted(image, mode), size))
     # What Pillow raises depends on the format and the damage.
@@ -159,6 +163,24 @@ def _pixels(
             hint="mend the image, or take it out",
         ) from error
     return pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def open_image(file: Path | IO[bytes]) -> Image.Image:
+    """An image that is not decoded yet.
+
+    Raises:
+        ValueError: it has more than `MOST_PIXELS`.
+        OSError: it is damaged, or no image.
+    """
+    with warnings.catch_warnings():
+        # Pillow would warn of images that are refused here.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image = Image.open(file)
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        image.close()
+        raise ValueError(f"it has {width} x {height} pixels, and {MOST_PIXELS:,} are the most")
+    return image
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:

@@ -10,15 +10,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from robench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Source", "open_source"]
+__all__ = ["LARGEST_FILE_BYTES", "Source", "open_source"]
 
+LARGEST_FILE_BYTES = 1 << 28
+"""The largest image file that is read: an archive of a few kilobytes can hold one of many GiB."""
 _DAMAGE = (EOFError, OSError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 """What archive readers raise on archives that are cut off, encrypted or overwritten."""
 
@@ -88,8 +90,15 @@ class _FolderSource(Source):
 
     def contents(self, wanted: Collection[PurePosixPath]) -> Iterator[tuple[PurePosixPath, bytes]]:
         for name in wanted:
-            with _damage_named(self.path / name):
-                content = (self.path / name).read_bytes()
+            path = self.path / name
+            if path.exists() and not path.is_file():
+                raise DataError(
+                    f"{name} in {self.path.name} is no ordinary file",
+                    where=str(path),
+                    allowed="image files; no pipes, sockets or devices",
+                )
+            with _damage_named(path), path.open("rb") as file:
+                content = _bounded(file, str(name), self.path)
             yield name, content
 
     def fingerprint(self) -> str:
@@ -133,7 +142,7 @@ class _TarSource(_ArchiveSource):
                 name = PurePosixPath(member.name)
                 file = tar.extractfile(member) if name in chosen else None
                 if file is not None:
-                    yield name, file.read()
+                    yield name, _bounded(file, member.name, self.path)
 
     def _members(self) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
         with _damage_named(self.path), tarfile.open(self.path) as tar:
@@ -166,9 +175,22 @@ class _ZipSource(_ArchiveSource):
             for member in archive.infolist():
                 name = PurePosixPath(member.filename)
                 if name in chosen:
-                    with _damage_named(self.path, member.filename):
-                        content = archive.read(member)
+                    with _damage_named(self.path, member.filename), archive.open(member) as file:
+                        content = _bounded(file, member.filename, self.path)
                     yield name, content
+
+
+def _bounded(file: IO[bytes], name: str, path: Path) -> bytes:
+    """All that a file holds; what archives say of the size of a member is not believed."""
+    content = file.read(LARGEST_FILE_BYTES + 1)
+    if len(content) > LARGEST_FILE_BYTES:
+        raise DataError(
+            f"{name} in {path.name} is too large for an image",
+            where=str(path),
+            allowed=f"up to {LARGEST_FILE_BYTES >> 20} MiB, unpacked",
+            hint="make it smaller, or take it out",
+        )
+    return content
 
 
 def _check_end(tar: tarfile.TarFile) -> None:

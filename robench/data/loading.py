@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from robench.blame import blamed_on
 from robench.errors import PluginError
 from robench.spec.params import parse_params
 
@@ -72,7 +73,8 @@ def _loaded(dataset: type[Dataset], params_json: str, root: Path) -> Data:
     from robench.data.base import Data
 
     params = dataset.Params.model_validate_json(params_json)
-    data: object = dataset(params).load(root)
+    with blamed_on("data set", dataset.name, dataset):
+        data: object = dataset(params).load(root)
     if not isinstance(data, Data):
         raise PluginError(
             f"the data set {dataset.name!r} gave {type(data).__name__}, not Data",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import warnings
 import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from robench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["ENDINGS", "is_table", "read_table"]
 
@@ -23,6 +25,14 @@ ENDINGS = "*.csv or *.tsv, also with .gz, .bz2, .xz or .zip behind it; *.parquet
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+_LARGEST_BYTES = 1 << 31
+"""The largest table, unpacked: a packed file of some megabytes can hold one that fills the memory.
+"""
+_OPENERS: Mapping[str, Callable[[Path], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
 _SHOWN = 5
 """Columns that one message names."""
 
@@ -44,7 +54,38 @@ def read_table(file: Path, separator: str | None = None) -> pd.DataFrame:
     Raises:
         DataError: a file that cannot be read, or columns without names of their own.
     """
+    _check_unpacked(file)
     return _parquet(file) if _ending(file.name) == ".parquet" else _text(file, separator)
+
+
+def _check_unpacked(file: Path) -> None:
+    """Refuse what unpacks into more than memory should hold."""
+    try:
+        size = _unpacked_bytes(file)
+    except _BROKEN as error:
+        raise DataError(f"the file cannot be read: {error}", where=str(file)) from error
+    if size > _LARGEST_BYTES:
+        raise DataError(
+            "the table is too large",
+            where=str(file),
+            allowed=f"up to {_LARGEST_BYTES >> 30} GiB, unpacked",
+            hint="keep fewer rows or columns",
+        )
+
+
+def _unpacked_bytes(file: Path) -> int:
+    """Of a table, or more than the most that it may have."""
+    ending = file.suffix.lower()
+    if ending == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    if ending not in _OPENERS:
+        return file.stat().st_size
+    size = 0
+    with cast("IO[bytes]", _OPENERS[ending](file)) as unpacked:
+        while size <= _LARGEST_BYTES and (part := unpacked.read(1 << 20)):
+            size += len(part)
+    return size
 
 
 def _ending(name: str) -> str:

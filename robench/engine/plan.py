@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robench.blame import blamed_on
 from robench.engine.attacks import lender_of
 from robench.engine.resolve import resolve_drawn, resolve_options, resolve_plugin
-from robench.errors import InputError, SuiteError
+from robench.errors import InputError, SuiteError, UnknownNameError
 from robench.registry import Registry, all_registries
 from robench.spec import (
     NO_DATA,
@@ -188,10 +189,20 @@ def _cells_of_grid(
     rooms = all_registries()
 
     def resolved(room: str, key: str) -> list[PluginRef]:
-        return [
-            resolve_plugin(rooms[room], choice, where=suite.locate(*at, key, place))
-            for place, choice in enumerate(getattr(grid, key))
-        ]
+        found: list[PluginRef] = []
+        for place, choice in enumerate(getattr(grid, key)):
+            where = suite.locate(*at, key, place)
+            plugin = resolve_plugin(rooms[room], choice, where=where)
+            if plugin in found:
+                raise SuiteError(
+                    f"{key}: {plugin.label!r} is given twice, once with its defaults spelt out",
+                    where=where,
+                    hint="keep one of them",
+                )
+            found.append(plugin)
+        return found
+
+    _check_attack_suite(grid, suite.locate(*at, "evaluate", "attack", "suite"))
 
     for place, distortion in enumerate(grid.distortions):
         if distortion is not None:
@@ -211,11 +222,25 @@ def _cells_of_grid(
             yield from _cells_of_network(network, grid, distortion, methods, rooms["methods"])
 
 
+def _check_attack_suite(grid: Grid, where: str | None) -> None:
+    """An attack suite that does not exist is found before anything is trained."""
+    from robench.attacks.suites import attack_suite
+
+    if grid.evaluate.attack is None:
+        return
+    try:
+        attack_suite(grid.evaluate.attack.suite)
+    except UnknownNameError as error:
+        raise SuiteError(error.what, where=where, allowed=error.allowed, hint=error.hint) from None
+
+
 def _check_levels(distortion: Distortion, registry: Registry[Any], where: str | None) -> None:
     """A level that its kind does not take is found before anything is trained."""
     for kind, level in itertools.product(distortion.degradations, distortion.levels):
+        degradation = registry.get(kind)
         try:
-            registry.get(kind).check_level(level)
+            with blamed_on("degradation", kind, degradation):
+                degradation.check_level(level)
         except InputError as error:
             raise SuiteError(error.what, where=where, allowed=error.allowed) from None
 
@@ -308,7 +333,9 @@ def _donor_of(method: PluginRef) -> str | None:
     """The name of the method whose masks this one asks for."""
     from robench.methods.base import make
 
-    return make(method.name, method.params).donor()
+    kind = all_registries()["methods"].get(method.name)
+    with blamed_on("method", method.name, kind):
+        return make(kind, method.params).donor()
 
 
 def _donors_first(methods: list[PluginRef]) -> list[PluginRef]:

@@ -16,7 +16,14 @@ from robench.spec import Cell, Record
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
 
-__all__ = ["PlainProgress", "Progress", "RichProgress", "Silent", "choose_progress"]
+__all__ = [
+    "PlainProgress",
+    "Progress",
+    "RichProgress",
+    "Silent",
+    "choose_progress",
+    "crashed_attacks",
+]
 
 _SECONDS_BETWEEN_LINES = 5.0
 _SERIOUS = {"failed", "over-budget"}
@@ -70,15 +77,18 @@ class Progress:
         if isinstance(wall_s, float):
             self._seconds[stage].append(wall_s)
         if record.status in _SERIOUS:
-            self._tell_once(record)
+            cause = (record.reason or "").partition(" at step ")[0]
+            self._tell_once(f"{record.cell.method.label}: {cause}", _failure(record))
+        for attack, error in crashed_attacks(record).items():
+            crash = f"the attack {attack!r} crashed on {record.cell.label} [{record.id}]: {error}"
+            self._tell_once(f"{attack}: {error}", crash)
         self.show(record)
 
-    def _tell_once(self, record: Record) -> None:
+    def _tell_once(self, cause: str, text: str) -> None:
         """Show a failure, but not each of a hundred with the same cause."""
-        cause = f"{record.cell.method.label}: {(record.reason or '').partition(' at step ')[0]}"
         if cause not in self._told:
             self._told.add(cause)
-            self.note(_failure(record))
+            self.note(text)
 
     def remaining_s(self) -> float | None:
         """Seconds until the end, from how long the cells of each stage took so far."""
@@ -211,6 +221,20 @@ class RichProgress(Progress):
 def choose_progress() -> Progress:
     """A bar where standard error is a terminal, else plain lines."""
     return RichProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def crashed_attacks(record: Record) -> dict[str, str]:
+    """Attack → first line of its error, of members and guests that crashed in an attack's cell.
+
+    The cell is not lost with them: the other attacks count.
+    """
+    attacks = record.details.get("attacks")
+    told = attacks.items() if isinstance(attacks, dict) else ()
+    return {
+        name: str(entry["error"]).partition("\n")[0]
+        for name, entry in told
+        if isinstance(entry, dict) and entry.get("error")
+    }
 
 
 def _failure(record: Record) -> str:

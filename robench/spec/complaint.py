@@ -14,6 +14,22 @@ from robench.spec.source import Source
 __all__ = ["suite_error"]
 
 _BOUNDS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+_WORDS = {
+    "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "model_type": "must be a mapping of keys",
+    "model_attributes_type": "must be a mapping of keys",
+    "dict_type": "must be a mapping of keys",
+}
+"""pydantic's types of errors, in the words of a suite file."""
 
 
 def suite_error(
@@ -27,24 +43,61 @@ def suite_error(
         model: what the file was checked against.
         flat: the file has no `grids`, so that the first grid's keys stand at the top.
     """
-    complaints = error.errors()
-    first = complaints[0]
-    loc = tuple(first["loc"])
-    where = source.locate(_place_in_file(loc, source, flat=flat))
+    complaints = _by_place(error, model)
+    loc, about = next(iter(complaints.items()))
+    first = about[0]
+    place = _place_in_file(loc, source, flat=flat)
+    where = source.locate(place)
     more = len(complaints) - 1
     hint = f"mend this first; {more} more problem{'s' * (more > 1)} in this file" if more else None
-    key = ".".join(str(step) for step in _place_in_file(loc, source, flat=flat)) or "the suite"
+    key = ".".join(map(str, place)) or "the suite"
 
     if first["type"] == "extra_forbidden":
         return _unknown_key(str(loc[-1]), _known_keys(loc[:-1], model), where, hint)
     if first["type"] == "missing":
         return SuiteError(f"the key {key!r} is missing", where=where, hint=hint)
+    allowed = [text for problem in about if (text := _allowed(loc, problem)) is not None]
     return SuiteError(
         f"{key}: {_reason(first)} (got {_shown(first['input'])})",
         where=where,
-        allowed=_allowed(loc, first),
+        allowed=" or ".join(dict.fromkeys(allowed)) or None,
         hint=hint,
     )
+
+
+def _by_place(
+    error: ValidationError, model: type[BaseModel]
+) -> dict[tuple[str | int, ...], list[Any]]:
+    """What is wrong, by where: all branches of a union complain of one value.
+
+    A list whose only value is wrong is not empty as well, although pydantic says so.
+    """
+    found: dict[tuple[str | int, ...], list[Any]] = {}
+    for problem in error.errors():
+        found.setdefault(_without_branches(problem["loc"], model), []).append(problem)
+    follow = [
+        loc
+        for loc, about in found.items()
+        if all(problem["type"] == "too_short" for problem in about)
+        and any(other[: len(loc)] == loc for other in found if other != loc)
+    ]
+    return {loc: about for loc, about in found.items() if loc not in follow}
+
+
+def _without_branches(loc: tuple[str | int, ...], top: type[BaseModel]) -> tuple[str | int, ...]:
+    """A location without the names of the branches of unions that pydantic puts in.
+
+    An unknown key is the last step, and kept.
+    """
+    kept: tuple[str | int, ...] = ()
+    for step in loc:
+        model = _model_at(kept, top)
+        is_branch = isinstance(step, str) and (
+            model is None or (step not in model.model_fields and step != loc[-1])
+        )
+        if not is_branch:
+            kept = (*kept, step)
+    return kept
 
 
 def _place_in_file(
@@ -72,6 +125,9 @@ def _known_keys(loc: tuple[str | int, ...], top: type[BaseModel]) -> list[str]:
 
 
 def _reason(problem: Any) -> str:
+    words = _WORDS.get(problem["type"])
+    if words is not None:
+        return words
     message = str(problem["msg"])
     return message.removeprefix("Value error, ").removeprefix("Input ").strip()
 

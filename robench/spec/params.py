@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from robench.errors import ParameterError, nearest_names
+from robench.errors import ParameterError, PluginError, nearest_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,10 @@ def parse_params(
         return schema.model_validate(dict(values or {}))
     except ValidationError as error:
         problem = error.errors()[0]
+    except Exception as error:  # a validator that a plug-in brings along
+        raise PluginError(
+            f"{owner}: checking its parameters raised {type(error).__name__}: {error}", where=where
+        ) from error
     name = ".".join(str(part) for part in problem["loc"])
     known = sorted(schema.model_fields)
     if problem["type"] == "extra_forbidden":

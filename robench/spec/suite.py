@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     Field,
     JsonValue,
     PrivateAttr,
@@ -18,12 +19,12 @@ from pydantic import (
 )
 
 from robench.errors import SuiteError, UnknownNameError
-from robench.registry import all_registries
 from robench.spec.base import Frozen, without_missing_code
 from robench.spec.complaint import suite_error
 from robench.spec.distortion import Distortion
 from robench.spec.recipe import Recipe
 from robench.spec.source import Source, read_yaml
+from robench.spec.suite_checks import check_suite
 
 __all__ = [
     "AttackOptions",
@@ -55,6 +56,16 @@ __all__ = [
 
 Level = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0)]
+_MOST_SEEDS = 1000
+
+
+def _listed(value: object) -> object:
+    """A single value may stand where a list of them may."""
+    return [value] if isinstance(value, str | int | float | Mapping) else value
+
+
+OneOrMany = BeforeValidator(_listed)
+NotEmpty = Field(min_length=1)
 
 
 class PluginChoice(Frozen):
@@ -72,8 +83,10 @@ class PluginChoice(Frozen):
         if isinstance(value, str):
             return {"name": value}
         if isinstance(value, Mapping) and "params" not in value:
-            params = {key: item for key, item in value.items() if key != "name"}
-            return {"name": value.get("name"), "params": params}
+            name = {"name": value["name"]} if "name" in value else {}
+            return {**name, "params": {key: value[key] for key in value if key != "name"}}
+        if not isinstance(value, Mapping | cls):
+            raise ValueError("must be a name, or a mapping with `name` and parameters")
         return value
 
 
@@ -83,10 +96,12 @@ SpeedForm = Literal["inference", "csr", "2:4", "compiled", "captured"]
 class SpeedOptions(Frozen):
     """How latency is measured: dense parent against compacted network, interleaved."""
 
-    batch_sizes: tuple[Annotated[int, Field(ge=1)] | Literal["saturating"], ...] = (1, 64)
+    batch_sizes: Annotated[
+        tuple[Annotated[int, Field(ge=1)] | Literal["saturating"], ...], NotEmpty, OneOrMany
+    ] = (1, 64)
     """``saturating`` is found for each network: figures stand side by side at equal sizes alone."""
     repeats: Annotated[int, Field(ge=30)] = 30
-    forms: tuple[SpeedForm, ...] = ("inference", "csr", "captured")
+    forms: Annotated[tuple[SpeedForm, ...], OneOrMany] = ("inference", "csr", "captured")
     """What is timed beside, each against the dense network in the same form: ``inference`` folds
     BatchNorm and keeps channels last, ``csr`` and ``2:4`` are sparse kernels of linear layers,
     ``compiled`` is `torch.compile`, left out by default for it takes seconds a network, and
@@ -109,16 +124,11 @@ class AttackOptions(Frozen):
     area_limit: Annotated[float, Field(gt=0)] | None = None
     """Distance up to which the area under the curve of robust accuracy is taken; `None` is the
     data set's own, see `robench.attacks.scales`."""
-    radii: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    radii: Annotated[tuple[Annotated[float, Field(gt=0)], ...] | None, OneOrMany] = None
     """Distances at which the robust accuracy is told; `None` is the data set's own."""
-    extra: tuple[PluginChoice, ...] = ()
+    extra: Annotated[tuple[PluginChoice, ...], OneOrMany] = ()
     """Guests: attacks that run beside the frozen suite, to be compared with its members. They never
     count in its distances; attacks of ``--plugin`` files join by themselves."""
-
-    @field_validator("extra", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str | Mapping) else value
 
 
 class ResolvedAttack(Frozen):
@@ -152,13 +162,13 @@ class ResolvedAttackOptions(Frozen):
 class DegradeOptions(Frozen):
     """Which degradations the test images go through."""
 
-    kinds: tuple[str, ...] | Literal["all"] = "all"
+    kinds: Annotated[tuple[str, ...], NotEmpty] | Literal["all"] = "all"
     samples: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("kinds", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) and value != "all" else value
+        return value if value == "all" else _listed(value)
 
 
 class CorruptOptions(Frozen):
@@ -172,10 +182,10 @@ class CorruptOptions(Frozen):
     constants: Literal["auto", "imagenet-c", "cifar-10-c"] = "auto"
     """What severities mean for generated images; ``auto`` takes those of CIFAR-10-C for images of
     up to 64 pixels, and those of ImageNet-C for larger ones."""
-    kinds: tuple[str, ...] | Literal["common", "all"] = "common"
+    kinds: Annotated[tuple[str, ...], NotEmpty] | Literal["common", "all"] = "common"
     """``common`` are the fifteen to be reported, ``all`` has the four extra ones too; of a stored
     set, both are all that it holds."""
-    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)] = (
+    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], NotEmpty, OneOrMany] = (
         1,
         2,
         3,
@@ -187,7 +197,7 @@ class CorruptOptions(Frozen):
     @field_validator("kinds", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) and value not in ("common", "all") else value
+        return value if value in ("common", "all") else _listed(value)
 
 
 class ResolvedCorruptOptions(Frozen):
@@ -284,7 +294,7 @@ class LayersOptions(Frozen):
 
     table: Literal["wen2016"] = "wen2016"
     """AlexNet's five convolutions, from Wen et al. 2016 (arXiv 1608.03665), Table 4."""
-    batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1,)
+    batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NotEmpty, OneOrMany] = (1,)
     repeats: Annotated[int, Field(ge=30)] = 30
 
 
@@ -303,29 +313,28 @@ class LayerOptions(Frozen):
 class Grid(Frozen):
     """One full product of a suite."""
 
-    data: tuple[PluginChoice, ...]
-    models: tuple[PluginChoice, ...]
-    methods: tuple[PluginChoice, ...]
-    levels: Annotated[tuple[Level, ...], Field(min_length=1)] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+    data: Annotated[tuple[PluginChoice, ...], NotEmpty, OneOrMany]
+    models: Annotated[tuple[PluginChoice, ...], NotEmpty, OneOrMany]
+    methods: Annotated[tuple[PluginChoice, ...], NotEmpty, OneOrMany]
+    levels: Annotated[tuple[Level, ...], NotEmpty, OneOrMany] = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
     """Requested shares of prunable weights that are zero; the dense control is always there."""
-    seeds: tuple[Seed, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=_MOST_SEEDS)] = (0, 1, 2)
     """In YAML a list, or a count: ``3`` means 0, 1, 2."""
     recipe: Recipe = Recipe()
-    distortions: tuple[Distortion | None, ...] = (None,)
+    distortions: Annotated[tuple[Distortion | None, ...], NotEmpty] = (None,)
     """Training distortions; the recipe is repeated with each. ``none`` means clean images."""
     evaluate: Evaluations = Evaluations()
-
-    @field_validator("data", "models", "methods", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        return [value] if isinstance(value, str | Mapping) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_of_seeds(cls, value: object) -> object:
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return tuple(range(value))
-        return value
+        if isinstance(value, list | tuple):
+            return value
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_SEEDS:
+            raise ValueError(
+                f"must be a count from 1 to {_MOST_SEEDS}, or a list of whole numbers from 0"
+            )
+        return tuple(range(value))
 
     @field_validator("distortions", mode="before")
     @classmethod
@@ -395,7 +404,7 @@ def load_suite(path: str | Path) -> Suite:
         raise suite_error(error, source, model=Suite, flat=flat) from None
     suite._source = source
     suite._flat = flat
-    _check_names(suite)
+    check_suite(suite)
     return suite
 
 
@@ -449,25 +458,3 @@ def _distortion_from_yaml(value: object) -> object:
         rest = {key: item for key, item in value.items() if key != "level"}
         return {**rest, "levels": [value["level"]]}
     return value
-
-
-def _check_names(suite: Suite) -> None:
-    registries = all_registries()
-    for index, grid in enumerate(suite.grids):
-        at = () if suite._flat else ("grids", index)
-        for key, kind in (("data", "datasets"), ("models", "models"), ("methods", "methods")):
-            for place, choice in enumerate(getattr(grid, key)):
-                registries[kind].check(choice.name, where=suite.locate(*at, key, place))
-        for place, distortion in enumerate(grid.distortions):
-            if distortion is not None:
-                where = suite.locate(*at, "distortions", place)
-                for kind in distortion.degradations:
-                    registries["degradations"].check(kind, where=where)
-        attack = grid.evaluate.attack
-        for place, choice in enumerate(attack.extra if attack is not None else ()):
-            where = suite.locate(*at, "evaluate", "attack", "extra", place)
-            registries["attacks"].check(choice.name, where=where)
-        degrade = grid.evaluate.degrade
-        for kind in degrade.kinds if degrade is not None and degrade.kinds != "all" else ():
-            where = suite.locate(*at, "evaluate", "degrade", "kinds")
-            registries["degradations"].check(kind, where=where)

@@ -218,3 +218,11 @@ def test_real_cifar_10_as_jpeg(data_root: Path, image_cache: Path) -> None:
     _loaded.cache_clear()
     again = load("image-folder", {"path": "cifar10-jpeg.tar.gz"}, root=data_root)
     assert again.sha256 == data.sha256
+
+
+def test_an_image_that_decodes_into_too_much_is_refused(tree: Tree) -> None:
+    top = tree({"cat": 20, "dog": 20})
+    Image.new("1", (13_000, 13_000)).save(top / "cat" / "huge.png")
+    assert (top / "cat" / "huge.png").stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"'cat/huge.png' cannot be read: it has 13000 x 13000"):
+        load("image-folder", {"path": str(top), "size": 8})

@@ -141,3 +141,25 @@ def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     (tmp_path / "text.tar.gz").write_text("not an archive")
     with pytest.raises(DataError, match=r"text\.tar\.gz is no archive"):
         open_source(tmp_path / "text.tar.gz")
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "zip"])
+def test_a_file_that_unpacks_into_too_much_is_refused(
+    tree: Tree, as_tar: Pack, as_zip: Pack, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tree(COUNTS)
+    (top / "cat" / "bomb.png").write_bytes(bytes(1 << 21))
+    monkeypatch.setattr("robench.data.image_source.LARGEST_FILE_BYTES", 1 << 20)
+    source = open_source({"folder": lambda path: path, "tar": as_tar, "zip": as_zip}[form](top))
+    files, _ = source.names()
+    with pytest.raises(DataError, match=r"bomb.png in .* is too large for an image") as caught:
+        list(source.contents(files))
+    assert caught.value.allowed == "up to 1 MiB, unpacked"
+
+
+def test_a_pipe_in_a_folder_is_refused_and_not_waited_for(tree: Tree) -> None:
+    top = tree(COUNTS)
+    os.mkfifo(top / "cat" / "pipe.png")
+    source = open_source(top)
+    with pytest.raises(DataError, match=r"cat/pipe.png in pictures is no ordinary file"):
+        list(source.contents(source.names()[0]))

@@ -73,3 +73,18 @@ def test_the_data_root_is_the_argument_then_the_variable_then_the_users_folder(
     monkeypatch.setenv("ROBENCH_DATA", "")
     assert data_root() == tmp_path / "own"
     assert data_root("~/data") == Path.home() / "data"
+
+
+@pytest.mark.parametrize("raises", [ValueError("no such column"), SystemExit(3), KeyError("x")])
+def test_what_a_data_set_raises_is_named_with_its_line(datasets, raises: BaseException) -> None:
+    class Failing(Dataset):
+        name = "failing"
+
+        def load(self, root: Path, /) -> Data:
+            raise raises
+
+    datasets.add("failing", Failing, source="a test")
+    with pytest.raises(PluginError, match=f"'failing' raised {type(raises).__name__}") as caught:
+        load("failing")
+    line = Failing.load.__code__.co_firstlineno + 1
+    assert caught.value.where == f"{__file__}:{line}"

@@ -360,3 +360,13 @@ def test_madelon_with_its_own_split(data_root: Path) -> None:
     assert [len(part) for part in (data.train, data.validation, data.test)] == [1799, 200, 600]
     assert data.classes == ("-1", "1")
     assert data.test.labels.bincount().tolist() == [300, 300]
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "csv.bz2", "csv.xz", "csv.zip"])
+def test_a_table_that_unpacks_into_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("robench.data.table_file._LARGEST_BYTES", 1 << 20)
+    path = tmp_path / f"large.{ending}"
+    pd.DataFrame({"a": [0.0] * 400_000, "target": [1] * 400_000}).to_csv(path, index=False)
+    assert "the table is too large" in complaint(path, label="target")

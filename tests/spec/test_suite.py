@@ -105,6 +105,65 @@ def test_a_mistake_names_line_value_and_remedy(write, wrong, right, line, words)
         assert word in str(caught.value)
 
 
+LEVELS, SEEDS, METHODS = (
+    "levels: [0.5, 0.9]",
+    "seeds: 2",
+    "methods: [halo, {name: magnitude, scope: layer}]",
+)
+EVALUATE = "evaluate: {speed: true, attack: {samples: 5}, degrade: {kinds: rotation}}"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "line", "message"),
+    [
+        ("levels: [90]", LEVELS, 7, "levels.0: should be less than 1 (got 90)"),
+        ("levels: []", LEVELS, 7, "levels: must not be empty (got [])"),
+        ("levels: high", LEVELS, 7, "levels.0: must be a number (got 'high')"),
+        ("levels: [0.5, 0.9, 0.5]", LEVELS, 7, "levels: 0.5 is given twice"),
+        ("seeds: many", SEEDS, 8, "a count from 1 to 1000, or a list of whole numbers from 0"),
+        ("seeds: 100000000", SEEDS, 8, "seeds: must be a count from 1 to 1000"),
+        ("seeds: 0", SEEDS, 8, "seeds: must be a count from 1"),
+        ("seeds: true", SEEDS, 8, "seeds: must be a count from 1"),
+        ("seeds: []", SEEDS, 8, "seeds: must not be empty"),
+        ("seeds: [3, 3]", SEEDS, 8, "seeds: 3 is given twice"),
+        ("methods: []", METHODS, 6, "methods: must not be empty"),
+        ("methods: [halo, {name: halo}]", METHODS, 6, "methods: 'halo' is given twice"),
+        ("methods: [halo, 3]", METHODS, 6, "methods.1: must be a name, or a mapping with `name`"),
+        ("methods: [{xi: 1}]", METHODS, 6, "the key 'methods.0.name' is missing"),
+        ("evaluate: {speed: {batch_sizes: [0]}}", EVALUATE, 11, "speed.batch_sizes.0: should be"),
+        ("evaluate: {attack: {samples: many}}", EVALUATE, 11, "samples: must be a whole number"),
+        ("evaluate: {degrade: {kinds: []}}", EVALUATE, 11, "degrade.kinds: must not be empty"),
+        (
+            "evaluate: {degrade: {kinds: [rotation, rotation]}}",
+            EVALUATE,
+            11,
+            "kinds: 'rotation' is given twice",
+        ),
+        ("evaluate: {speed: 3}", EVALUATE, 11, "evaluate.speed: must be a mapping of keys (got 3)"),
+    ],
+)
+def test_one_mistake_is_one_problem_in_plain_words(write, wrong, right, line, message) -> None:
+    assert right in WHOLE
+    with pytest.raises(SuiteError) as caught:
+        load_suite(write(WHOLE.replace(right, wrong)))
+    assert line_of(caught.value) == line
+    assert message in caught.value.what
+    assert "more problem" not in str(caught.value)
+
+
+def test_two_mistakes_are_counted_as_two(write) -> None:
+    with pytest.raises(SuiteError, match="mend this first; 1 more problem in this file"):
+        load_suite(write(WHOLE.replace(LEVELS, "levels: [90, -1]")))
+
+
+def test_a_single_value_may_stand_for_a_list(write) -> None:
+    text = WHOLE.replace(LEVELS, "levels: 0.9").replace("speed: true", "speed: {batch_sizes: 3}")
+    (grid,) = load_suite(write(text)).grids
+    assert grid.levels == (0.9,)
+    assert grid.evaluate.speed is not None
+    assert grid.evaluate.speed.batch_sizes == (3,)
+
+
 def test_a_mistake_in_a_grid_is_found_there_and_an_inherited_one_at_the_top(write) -> None:
     with pytest.raises(SuiteError) as caught:
         load_suite(write(WHOLE + "grids:\n  - {levels: [0.8]}\n  - {levels: [2]}\n"))
@@ -178,7 +237,7 @@ def test_layers_may_stand_beside_grids(write) -> None:
     [
         ("layers: {table: wen2017}", ["'wen2017'", "'wen2016'"]),
         ("layers: {batch_sizes: [1, 0]}", ["batch_sizes", "greater than or equal to 1"]),
-        ("layers: {batch_sizes: []}", ["batch_sizes", "at least 1 item"]),
+        ("layers: {batch_sizes: []}", ["batch_sizes", "must not be empty"]),
         ("layers: {repeats: 10}", ["repeats", "greater than or equal to 30", "10"]),
         ("layers: {batch_size: [1]}", ["'batch_size'", "did you mean 'batch_sizes'"]),
         ("layers: wen2016", ["layers", "'wen2016'"]),

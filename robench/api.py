@@ -129,9 +129,11 @@ def evaluate(
         suite: whose data sets and evaluations count; its methods and models do not.
         name: what the board calls it; the file's name by default.
         dataset: the one of the suite's data sets that the network knows; `None` takes them all.
-        mean: what the network subtracts from each channel of images in [0, 1]; the data set's mean
-            by default.
-        std: what it divides by; the data set's standard deviation by default.
+        mean: what the network subtracts from each channel of images in [0, 1], one value a channel
+            or one for all. By default what the file of the weights says (``normalise.mean``), or
+            else the mean of the data set's training images. A network that normalises by itself, or
+            that was trained on images in [0, 1], needs ``mean=[0], std=[1]``.
+        std: what it divides by, likewise.
         results: the folder of records.
         jobs: worker processes, as for `run`.
         plugins: Python files with models, attacks, … of one's own.

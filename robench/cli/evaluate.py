@@ -32,9 +32,16 @@ def evaluate(
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option(help="What it subtracts from each channel in [0, 1]: 0.485,0.456,0.406."),
+        typer.Option(
+            help="What is subtracted from each channel in [0, 1] before the network sees it: "
+            "0.485,0.456,0.406, or one value for all. By default what the file of the weights "
+            "says, or else the mean of the data set's training images. Say --mean 0 --std 1 if the "
+            "network normalises by itself."
+        ),
     ] = None,
-    std: Annotated[str | None, typer.Option(help="What it divides each channel by.")] = None,
+    std: Annotated[
+        str | None, typer.Option(help="What each channel is divided by then; likewise.")
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder of the records.")] = Path("results"),
     plugin: Annotated[
         list[Path] | None, typer.Option(help="A Python file with plug-ins; may be repeated.")
@@ -85,7 +92,12 @@ def _choice(text: str) -> str | dict[str, object]:
             f"--model {text!r} cannot be read: {problem}",
             allowed="a name, or a mapping such as '{name: mlp, widths: [64]}'",
         ) from error
-    return dict(choice)
+    if not isinstance(choice, dict):
+        raise UsageError(
+            f"--model {text!r} is no mapping",
+            allowed="a name, or a mapping such as '{name: mlp, widths: [64]}'",
+        )
+    return choice
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...]:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.blame import blamed_on
 from robench.errors import UsageError
+from robench.registry import all_registries
 from robench.spec import GIVEN, Cell, PluginChoice, PluginRef, Suite
 
 if TYPE_CHECKING:
     from robench.data.base import Data
+    from robench.models.base import Network
+    from robench.training.weights import Normalisation
 
 __all__ = ["Given", "plan_given"]
 
@@ -25,8 +29,8 @@ class Given:
         model: its architecture.
         name: what the board calls it.
         dataset: of the suite's data sets, the one that it knows; `None` takes them all.
-        mean: what it subtracts from each channel, in [0, 1]; empty means that of the data set, or
-            what the file says.
+        mean: what it subtracts from each channel, in [0, 1], one value a channel or one for all;
+            empty means what the file says, or else the mean of the data set.
         std: what it divides by, likewise.
     """
 
@@ -60,7 +64,8 @@ def plan_given(
     """
     from robench.engine.plan import evaluations, loader
     from robench.engine.resolve import resolve_plugin
-    from robench.registry import all_registries
+    from robench.methods.masks import achieved_level
+    from robench.models.base import prunable
 
     load, rooms = loader(data_root, note), all_registries()
     model = resolve_plugin(rooms["models"], given.model)
@@ -74,6 +79,8 @@ def plan_given(
             if given.dataset is not None and given.dataset not in (data.label, data.name):
                 continue
             loaded = load(data)
+            network, normalisation = _network(given, model, loaded)
+            note(f"{data.label}: {normalisation.told}")
             train = Cell(
                 stage="train",
                 suite=suite.name,
@@ -82,7 +89,7 @@ def plan_given(
                 data_sha256=loaded.sha256,
                 model=model,
                 method=method,
-                level=_level(given, model, loaded),
+                level=round(achieved_level(prunable(network)), 4),
                 seed=grid.seeds[0],
                 recipe=grid.recipe,
                 device=device,
@@ -112,23 +119,23 @@ def _method(given: Given) -> PluginRef:
         "std": list(given.std),
     }
     location = str(given.path.resolve())
-    return PluginRef(name=GIVEN, version=1, params=params, changed=("weights",), location=location)
+    return PluginRef(name=GIVEN, version=2, params=params, changed=("weights",), location=location)
 
 
-def _level(given: Given, model: PluginRef, data: Data) -> float:
-    """The share of prunable weights that are zero; also tries whether the weights fit at all."""
-    from robench.methods.masks import achieved_level
+def _network(given: Given, model: PluginRef, data: Data) -> tuple[Network, Normalisation]:
+    """The network with its weights, which tries whether they fit at all."""
     from robench.models import build
-    from robench.models.base import prunable
-    from robench.training.weights import fit_weights, read_weights
+    from robench.training.weights import fit_weights, normalise_by, read_weights
 
-    network = build(
-        model.name,
-        input_shape=data.input_shape,
-        classes=data.outputs,
-        mean=given.mean or data.mean,
-        std=given.std or data.std,
-        params=model.params,
-    )
-    fit_weights(network, read_weights(given.path))
-    return round(achieved_level(prunable(network)), 4)
+    with blamed_on("model", model.name, all_registries()["models"].get(given.model.name)):
+        network = build(
+            model.location or model.name,
+            input_shape=data.input_shape,
+            classes=data.outputs,
+            mean=data.mean,
+            std=data.std,
+            params=model.params,
+        )
+    weights = read_weights(given.path)
+    fit_weights(network, weights)
+    return network, normalise_by(network, weights, given.mean, given.std)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
-
-import torch
 
 from robench.errors import LevelNotReachedError, StoreError
 from robench.methods.base import make
@@ -15,7 +14,7 @@ from robench.stages.base import Context, Outcome
 from robench.stages.describe import describe, level_metrics
 from robench.stages.network import fresh_network, parent_checkpoint
 from robench.training import loop
-from robench.training.weights import file_sha256, fit_weights, read_weights
+from robench.training.weights import file_sha256, fit_weights, normalise_by, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,22 +69,19 @@ def _given(cell: Cell, context: Context, network: Network) -> Outcome:
             where=path,
             hint="run `robench evaluate` again: its cells will be new ones",
         )
-    _normalise_by(network, cell.method.params)
-    fit_weights(network, read_weights(path))
+    weights = read_weights(path)
+    fit_weights(network, weights)
+    mean, std = (_numbers(cell.method.params, name) for name in ("mean", "std"))
+    normalisation = normalise_by(network, weights, mean, std)
     network.eval()
     masks = {name: weight.detach() != 0 for name, weight in prunable(network).items()}
-    return describe(cell, context, network, masks)
+    return describe(cell, context, network, masks, details={"normalisation": asdict(normalisation)})
 
 
-def _normalise_by(network: Network, params: Mapping[str, JsonValue]) -> None:
-    """What the network was trained with, where it is said, in place of the data set's own."""
-    with torch.no_grad():
-        for buffer, values in (
-            (network.normalise.mean, params["mean"]),
-            (network.normalise.std, params["std"]),
-        ):
-            if values:
-                buffer.copy_(torch.tensor(values).view_as(buffer))
+def _numbers(params: Mapping[str, JsonValue], name: str) -> list[float]:
+    """A list of numbers among the parameters of a plug-in."""
+    values = params[name]
+    return [float(str(value)) for value in values] if isinstance(values, list) else []
 
 
 def _trained(cell: Cell, context: Context, network: Network) -> loop.TrainResult:

@@ -8,24 +8,67 @@ out, and the normalisation may be missing, which every network of robench does b
 from __future__ import annotations
 
 import hashlib
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from robench.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from torch import Tensor, nn
 
-__all__ = ["file_sha256", "fit_weights", "read_weights"]
+    from robench.models.base import Network
+
+__all__ = ["Normalisation", "file_sha256", "fit_weights", "normalise_by", "read_weights"]
 
 _CHECKPOINT = "weight/"
 """In front of the names of the weights in a checkpoint of robench's own; masks lie beside them."""
 _COUNTERS = "num_batches_tracked"
 _NORMALISE = "normalise."
+
+
+_STATISTICS = ("mean", "std")
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What a network subtracts from its inputs in [0, 1], and what it divides them by.
+
+    Attributes:
+        mean: one value a channel or feature.
+        std: likewise, positive.
+        source: who says so: ``asked`` for, the ``file`` of the weights, or the ``data set``.
+        also: names of tensors in the file that look as if the network normalised by itself as well.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """One sentence for people."""
+        words = {
+            "asked": "as asked for",
+            "file": "as the file of the weights says",
+            "data set": "those of the data set's training images",
+        }
+        said = f"inputs are normalised by mean {_few(self.mean)} and standard deviation "
+        said += f"{_few(self.std)}, {words[self.source]}"
+        if self.source != "data set":
+            return said
+        if self.also:
+            return f"{said}; but the file holds {self.also[0]!r}: if the network normalises by " + (
+                "itself, say --mean 0 --std 1"
+            )
+        return f"{said}; --mean and --std say otherwise, 0 and 1 that the network does it itself"
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -116,6 +159,61 @@ def fit_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
                 hint="look at the model's parameters, its classes and the size of its images",
             )
     model.load_state_dict({**own, **renamed})
+
+
+def normalise_by(
+    model: Network,
+    weights: Mapping[str, Tensor],
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+) -> Normalisation:
+    """Have a network normalise as was asked for, else as its file says, else by its data set.
+
+    Args:
+        model: has its `weights`, and the statistics of its data set where these do not say.
+        weights: as in the file.
+        mean: one value a channel or feature, or one for all; empty where nothing was asked for.
+        std: likewise.
+
+    Raises:
+        InputError: a number of values that does not fit, or a value that none can be.
+    """
+    is_in_file = any(name.startswith(_NORMALISE) for name in weights)
+    source = "asked" if mean or std else "file" if is_in_file else "data set"
+    for name, values in zip(_STATISTICS, (mean, std), strict=True):
+        if values:
+            _set_statistic(model, name, values)
+    found = [getattr(model.normalise, name).flatten().tolist() for name in _STATISTICS]
+    also = [
+        name
+        for name in sorted(weights)
+        if name.rpartition(".")[2] in _STATISTICS and not name.startswith(_NORMALISE)
+    ]
+    return Normalisation(tuple(found[0]), tuple(found[1]), source, tuple(also))
+
+
+def _set_statistic(model: Network, name: str, values: Sequence[float]) -> None:
+    buffer: Tensor = getattr(model.normalise, name)
+    if len(values) not in (1, buffer.numel()):
+        raise InputError(
+            f"{len(values)} values of the {name} do not go with {buffer.numel()} channels",
+            allowed="1 value" if buffer.numel() == 1 else f"1 or {buffer.numel()} values",
+        )
+    for value in values:
+        if not math.isfinite(value) or (name == "std" and value <= 0):
+            raise InputError(
+                f"the {name} {value!r} cannot be used",
+                allowed="finite values, of std above 0",
+            )
+    with torch.no_grad():
+        buffer.copy_(torch.tensor(values, dtype=buffer.dtype).view(-1, *buffer.shape[1:]))
+
+
+def _few(values: Sequence[float]) -> str:
+    """``(0.49, 0.48, 0.45)``; of many features the first few."""
+    shown = [f"{value:.4g}" for value in values[:3]]
+    rest = [f"… ({len(values)} in all)"] if len(values) > 3 else []
+    return shown[0] if len(values) == 1 else f"({', '.join([*shown, *rest])})"
 
 
 def _first(names: Collection[str]) -> str:

@@ -108,8 +108,8 @@ def test_a_checkpoint_of_robench(evaluate, robench, tiny, tmp_path: Path) -> Non
         (["--model", "{nme: mlp}"], "names no model", "{name: mlp, widths: [64]}"),
         (["--model", "{name: mlp"], "cannot be read", "{name: mlp, widths: [64]}"),
         (["--model", MODEL, "--mean", "0.5,x"], "--mean '0.5,x' is no list", "0.485,0.456"),
-        (["--model", MODEL, "--mean", "0.5,0.5"], "2 means do not go with", "one a channel"),
-        (["--model", MODEL, "--std", "0"], "deviation 0.0 cannot be divided by", "above 0"),
+        (["--model", MODEL, "--mean", "0.5,0.5"], "2 values of the mean do not go with", "1 value"),
+        (["--model", MODEL, "--std", "0"], "the std 0.0 cannot be used", "above 0"),
         (["--model", MODEL, "--dataset", "mnist"], "'tiny' has no data set 'mnist'", "digits"),
         (
             ["--model", MODEL, "--suite", "alexnet-speed"],

@@ -11,7 +11,7 @@ from robench.data import load
 from robench.engine.progress import Silent
 from robench.errors import InputError, StoreError, UsageError
 from robench.training.evaluate import predict
-from robench.training.weights import fit_weights, read_weights
+from robench.training.weights import fit_weights, normalise_by, read_weights
 
 
 @pytest.fixture
@@ -99,6 +99,74 @@ def test_what_the_network_normalises_by_may_be_said(trained, evaluate, tmp_path)
     record = of_stage(results, "train")
     assert record.metric("accuracy").value == right / len(test)
     assert record.cell.method.label == "given[weights=own]"
+
+
+class Noted(Silent):
+    """Keeps what a person would read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "asked", "source", "mean", "words"),
+    [
+        (False, {}, "data set", None, "--mean and --std say otherwise"),
+        (True, {}, "file", 0.125, "as the file of the weights says"),
+        (False, {"mean": [0], "std": [1]}, "asked", 0.0, "mean 0 and standard deviation 1, as"),
+        (True, {"mean": [0], "std": [1]}, "asked", 0.0, "as asked for"),
+    ],
+)
+def test_it_is_said_what_inputs_are_normalised_by(
+    trained, tiny, tmp_path, in_file, asked, source, mean, words
+) -> None:
+    of_data = load("digits").mean[0]
+    trained.normalise.mean.fill_(0.125)
+    weights = {n: v for n, v in trained.state_dict().items() if in_file or "normalise" not in n}
+    save_file(weights, tmp_path / "mine.safetensors")
+    noted = Noted()
+    results = robench.evaluate(
+        tmp_path / "mine.safetensors", model={"name": "mlp", "widths": [12]}, suite=tiny(),
+        results=tmp_path / "r", jobs=0, progress=noted, **asked,
+    )  # fmt: skip
+    told = of_stage(results, "train").details["normalisation"]
+    expected = of_data if mean is None else mean
+    assert (told["source"], told["mean"]) == (source, [pytest.approx(expected)])
+    (note,) = (note for note in noted.notes if "normalised" in note)
+    assert note.startswith("digits: inputs are normalised by mean ")
+    assert words in note
+    trained.normalise.mean.fill_(expected)
+    trained.normalise.std.fill_(told["std"][0])
+    test = load("digits").test
+    right = int((predict(trained, test.images).argmax(1) == test.labels).sum())
+    assert of_stage(results, "train").metric("accuracy").value == right / len(test)
+
+
+def test_a_network_that_seems_to_normalise_by_itself_is_told(trained) -> None:
+    weights = {**trained.state_dict(), "body.0.mean": torch.zeros(1)}
+    del weights["normalise.mean"], weights["normalise.std"]
+    assert "'body.0.mean'" in normalise_by(trained, weights).told
+    assert "--mean 0 --std 1" in normalise_by(trained, weights).told
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"mean": [0.1, 0.2]}, "2 values of the mean do not go with 1 channels"),
+        ({"std": [0]}, "the std 0 cannot be used"),
+        ({"mean": [float("nan")]}, "the mean nan cannot be used"),
+    ],
+)
+def test_statistics_that_cannot_be_used_are_refused(
+    trained, evaluate, tmp_path, asked, words
+) -> None:
+    save_file(trained.state_dict(), tmp_path / "mine.safetensors")
+    with pytest.raises(InputError, match=words):
+        evaluate(tmp_path / "mine.safetensors", **asked)
 
 
 def test_a_checkpoint_of_robench_is_read_too(trained, tmp_path) -> None:

@@ -182,3 +182,16 @@ def test_layers_beside_a_grid_change_none_of_its_cells(tiny) -> None:
     together = planned(tiny(layers="{}"))
     assert [cell.id for cell in together[: len(alone)]] == [cell.id for cell in alone]
     assert {cell.stage for cell in together[len(alone) :]} == {"layers"}
+
+
+def test_an_attack_suite_that_does_not_exist_names_its_line(tiny) -> None:
+    with pytest.raises(SuiteError, match="no attack suite 'l2-quik'") as caught:
+        planned(tiny(evaluate="{attack: {suite: l2-quik}}"))
+    assert caught.value.where is not None
+    assert caught.value.where.endswith("tiny.yaml:10")
+    assert "did you mean 'l2-quick'" in str(caught.value)
+
+
+def test_a_method_given_twice_in_other_words_is_refused(tiny) -> None:
+    with pytest.raises(SuiteError, match="'halo' is given twice, once with its defaults"):
+        planned(tiny(methods="[halo, {name: halo, xi: 5.0e-7}]"))

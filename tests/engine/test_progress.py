@@ -41,6 +41,22 @@ def test_plain_progress_tells_each_cause_of_failure_once(make_cell) -> None:
     assert text.rstrip().endswith("0 done, 4 failed, 1 left, about 2 s to go")
 
 
+def test_an_attack_that_crashed_beside_others_is_named_once(make_cell) -> None:
+    stream = io.StringIO()
+    progress = PlainProgress(stream)
+    cells = [make_cell(stage="attack", seed=seed) for seed in range(3)]
+    crash = {"error": "could not run: ValueError: no\nat line 3"}
+    with progress.of(cells, already=0, jobs=1):
+        for cell in cells:
+            attacks = {"fgsm": {"error": None}, "mine": crash}
+            progress.finished(record(cell).model_copy(update={"details": {"attacks": attacks}}))
+    text = stream.getvalue()
+    assert text.count("the attack 'mine' crashed") == 1
+    assert f"[{cells[0].id}]: could not run: ValueError: no" in text
+    assert "at line 3" not in text
+    assert "'fgsm'" not in text
+
+
 def test_log_lines_of_a_data_set_are_shown_while_it_loads() -> None:
     stream = io.StringIO()
     logger = logging.getLogger("robench.data")

@@ -1,4 +1,4 @@
-"""`robench check`: the conformance kit on a method."""
+"""`robench check`: the conformance kit on a plug-in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,27 +26,29 @@ _SECONDS_BETWEEN_LINES = 2.0
 
 def check(
     target: Annotated[
-        str, typer.Argument(help="A plug-in file, a method's name, or `all` built-in methods.")
+        str, typer.Argument(help="A plug-in file, a plug-in's name, or `all` built-in methods.")
     ],
     rule: Annotated[list[str] | None, typer.Option(help="Only this rule; may be repeated.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Also write a report here.")] = None,
 ) -> None:
-    """Hold a method against the rules that every method keeps to; a few seconds each.
+    """Hold a plug-in against the rules that every plug-in of its kind keeps to; some seconds each.
 
     Each rule passes, fails or is skipped, with what was seen; a failure names the line of the
-    method at fault, and what to do next. The status is 1 if a rule fails.
+    plug-in at fault, and what to do next. The plug-in runs in a process of its own, which it may
+    end or hang. The status is 1 if a rule fails.
     """
     doing = _Doing()
     reports = []
     with doing.told():
-        from robench.conformance.kit import chosen_rules, report_on
-        from robench.conformance.targets import subjects_of
+        from robench.conformance.apart import Apart
+        from robench.conformance.report import report_on
 
-        rules = chosen_rules(rule or ())
-        for subject in subjects_of(target, doing.note):
-            sys.stdout.write(f"{subject.name}  {subject.line_of() or subject.file}\n")
-            reports.append(report_on(subject, rules, _print_result))
-            sys.stdout.write(_summary(reports[-1]))
+        with Apart(target, doing.note, rules=rule or ()) as apart:
+            for info in apart.subjects:
+                sys.stdout.write(f"{info.name}  {info.line or info.file}\n")
+                hold = partial(apart.hold, subject=info)
+                reports.append(report_on(info, apart.rules[info.kind], hold, _print_result))
+                sys.stdout.write(_summary(reports[-1]))
     if json is not None:
         _write(json, reports)
     if any(report.failed for report in reports):

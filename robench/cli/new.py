@@ -22,20 +22,59 @@ def _group() -> None:
     """Write a plug-in to start from."""
 
 
+_Name = Annotated[str, typer.Argument(help="Lower-case words joined by hyphens: my-plugin.")]
+_To = Annotated[Path, typer.Option(help="Folder to write to.")]
+
+
 @app.command("method")
-def method(
-    name: Annotated[str, typer.Argument(help="Lower-case words joined by hyphens: my-method.")],
-    to: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(),
-) -> None:
+def method(name: _Name, to: _To = Path()) -> None:
     """Write NAME.py, a method that runs as it is, and test_NAME.py beside it."""
+    source = _write("method", name, to)
+    _tell(source, f"robench run smoke --plugin {source} --only {name}")
+
+
+@app.command("attack")
+def attack(name: _Name, to: _To = Path()) -> None:
+    """Write NAME.py, an attack that runs as it is, and test_NAME.py beside it."""
+    source = _write("attack", name, to)
+    _tell(source, f"robench run quick --plugin {source} --only attack")
+
+
+@app.command("degradation")
+def degradation(name: _Name, to: _To = Path()) -> None:
+    """Write NAME.py, a degradation that runs as it is, and test_NAME.py beside it."""
+    _tell(_write("degradation", name, to), _in_suite(f"degrade: {{kinds: [{name}]}}"))
+
+
+@app.command("model")
+def model(name: _Name, to: _To = Path()) -> None:
+    """Write NAME.py, a network that trains as it is, and test_NAME.py beside it."""
+    _tell(_write("model", name, to), _in_suite(f"models: [{name}]"))
+
+
+@app.command("dataset")
+def dataset(name: _Name, to: _To = Path()) -> None:
+    """Write NAME.py, a data set that loads as it is, and test_NAME.py beside it."""
+    _tell(_write("dataset", name, to), _in_suite(f"data: {name}"))
+
+
+def _in_suite(line: str) -> str:
+    return f"robench run SUITE.yaml --plugin …   # with `{line}` in the suite"
+
+
+def _write(kind: str, name: str, to: Path) -> Path:
+    """Write a plug-in and its test; the path of the plug-in."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise UsageError(
-            f"{name!r} cannot be the name of a method",
+            f"{name!r} cannot be the name of a plug-in",
             allowed="lower-case letters and digits, in words joined by hyphens",
         )
     module = name.replace("-", "_")
     class_name = "".join(word.capitalize() for word in name.split("-"))
-    files = {to / f"{module}.py": "method.py.txt", to / f"test_{module}.py": "test_method.py.txt"}
+    files = {
+        to / f"{module}.py": f"{kind}.py.txt",
+        to / f"test_{module}.py": f"test_{kind}.py.txt",
+    }
     for file in files:
         if file.exists():
             raise UsageError(f"{str(file)!r} exists already", hint="choose another name or --to")
@@ -44,9 +83,9 @@ def method(
         text = resources.files("robench.cli").joinpath("templates", template).read_text("utf-8")
         text = text.replace("{{name}}", name).replace("{{module}}", module)
         file.write_text(text.replace("{{class}}", class_name), encoding="utf-8")
-    source = to / f"{module}.py"
-    sys.stdout.write(
-        f"wrote {source} and {to / f'test_{module}.py'}; try\n"
-        f"  robench check {source}\n"
-        f"  robench run smoke --plugin {source} --only {name}\n"
-    )
+    return to / f"{module}.py"
+
+
+def _tell(source: Path, then: str) -> None:
+    test = source.with_name(f"test_{source.name}")
+    sys.stdout.write(f"wrote {source} and {test}; try\n  robench check {source}\n  {then}\n")

@@ -1,22 +1,17 @@
-"""Importing a method's file in a process of its own, to see what the import alone changes."""
+"""Importing a plug-in's file in a process of its own, to see what the import alone changes."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import json
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from robench.errors import PluginError
 from robench.plugin_files import import_plugin_file
 from robench.spec.base import Frozen
-
-if TYPE_CHECKING:
-    from robench.methods.base import Method
 
 __all__ = ["ImportReport", "import_anew"]
 
@@ -36,17 +31,20 @@ class ImportReport(Frozen):
     """Why there was no import."""
 
 
-def import_anew(kind: type[Method]) -> ImportReport:
-    """Import the module of a method in a fresh process.
+def import_anew(file: str, module: str) -> ImportReport:
+    """Import the module of a plug-in in a fresh process.
+
+    Args:
+        file: its source.
+        module: its name, as the plug-in's class has it.
 
     Raises:
         PluginError: the process died.
     """
-    file = inspect.getsourcefile(kind) or ""
-    is_loose = importlib.util.find_spec(kind.__module__.partition(".")[0]) is None or (
-        kind.__module__.startswith("robench_plugin_")
+    is_loose = module.startswith("robench_plugin_") or (
+        importlib.util.find_spec(module.partition(".")[0]) is None
     )
-    order = {"file": file, "module": None if is_loose else kind.__module__, "path": sys.path}
+    order = {"file": file, "module": None if is_loose else module, "path": sys.path}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "robench.conformance.importing"],

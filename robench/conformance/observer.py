@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Observer", "source_files"]
 
+_PENALTIES_CHECKED = 3
+"""Steps of a run in which the penalty is looked at."""
 _ALWAYS_CALLED = {"supports", "penalty", "after_backward"}
 
 
@@ -88,6 +90,7 @@ class Observer:
         self._generator_at_start: Tensor | None = None
         self._finish_ended = False
         self._strided = strided
+        self._penalties = 0
         self._own = {hook for hook in (*HOOKS, "supports") if overrides(method, hook)}
         for hook in self._own | _ALWAYS_CALLED:
             setattr(method, hook, self._watched(hook, getattr(method, hook)))
@@ -151,6 +154,8 @@ class Observer:
             with self._running(hook):
                 answer = original(*arguments)
             self._finish_ended |= hook == "finish"
+            if hook == "penalty" and isinstance(answer, torch.Tensor):
+                self._check_penalty(answer)
             return answer
 
         return watched
@@ -203,6 +208,34 @@ class Observer:
                 self.note(_rule_about(name), why, aspect=name)
         if complaint := after.get("the masks"):
             self.note("masks-in-order", f"after {hook}(): {complaint}", aspect="the masks")
+
+    def _check_penalty(self, term: Tensor) -> None:
+        """A penalty must be a number, and move something that is trained."""
+        if self._penalties == _PENALTIES_CHECKED or self._state is None:
+            return
+        self._penalties += 1
+        at = f"at step {self._state.step}, penalty()"
+        if not bool(term.detach().isfinite().all()):
+            self.note("penalty-counts", f"{at} is {float(term.detach()):g}", aspect="the value")
+        elif not term.requires_grad:
+            if bool(term.any()):
+                why = f"{at} is {float(term):g} and has no gradient, so that it changes nothing"
+                self.note("penalty-counts", why, aspect="the gradient")
+        else:
+            self._check_gradient_of(term, at)
+
+    def _check_gradient_of(self, term: Tensor, at: str) -> None:
+        if self._state is None:
+            return
+        groups = self._state.optimiser.param_groups
+        trained = [p for group in groups for p in group["params"] if p.requires_grad]
+        found = torch.autograd.grad(term, trained, retain_graph=True, allow_unused=True)
+        gradients = [gradient for gradient in found if gradient is not None]
+        if not gradients:
+            why = f"{at} has a gradient by nothing that is trained"
+            self.note("penalty-counts", why, aspect="the gradient")
+        elif not all(bool(gradient.isfinite().all()) for gradient in gradients):
+            self.note("penalty-counts", f"{at} has a gradient that is not finite", aspect="finite")
 
     # -- readings ---------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from robench.conformance import RuleResult
     from robench.methods import Method
 
 __all__ = ["pytest_generate_tests", "robench_rule"]
@@ -42,17 +43,29 @@ def robench_rule(
 ) -> Callable[[str | Path | type[Method]], None]:
     """Holds one rule against a method: a plug-in file, a method's name, or a class.
 
-    A relative path is looked for beside the test. Of a file all methods are checked.
+    A relative path is looked for beside the test. Of a file all methods are checked, in a process
+    of their own. For plug-ins of other kinds `robench.conformance.check` gives a report.
     """
     from robench.conformance import RULES, check_rule, subjects_of
+    from robench.conformance.apart import Apart
+
+    def results_of(target: str | Path | type[Method]) -> list[RuleResult]:
+        made = request.config.stash.setdefault(_SUBJECTS, {})
+        if isinstance(target, type):
+            if target not in made:
+                made[target] = subjects_of(target)
+            return [check_rule(RULES[request.param], subject) for subject in made[target]]
+        if target not in made:
+            made[target] = Apart(target)
+            request.config.add_cleanup(made[target].close)
+        apart = made[target]
+        (rule,) = [rule for rule in apart.rules["method"] if rule.name == request.param]
+        return [apart.hold(rule, info) for info in apart.subjects if info.kind == "method"]
 
     def hold(target: str | Path | type[Method]) -> None:
         if not isinstance(target, type) and str(target).endswith(".py"):
             target = request.path.parent / target
-        made = request.config.stash.setdefault(_SUBJECTS, {})
-        if target not in made:
-            made[target] = subjects_of(target)
-        results = [check_rule(RULES[request.param], subject) for subject in made[target]]
+        results = results_of(target)
         if broken := [result.complaint for result in results if result.outcome == "fail"]:
             pytest.fail("\n".join(broken), pytrace=False)
         if all(result.outcome == "skip" for result in results):

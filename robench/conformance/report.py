@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import time
+from typing import TYPE_CHECKING, Literal, TypeVar
 
+import robench
 from robench.spec.base import Frozen
 
-__all__ = ["Outcome", "Report", "RuleResult"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Outcome", "Report", "RuleInfo", "RuleResult", "SubjectInfo", "report_on"]
 
 Outcome = Literal["pass", "fail", "skip"]
 
 
 class RuleResult(Frozen):
-    """One rule, held against one method."""
+    """One rule, held against one plug-in."""
 
     rule: str
     meaning: str
@@ -23,7 +28,7 @@ class RuleResult(Frozen):
     why: str
     """What was seen, in one line."""
     where: str | None = None
-    """File and line of the method that are at fault, where they can be told."""
+    """File and line of the plug-in that are at fault, where they can be told."""
     seconds: float
     """What the rule took; runs that several rules look at count for the first of them."""
 
@@ -35,14 +40,41 @@ class RuleResult(Frozen):
         return "\n".join([*lines, f"  rule:    {self.meaning}", f"  next:    {self.remedy}"])
 
 
-class Report(Frozen):
-    """All rules, held against one method."""
+class RuleInfo(Frozen):
+    """What a rule asks for, without the rule itself."""
 
-    method: str
+    name: str
+    meaning: str
+    remedy: str
+
+
+class SubjectInfo(Frozen):
+    """Which plug-in is under test."""
+
+    kind: str
+    """The word for what it is: ``method``, ``attack``, …"""
+    name: str
     version: int | None
-    """`None` where the class says nothing sensible."""
+    """`None` where it says nothing sensible."""
+    file: str
+    """The file that defines it."""
+    line: str | None
+    """File and line of the definition."""
+    source_sha256: str
+    """Hexadecimal hash of the file."""
+
+
+class Report(Frozen):
+    """All rules, held against one plug-in."""
+
+    kind: str = "method"
+    """The word for what it is: ``method``, ``attack``, ``degradation``, ``model``, ``data set``."""
+    method: str
+    """Its name."""
+    version: int | None
+    """`None` where it says nothing sensible."""
     source: str
-    """File and line of the class."""
+    """File and line of the definition."""
     source_sha256: str
     """Hexadecimal hash of that file."""
     robench: str
@@ -58,3 +90,37 @@ class Report(Frozen):
     def of(self, outcome: Outcome) -> tuple[RuleResult, ...]:
         """The results of one kind."""
         return tuple(result for result in self.results if result.outcome == outcome)
+
+
+R = TypeVar("R")
+
+
+def report_on(
+    info: SubjectInfo,
+    rules: Sequence[R],
+    hold: Callable[[R], RuleResult],
+    told: Callable[[RuleResult], None] = lambda _: None,
+) -> Report:
+    """Hold rules against one plug-in.
+
+    Args:
+        info: which plug-in.
+        rules: which rules.
+        hold: holds one rule against it.
+        told: is given each result as soon as it is there.
+    """
+    clock = time.perf_counter()
+    results = []
+    for rule in rules:
+        results.append(hold(rule))
+        told(results[-1])
+    return Report(
+        kind=info.kind,
+        method=info.name,
+        version=info.version,
+        source=info.line or info.file,
+        source_sha256=info.source_sha256,
+        robench=robench.__version__,
+        results=tuple(results),
+        seconds=round(time.perf_counter() - clock, 3),
+    )

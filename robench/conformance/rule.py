@@ -1,18 +1,16 @@
-"""What a rule is: a function of a method under test, with a meaning and a remedy."""
+"""What a rule is: a function of a plug-in under test, with a meaning and a remedy."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
-
-if TYPE_CHECKING:
-    from robench.conformance.subject import Subject
+from typing import Any, TypeAlias
 
 __all__ = ["BrokenError", "Rule", "SkippedError", "rule"]
 
-Check: TypeAlias = "Callable[[Subject], str]"
+Check: TypeAlias = "Callable[[Any], str]"
+"""Of a subject: a `Subject` for the rules of methods, a `PluginSubject` for the others."""
 
 
 class BrokenError(Exception):
@@ -30,7 +28,7 @@ class BrokenError(Exception):
 
 
 class SkippedError(Exception):
-    """The rule has nothing to say about this method; the message says why."""
+    """The rule has nothing to say about this plug-in; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from robench.conformance.networks import NETWORKS
+from robench.conformance.observer import source_files
+from robench.conformance.report import SubjectInfo
 from robench.conformance.rule import BrokenError, SkippedError
 from robench.conformance.trial import Setting, as_planned
+from robench.methods import METHODS
 from robench.methods.base import Method, check_plugin
 
 if TYPE_CHECKING:
@@ -21,11 +24,79 @@ if TYPE_CHECKING:
 
     from robench.conformance.observer import Fault
     from robench.conformance.trial import Trial
+    from robench.registry import Registry
 
-__all__ = ["Subject"]
+__all__ = ["PluginSubject", "Subject", "line_of_definition"]
 
 
-class Subject:
+def line_of_definition(value: object) -> str | None:
+    """``"file:line"`` of a class or function."""
+    target: Any = inspect.unwrap(value) if callable(value) else type(value)
+    try:
+        return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
+    except (OSError, TypeError):
+        return None
+
+
+class PluginSubject:
+    """A plug-in under test.
+
+    Args:
+        registry: of its kind.
+        name: under which the registry has it, or would.
+        value: the plug-in itself.
+        note: is told of what is about to be done.
+    """
+
+    def __init__(
+        self,
+        registry: Registry[Any],
+        name: str,
+        value: Any,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.registry = registry
+        self.word = registry.kind
+        self.name = name
+        self.value = value
+        self.note = note
+
+    @property
+    def file(self) -> Path:
+        """The file that defines it."""
+        target = inspect.unwrap(self.value) if callable(self.value) else type(self.value)
+        return Path(inspect.getsourcefile(target) or "")
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Whose lines can be at fault."""
+        return frozenset([str(self.file)])
+
+    @property
+    def source_sha256(self) -> str:
+        """Hexadecimal hash of that file."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+
+    def line_of(self, part: str | None = None) -> str | None:
+        """``"file:line"`` of a method of the plug-in; of the plug-in, where it has none."""
+        own = vars(self.value).get(part) if part and hasattr(self.value, "__dict__") else None
+        return line_of_definition(self.value if own is None else own)
+
+    @property
+    def info(self) -> SubjectInfo:
+        """Which plug-in it is."""
+        version = getattr(self.value, "version", None)
+        return SubjectInfo(
+            kind=self.word,
+            name=self.name,
+            version=version if isinstance(version, int) else None,
+            file=str(self.file),
+            line=self.line_of(),
+            source_sha256=self.source_sha256,
+        )
+
+
+class Subject(PluginSubject):
     """A method under test. Runs are made when a rule asks for them, each once.
 
     Args:
@@ -34,15 +105,10 @@ class Subject:
     """
 
     def __init__(self, kind: type[Method], note: Callable[[str], None] = lambda _: None) -> None:
+        name = getattr(kind, "name", None)
+        super().__init__(METHODS, name if isinstance(name, str) else kind.__name__, kind, note)
         self.kind = kind
-        self.note = note
         self._trials: dict[Setting, Trial] = {}
-
-    @property
-    def name(self) -> str:
-        """The method's name, or that of its class where it has none."""
-        name = getattr(self.kind, "name", None)
-        return name if isinstance(name, str) else self.kind.__name__
 
     @cached_property
     def refusal(self) -> str | None:
@@ -50,23 +116,15 @@ class Subject:
         return check_plugin(self.kind)
 
     @property
-    def file(self) -> Path:
-        """The file that defines the class."""
-        return Path(inspect.getsourcefile(self.kind) or "")
-
-    @property
-    def source_sha256(self) -> str:
-        """Hexadecimal hash of that file."""
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+    def files(self) -> frozenset[str]:
+        """The files that its classes come from."""
+        return source_files(self.kind)
 
     def line_of(self, hook: str | None = None) -> str | None:
         """``"file:line"`` of a hook; of the class, where it does not fill that hook."""
         own = getattr(self.kind, hook, None) if hook else None
-        target = self.kind if own is None or own is getattr(Method, str(hook), None) else own
-        try:
-            return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
-        except (OSError, TypeError):
-            return None
+        is_filled = own is not None and own is not getattr(Method, str(hook), None)
+        return line_of_definition(own if is_filled else self.kind)
 
     @cached_property
     def params(self) -> BaseModel:

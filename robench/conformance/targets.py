@@ -1,18 +1,19 @@
-"""From what a user names, a file, a method or all of them, to methods under test."""
+"""From what a user names, a file, a plug-in or all methods, to plug-ins under test."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from robench.conformance.aspects import Process
-from robench.conformance.subject import Subject
-from robench.errors import PluginError
+from robench.conformance.subject import PluginSubject, Subject
+from robench.errors import PluginError, UnknownNameError
 from robench.methods import METHODS
 from robench.methods.base import Method
 from robench.plugin_files import load_plugin
+from robench.registry import all_registries
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,34 +23,44 @@ __all__ = ["subjects_of"]
 
 def subjects_of(
     target: str | Path | type[Method], note: Callable[[str], None] = lambda _: None
-) -> list[Subject]:
-    """The methods that a target stands for; importing them leaves global state as it was.
+) -> list[Any]:
+    """The plug-ins that a target stands for; importing them leaves global state as it was.
 
     Args:
-        target: a plug-in file, a method's name, ``all`` for every built-in method, or a class. Of
-            a file also the classes that robench does not take for methods, so that a rule can say
-            why.
-        note: see `Subject`.
+        target: a plug-in file, the name of a plug-in, ``all`` for every built-in method, or a class
+            of methods. Of a file also the classes that robench does not take for methods, so that a
+            rule can say why.
+        note: see `PluginSubject`.
+
+    Returns:
+        A `Subject` for each method, and a `PluginSubject` for each plug-in of another kind.
 
     Raises:
-        UnknownNameError: there is no such method.
-        PluginError: the file cannot be used, or defines no method.
+        UnknownNameError: there is no such plug-in.
+        PluginError: the file cannot be used, or defines no plug-in.
     """
     process = Process()
     try:
-        return [Subject(kind, note) for kind in _classes_of(target)]
+        if isinstance(target, type):
+            return [Subject(target, note)]
+        if str(target).endswith(".py") or Path(target).is_file():
+            return _subjects_in(Path(target), note)
+        if target == "all":
+            return [Subject(METHODS.get(name), note) for name in _builtins()]
+        return _subjects_named(str(target), note)
     finally:
         process.restore()  # what an import does to the process is for a rule to tell
 
 
-def _classes_of(target: str | Path | type[Method]) -> list[type[Method]]:
-    if isinstance(target, type):
-        return [target]
-    if str(target).endswith(".py") or Path(target).is_file():
-        return _methods_in(Path(target))
-    if target == "all":
-        return [METHODS.get(name) for name in _builtins()]
-    return [METHODS.get(str(target))]
+def _subjects_named(name: str, note: Callable[[str], None]) -> list[PluginSubject]:
+    """The method of that name, or the plug-ins of other kinds."""
+    if name in METHODS:
+        return [Subject(METHODS.get(name), note)]
+    others = [registry for registry in all_registries().values() if registry is not METHODS]
+    found = [r for r in others if name in r.names()]
+    if not found:
+        raise UnknownNameError("plug-in", name, [n for r in (METHODS, *others) for n in r.names()])
+    return [PluginSubject(registry, name, registry.get(name), note) for registry in found]
 
 
 def _builtins() -> Iterator[str]:
@@ -63,21 +74,25 @@ def _builtins() -> Iterator[str]:
             yield name
 
 
-def _methods_in(file: Path) -> list[type[Method]]:
+def _subjects_in(file: Path, note: Callable[[str], None]) -> list[PluginSubject]:
+    """The methods of a file, and its plug-ins of other kinds."""
+    registered: list[tuple[str, str]] = []
     try:
-        load_plugin(file)
+        registered = load_plugin(file)
     except PluginError:
         if not (module := _imported(file)) or not _classes(module):
             raise
     module = _imported(file)
     classes = _classes(module) if module is not None else []
-    if not classes:
-        raise PluginError(
-            "the plug-in file defines no method",
-            where=str(file),
-            hint="derive a class from robench.Method; `robench new method NAME` writes one",
-        )
-    return classes
+    registries = {registry.kind: registry for registry in all_registries().values()}
+    return [
+        *(Subject(kind, note) for kind in classes),
+        *(
+            PluginSubject(registries[word], name, registries[word].get(name), note)
+            for word, name in registered
+            if word != METHODS.kind
+        ),
+    ]
 
 
 def _imported(file: Path) -> ModuleType | None:

@@ -287,7 +287,7 @@ def _fatal(
     if observer.raised is not None:
         return Fault("hooks-run", what, observer.raised[0], where)
     for fault in observer.faults:
-        if fault.rule in ("masks-in-order", "leaves-no-trace"):
+        if fault.rule in ("masks-in-order", "leaves-no-trace", "penalty-counts"):
             return fault
     if observer.is_finished:
         return Fault("reaches-levels", what, "finish")

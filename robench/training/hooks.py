@@ -63,6 +63,13 @@ def penalty_of(method: Method, state: TrainState) -> Tensor | None:
             f"method {method.name!r} returned {form!s} from penalty() at step {state.step}",
             allowed="a scalar tensor, or None",
         )
+    if not term.requires_grad and float(term) != 0:  # a constant moves no weight, NaN hides there
+        raise TrainingError(
+            f"method {method.name!r} returned a penalty without a gradient at step {state.step}, "
+            f"{float(term):g}, which cannot change any weight",
+            allowed="a scalar tensor computed from the weights, or None",
+            hint="leave out .data, .detach(), .item() and torch.no_grad() on the way",
+        )
     return term
 
 

@@ -126,16 +126,23 @@ def test_a_fresh_method_keeps_the_rules(robench, tmp_path: Path) -> None:
     assert "0 failed" in out
 
 
+KINDS = ("method", "attack", "degradation", "model", "dataset")
+
+
 def test_fresh_files_pass_the_linter(robench, tmp_path: Path) -> None:
-    robench("new", "method", "my-method", "--to", tmp_path)
+    for kind in KINDS:
+        robench("new", kind, f"my-{kind}", "--to", tmp_path)
+    assert len(list(tmp_path.glob("*.py"))) == 2 * len(KINDS)
     command = [sys.executable, "-m", "ruff", "check", "--isolated", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow
-def test_a_new_method_and_its_test_run_at_once(robench, tmp_path: Path) -> None:
-    robench("new", "method", "my-method", "--to", tmp_path)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_and_its_test_run_at_once(robench, tmp_path: Path, kind: str) -> None:
+    status, _, _ = robench("new", kind, f"my-{kind}", "--to", tmp_path)
+    assert status == 0
     plugin = ("-p", "robench.conformance.pytest_plugin")  # the entry point of an installed robench
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider"],
@@ -143,7 +150,7 @@ def test_a_new_method_and_its_test_run_at_once(robench, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout
     assert "failed" not in done.stdout

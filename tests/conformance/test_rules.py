@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from robench.conformance import RULES, check, check_rule, subjects_of
-from robench.conformance.kit import report_on
+from robench.conformance import RULES, Subject, check, check_rule, subjects_of
 from robench.errors import PluginError, UnknownNameError
+from robench.methods.base import Method
+from robench.methods.masks import magnitude_masks
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
 # What an import does is seen in a file of its own.
@@ -30,7 +31,8 @@ def test_the_kit_names_the_rule_and_the_line(unruly, line_marked_here, name):
 @pytest.mark.parametrize("name", IN_ONE_FILE)
 def test_no_other_rule_is_broken(unruly, name):
     rules = [RULES[other] for other in IN_ONE_FILE]
-    assert [result.rule for result in report_on(unruly[name], rules).failed] == [name]
+    results = [check_rule(rule, unruly[name]) for rule in rules]
+    assert [result.rule for result in results if result.outcome == "fail"] == [name]
 
 
 def test_an_import_that_changes_the_process(line_marked_here):
@@ -43,6 +45,42 @@ def test_an_import_that_changes_the_process(line_marked_here):
     assert result.where == f"{subject.file}:{line}"
     assert torch.get_default_dtype() is torch.float32
     assert check_rule(RULES["hooks-run"], subject).outcome == "pass"
+
+
+def penalised(term):
+    class Penalised(Method):
+        name = "penalised"
+        starts_from = "dense"
+
+        def prepare(self, state):
+            state.masks = magnitude_masks(state.prunable, state.level)
+
+        def penalty(self, state):
+            return term(next(iter(state.prunable.values())))
+
+    return Subject(Penalised)
+
+
+@pytest.mark.parametrize(
+    ("term", "words"),
+    [
+        (lambda w: w.sum() * float("nan"), "penalty() is nan"),
+        (lambda w: torch.tensor(float("nan")), "penalty() is nan"),
+        (lambda w: w.sum().exp() * 1e39, "penalty() is inf"),
+        (lambda w: w.sum().detach(), "has no gradient"),
+        (lambda w: w.clone().detach().requires_grad_().sum(), "by nothing that is trained"),
+        (lambda w: (w - w.detach()).norm().sqrt(), "a gradient that is not finite"),
+    ],
+)
+def test_a_penalty_that_does_nothing_or_is_no_number(term, words):
+    result = check_rule(RULES["penalty-counts"], penalised(term))
+    assert result.outcome == "fail", result.why
+    assert words in result.why
+
+
+@pytest.mark.parametrize("term", [lambda w: torch.zeros(()), lambda w: 1e-4 * w.square().sum()])
+def test_a_penalty_of_zero_and_one_with_a_gradient_pass(term):
+    assert check_rule(RULES["penalty-counts"], penalised(term)).outcome == "pass"
 
 
 def test_every_rule_says_what_it_asks_for():

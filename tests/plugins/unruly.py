@@ -75,6 +75,13 @@ class HooksRun(_Fair):
             raise RuntimeError("a mistake of mine")  # here
 
 
+class PenaltyCounts(_Fair):
+    name = "breaks-penalty-counts"
+
+    def penalty(self, state):  # here
+        return sum(weight.detach().abs().sum() for weight in state.prunable.values())
+
+
 class RestoresGlobals(_Fair):
     name = "breaks-restores-globals"
 

@@ -94,3 +94,21 @@ def test_a_penalty_is_added_to_the_loss(network, run):
     run(decayed, recipe={**options, "weight_decay": 0.1})
     for own, other in zip(ridge.parameters(), decayed.parameters(), strict=True):
         torch.testing.assert_close(own, other, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_a_penalty_without_a_gradient_is_refused(network, run, value):
+    class Constant(Stub):
+        def penalty(self, state):
+            return torch.tensor(value)
+
+    with pytest.raises(TrainingError, match="a penalty without a gradient at step 0"):
+        run(network(), Constant())
+
+
+def test_a_penalty_of_nothing_yet_passes(network, run):
+    class Later(Stub):
+        def penalty(self, state):
+            return torch.zeros(())
+
+    run(network(), Later())

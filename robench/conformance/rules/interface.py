@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from robench.conformance.importing import import_anew
 from robench.conformance.lines import line_in
 from robench.conformance.observer import source_files
 from robench.conformance.rule import BrokenError, SkippedError, rule
+from robench.conformance.rules.common import imports_cleanly
 from robench.engine.resolve import resolve_plugin
 from robench.errors import UsageError
 from robench.methods import METHODS
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES"]
 
-_LONGEST_IMPORT_S = 5.0
-
 
 @rule("give the class what `robench.methods.base.Method` lists, or a name that begins with _")
 def interface(subject: Subject) -> str:
@@ -36,19 +34,6 @@ def interface(subject: Subject) -> str:
     if subject.refusal is not None:
         raise BrokenError(subject.refusal, subject.line_of())
     return f"version {subject.kind.version}, {subject.kind.structure}, {subject.kind.starts_from}"
-
-
-@rule("keep what has effects out of the module's top level: do it in prepare()")
-def imports_cleanly(subject: Subject) -> str:
-    """Importing the file is quick, and changes no setting and no generator of the process."""
-    report = import_anew(subject.kind)
-    if report.error is not None:
-        raise BrokenError(report.error, report.where)
-    if report.changes:
-        raise BrokenError(f"importing it changes things: {report.changes[0]}", report.where)
-    if report.seconds > _LONGEST_IMPORT_S:
-        raise BrokenError(f"importing it takes {report.seconds:.1f} s beyond robench and torch")
-    return f"in {report.seconds:.2f} s, in a process of its own"
 
 
 @rule("give every parameter a default that its own type and range allow")

@@ -20,6 +20,12 @@ def hooks_run(subject: Subject) -> str:
     return subject.without("hooks-run")
 
 
+@rule("compute the penalty from state.prunable or own parameters, without .detach() or .item()")
+def penalty_counts(subject: Subject) -> str:
+    """The penalty is a finite number whose gradient moves something that is trained."""
+    return subject.without("penalty-counts")
+
+
 @rule("draw from state.generator; put back what a probe changes, also where it raises")
 def restores_globals(subject: Subject) -> str:
     """Hooks leave generators, default type, threads, grad mode and training mode as they were."""
@@ -123,6 +129,7 @@ def stays_finite(subject: Subject) -> str:
 
 RULES = (
     hooks_run,
+    penalty_counts,
     restores_globals,
     keeps_to_budget,
     masks_in_order,

@@ -48,6 +48,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "WorkersError",
+    "message_of",
     "nearest_names",
     "text_of",
 ]
@@ -207,26 +208,31 @@ class WorkersError(RobenchError):
     """Worker processes that do not start, so that no cell can be run."""
 
 
-def text_of(error: BaseException, limit: int = 2000) -> str:
-    """Class and message of an error of anybody's, whatever its ``__str__`` does, in one text.
-
-    Args:
-        error: what was raised.
-        limit: characters; what is longer is cut.
+def text_of(error: BaseException) -> str:
+    """Class and message of an error of anybody's, in one text; see `message_of`.
 
     >>> text_of(ValueError("no"))
     'ValueError: no'
     """
-    name = type(error).__name__
+    message = message_of(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def message_of(error: BaseException, limit: int = 2000) -> str:
+    """The message of an error of anybody's, whatever its ``__str__`` does.
+
+    Args:
+        error: what was raised.
+        limit: characters; what is longer is cut.
+    """
     try:
         message = str(error)
     except BaseException as another:  # noqa: BLE001 - a plug-in's __str__ may raise anything
-        return f"{name} (its message cannot be shown: __str__ raised {type(another).__name__})"
+        return f"(its message cannot be shown: __str__ raised {type(another).__name__})"
     if len(message) > limit:
         message = f"{message[:limit]}…"
     # A lone surrogate could not be written into a record.
-    message = message.encode("utf-8", "backslashreplace").decode()
-    return f"{name}: {message}" if message else name
+    return message.encode("utf-8", "backslashreplace").decode()
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:

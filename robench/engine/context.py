@@ -18,7 +18,21 @@ if TYPE_CHECKING:
     from robench.stages.base import Context
     from robench.training.checkpoint import Checkpoint
 
-__all__ = ["Setting", "context_of", "load_data"]
+__all__ = ["Setting", "become_worker", "context_of", "is_worker", "load_data"]
+
+
+class _Role:
+    is_worker = False
+
+
+def become_worker() -> None:
+    """This process does cells for another one."""
+    _Role.is_worker = True
+
+
+def is_worker() -> bool:
+    """Whether this process does cells for another one."""
+    return _Role.is_worker
 
 
 @dataclass(frozen=True)

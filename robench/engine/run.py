@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from robench.engine.attacks import with_guest_attacks
-from robench.engine.context import Setting
+from robench.engine.context import Setting, is_worker
 from robench.engine.given import Given, plan_given
 from robench.engine.local import run_in_process, run_in_workers
 from robench.engine.plan import plan, select
@@ -89,6 +89,12 @@ def run_suite(
         UsageError: a mistake in the suite, the plug-ins, the data or the folder, before any work.
         KeyboardInterrupt: the run was interrupted; what was finished stays.
     """
+    if is_worker():
+        raise UsageError(
+            "a run was started in a worker process of another run",
+            hint="a plug-in file must not call robench.run when it is imported: put the call under "
+            "`if __name__ == '__main__':`, or into a file of its own",
+        )
     store = Store(results)
     store.check_writable()
     progress = progress or choose_progress()

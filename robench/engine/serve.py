@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from typing import Any, Literal
 
-from robench.engine.context import Setting, load_data
+from robench.engine.context import Setting, become_worker, load_data
 from robench.engine.interrupts import within
 from robench.engine.worker import prepare_process, run_cell
 from robench.errors import StoreError, text_of
@@ -107,6 +107,7 @@ def _code(pid: int, options: int) -> int | None:
 
 
 def _is_prepared(pipe: Connection, setting: Setting) -> bool:
+    become_worker()
     try:
         prepare_process(setting)
     except BaseException as error:  # noqa: BLE001 - a plug-in may raise anything on import

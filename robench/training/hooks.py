@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from robench.errors import NotApplicableError, TrainingError, text_of
+from robench.errors import NotApplicableError, TrainingError, message_of
 from robench.methods.base import Method
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ def _call(method: Method, name: str, *arguments: object, at: str = "") -> object
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
         # An interrupt and the end of a cell's time are no faults of the method, and pass.
-        kind, _, message = text_of(error).partition(": ")
         raise TrainingError(
-            f"method {method.name!r} raised {kind} in {name}(){at}: {message}",
+            f"method {method.name!r} raised {type(error).__name__} in {name}(){at}: "
+            f"{message_of(error)}",
             where=_line_in_plugin(method, error),
             hint="mend the method; `robench show CELL` shows the end of the traceback",
         ) from error

@@ -196,6 +196,7 @@ class Driver:
 
     def _mourn(self, cell: Cell, lost: Lost) -> None:
         """A worker was lost: the cell is begun again, unless that has happened often enough."""
+        self.check_folder()
         there = self._record_of(cell)  # it may have died after its work was done
         if there is not None:
             self._take_in_found(there)

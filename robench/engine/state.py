@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import operator
 import os
 import random
 import signal
@@ -280,16 +281,19 @@ class SharedState:
                     _put_back(room, name, before)
 
 
-_Members = dict[str, tuple[Any, ...]]
+_Members = dict[str, Any]
+
+_CODE: dict[FunctionType, tuple[object, object]] = {}
+"""What was in each function when it was first seen: it can be replaced within."""
 
 
 def _members(room: ModuleType | type) -> _Members:
-    """What a module or class holds, and what is in the functions among it."""
-    return {name: (value, *_inside(value)) for name, value in tuple(vars(room).items())}
-
-
-def _inside(value: object) -> tuple[object, ...]:
-    return (value.__code__, value.__defaults__) if isinstance(value, FunctionType) else ()
+    """What a module or class holds."""
+    found = dict(vars(room))
+    for value in found.values():
+        if type(value) is FunctionType and value not in _CODE:
+            _CODE[value] = (value.__code__, value.__defaults__)
+    return found
 
 
 def _departures(room: ModuleType | type, before: _Members) -> list[str]:
@@ -298,15 +302,24 @@ def _departures(room: ModuleType | type, before: _Members) -> list[str]:
     Modules get new names when others are imported for the first time; a class does not.
     """
     now = vars(room)
-    changed = [
+    names = [name for name, value in before.items() if _is_recoded(value)]
+    if len(now) == len(before) and all(map(operator.is_, now.values(), before.values())):
+        return names
+    names += [
         name
-        for name, (value, *inside) in before.items()
-        if name not in now
-        or (now[name] is not value and not _is_profiled(now[name], value))
-        or any(old is not new for old, new in zip(inside, _inside(value), strict=True))
+        for name, value in before.items()
+        if name not in now or (now[name] is not value and not _is_profiled(now[name], value))
     ]
     new = [name for name in now if name not in before] if isinstance(room, type) else []
-    return [name for name in (*changed, *new) if not _is_housekeeping(name)]
+    return [name for name in (*names, *new) if not _is_housekeeping(name)]
+
+
+def _is_recoded(value: object) -> bool:
+    """Whether a function has other code, or other defaults, than when it was first seen."""
+    if type(value) is not FunctionType:
+        return False
+    code, defaults = _CODE[value]
+    return value.__code__ is not code or value.__defaults__ is not defaults
 
 
 def _is_profiled(value: object, before: object) -> bool:
@@ -326,9 +339,9 @@ def _put_back(room: ModuleType | type, name: str, before: _Members) -> None:
     if name not in before:
         delattr(room, name)
         return
-    value, *inside = before[name]
-    if isinstance(value, FunctionType):
-        value.__code__, value.__defaults__ = inside
+    value = before[name]
+    if type(value) is FunctionType:
+        value.__code__, value.__defaults__ = _CODE[value]  # type: ignore[assignment]
     setattr(room, name, value)
 
 

@@ -9,11 +9,14 @@
     │   ├── DataError           a data set that is missing, corrupt or of the wrong shape
     │   ├── InputError          a tensor or argument given to the Python API (also a ValueError)
     │   └── StoreError          a results folder that cannot be read or written
+    │       ├── CheckpointError     weights that are missing, damaged or of another cell
+    │       └── NewerRecordError    a record that a newer version of robench wrote
     ├── NotApplicableError      this method or attack has nothing to do here: a row, not a failure
     ├── TrainingError           training diverged, or a method broke its contract
     ├── CompactionError         a network that cannot be compacted without changing its function
     ├── AttackError             an attack that raised or returned nonsense
-    └── MeasurementError        a measurement too noisy to be published
+    ├── MeasurementError        a measurement too noisy to be published
+    └── WorkersError            worker processes that do not start: nothing was run
 
 Every message says what happened (with the offending value), then where, what is allowed, and what
 to do next, each on its own line, so that nobody needs a traceback to mend a mistake of their own.
@@ -29,10 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttackError",
+    "CheckpointError",
     "CompactionError",
     "DataError",
     "InputError",
     "MeasurementError",
+    "NewerRecordError",
     "NotApplicableError",
     "ParameterError",
     "PluginError",
@@ -42,7 +47,10 @@ __all__ = [
     "TrainingError",
     "UnknownNameError",
     "UsageError",
+    "WorkersError",
+    "message_of",
     "nearest_names",
+    "text_of",
 ]
 
 
@@ -147,6 +155,14 @@ class StoreError(UsageError):
     """A results folder that cannot be read or written, or a record in it that is damaged."""
 
 
+class CheckpointError(StoreError):
+    """A checkpoint that is missing, damaged, or not the one that its record speaks of."""
+
+
+class NewerRecordError(StoreError):
+    """A record that a newer version of robench wrote: it is left alone."""
+
+
 class NotApplicableError(RobenchError):
     """The method or attack has nothing to do on this network or data: a row, not a failure."""
 
@@ -186,6 +202,37 @@ class AttackError(RobenchError):
 
 class MeasurementError(RobenchError):
     """A measurement too noisy, or too strange, to be published."""
+
+
+class WorkersError(RobenchError):
+    """Worker processes that do not start, so that no cell can be run."""
+
+
+def text_of(error: BaseException) -> str:
+    """Class and message of an error of anybody's, in one text; see `message_of`.
+
+    >>> text_of(ValueError("no"))
+    'ValueError: no'
+    """
+    message = message_of(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def message_of(error: BaseException, limit: int = 2000) -> str:
+    """The message of an error of anybody's, whatever its ``__str__`` does.
+
+    Args:
+        error: what was raised.
+        limit: characters; what is longer is cut.
+    """
+    try:
+        message = str(error)
+    except BaseException as another:  # noqa: BLE001 - a plug-in's __str__ may raise anything
+        return f"(its message cannot be shown: __str__ raised {type(another).__name__})"
+    if len(message) > limit:
+        message = f"{message[:limit]}…"
+    # A lone surrogate could not be written into a record.
+    return message.encode("utf-8", "backslashreplace").decode()
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:

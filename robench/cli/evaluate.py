@@ -57,7 +57,10 @@ def evaluate(
         str | None, typer.Option(help="auto, cpu or cuda; by default what the suite says.")
     ] = None,
 ) -> None:
-    """Measure, attack and degrade the network in WEIGHTS, as SUITE asks for."""
+    """Measure, attack and degrade the network in WEIGHTS, as SUITE asks for.
+
+    The exit status is that of `robench run`: 3 where some cells failed.
+    """
     from robench.api import evaluate as evaluate_weights
     from robench.cli.run import report
 

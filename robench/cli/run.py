@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from robench.api import Results
     from robench.spec import Record
 
-__all__ = ["report", "run"]
+__all__ = ["SOME_FAILED", "report", "run"]
 
 
 def run(
@@ -48,10 +48,18 @@ def run(
         str | None, typer.Option(help="Do the cells of this pattern again, even if they are there.")
     ] = None,
 ) -> None:
-    """Train, compact, time, attack and degrade: whatever SUITE asks for and is not there yet.
+    r"""Train, compact, time, attack and degrade: whatever SUITE asks for and is not there yet.
 
     Running the same command again does only what is missing. Failures are rows with their reason;
-    `robench show CELL` tells more about one.
+    `robench show CELL` tells more about one. Several runs on one folder share the work.
+
+    \b
+    Exit status:
+      0    every cell has its figures, or does not apply, or was timed on too busy a machine
+      1    the run broke off by a fault that is not yours, such as workers that do not start
+      2    a mistake in what was asked for, or a results folder that cannot be used
+      3    the run is over, and some cells failed, took too long or were interrupted
+      130  the run was interrupted
     """
     from robench.api import run as run_suite
     from robench.cli.choices import engine_named
@@ -71,8 +79,16 @@ def run(
     report(results_of_run, results)
 
 
+SOME_FAILED = 3
+"""The exit status of a run that is over, and some of whose cells failed."""
+
+
 def report(done: Results, results: Path) -> None:
-    """Say what came out of a run, and what to do next."""
+    """Say what came out of a run, and what to do next; the exit status says whether all is well.
+
+    Raises:
+        typer.Exit: some cells failed.
+    """
     _print_summary(list(done.records))
     failed, noisy = done.failed, done.noisy
     if failed:
@@ -91,6 +107,8 @@ def report(done: Results, results: Path) -> None:
             "--retry-failed tries again\n"
         )
     sys.stdout.write(f"records in {results}; `robench board {results}` draws the leaderboard\n")
+    if failed:
+        raise typer.Exit(SOME_FAILED)
 
 
 def _crashed(records: Iterable[Record]) -> dict[str, list[Record]]:

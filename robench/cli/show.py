@@ -75,7 +75,7 @@ def _described(record: Record) -> str:
         *([f"donor    {cell.donor}"] if cell.donor else []),
         *(
             f"{key:<8} {record.provenance[key]}"
-            for key in ("started", "wall_s", "machine")
+            for key in ("started", "wall_s", "machine", "state_changed")
             if key in record.provenance
         ),
         *(f"  {_metric(metric)}" for metric in record.metrics),

@@ -1,93 +1,78 @@
-"""The engine of one machine: persistent worker processes that may die without harm.
-
-pebble's pool is used because a worker that dies takes down its own cell only: with the standard
-library's `ProcessPoolExecutor` and with loky one death breaks the pool and every pending future.
-"""
+"""The engines of one machine: worker processes, or the process that asks."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from pebble import ProcessExpired, ProcessPool
-
-from robench.engine.drive import Driver, inherited_failure
+from robench.engine.context import Setting
+from robench.engine.drive import Driver, Ended
+from robench.engine.pool import WorkerPool
 from robench.engine.schedule import Listener, Schedule
-from robench.engine.worker import Setting, prepare_worker, run_cell
-from robench.spec import Status
+from robench.engine.warm import warm_up
+from robench.engine.worker import run_cell
+from robench.spec import Cell
 from robench.store import Store
+from robench.store.claims import Claims
 
 __all__ = ["run_in_process", "run_in_workers"]
 
 
-def run_in_process(schedule: Schedule, setting: Setting, listener: Listener) -> None:
-    """Run all cells in this process, one after the other: for debuggers and for tests."""
-    store = Store(setting.results)
-    while (cell := schedule.next()) is not None:
-        record = inherited_failure(cell, schedule.needed_by(cell))
-        if record is None:
-            listener.started(cell)
-            record = run_cell(cell, setting)
-        else:
-            store.write(record)
-        schedule.finish(record)
-        listener.finished(record)
+@dataclass
+class _ThisProcess:
+    """Runs each cell when its result is asked for."""
+
+    setting: Setting
+    width: int = field(default=1, init=False)
+    _waiting: list[Cell] = field(default_factory=list, init=False)
+
+    def submit(self, cell: Cell) -> None:
+        self._waiting.append(cell)
+
+    def collect(self, timeout_s: float) -> Iterable[Ended]:
+        del timeout_s  # nothing goes on beside the one who waits
+        cells, self._waiting = self._waiting, []
+        return [Ended(cell, run_cell(cell, self.setting).record) for cell in cells]
+
+    def stop(self, *, kindly: bool) -> None:
+        """Nothing is left to be stopped."""
+
+
+def run_in_process(
+    schedule: Schedule, setting: Setting, claims: Claims, listener: Listener
+) -> Driver:
+    """Run all cells in this process, one after the other: for debuggers and for tests.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted; what was being done is recorded.
+        StoreError: a record cannot be written.
+    """
+    warm_up(setting.stages)
+    driver = Driver(schedule, Store(setting.results), claims, listener, _ThisProcess(setting))
+    driver.run()
+    return driver
 
 
 def run_in_workers(
-    schedule: Schedule,
-    setting: Setting,
-    listener: Listener,
-    *,
-    jobs: int,
-    limit_s: float | None = None,
-) -> None:
+    schedule: Schedule, setting: Setting, claims: Claims, listener: Listener, *, jobs: int
+) -> Driver:
     """Run all cells in `jobs` worker processes, those that take time by themselves.
 
     Args:
         schedule: the cells.
         setting: what they share.
+        claims: of this run.
         listener: is told of each start and end.
         jobs: how many processes; each has one torch thread, so as many as there are cores.
-        limit_s: seconds that one cell may take.
 
     Raises:
         KeyboardInterrupt: after the workers were stopped and what they were doing was recorded.
         StoreError: a record cannot be written.
+        WorkersError: no worker starts; nothing was run.
     """
-    pool = ProcessPool(
-        # Workers without work would only start, beside a cell that takes time.
-        max_workers=min(jobs, max(1, schedule.side_by_side)),
-        context=multiprocessing.get_context("spawn"),
-        initializer=prepare_worker,
-        initargs=(setting,),
-    )
-    driver = Driver(
-        schedule=schedule,
-        store=Store(setting.results),
-        listener=listener,
-        submit=lambda cell: pool.schedule(run_cell, args=(cell, setting), timeout=limit_s),
-        explain=lambda error: _explain(error, limit_s),
-        width=jobs + 1,
-    )
-    try:
-        driver.run()
-        pool.close()
-    finally:
-        pool.stop()  # after close() and a finished schedule there is nothing left to stop
-        pool.join()
-
-
-def _explain(error: Exception, limit_s: float | None) -> tuple[Status, str]:
-    if isinstance(error, TimeoutError):
-        return "over-budget", f"it took longer than the {limit_s:g} s that a cell may take"
-    if isinstance(error, ProcessExpired):
-        return "failed", f"its worker process died ({_cause(error.exitcode)})"
-    return "failed", f"its worker failed: {type(error).__name__}: {error}"
-
-
-def _cause(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return f"exit status {exit_code}"
-    name = signal.Signals(-exit_code).name
-    return f"{name}; out of memory, perhaps" if name == "SIGKILL" else name
+    # Workers without work would only start, beside a cell that takes time.
+    width = min(jobs, max(1, schedule.side_by_side))
+    pool = WorkerPool(setting, width)
+    driver = Driver(schedule, Store(setting.results), claims, listener, pool)
+    driver.run()
+    return driver

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from robench.engine.schedule import runs_alone
 from robench.spec import Cell, Record
+from robench.store.claims import OtherRun
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 _SECONDS_BETWEEN_LINES = 5.0
-_SERIOUS = {"failed", "over-budget"}
+_SERIOUS = {"failed", "over-budget", "interrupted"}
 
 
 class Progress:
@@ -68,8 +69,32 @@ class Progress:
     def started(self, cell: Cell) -> None:
         """A cell was handed to a worker."""
 
+    def begun_again(self, cell: Cell, why: str) -> None:
+        """The worker of a cell was lost, and the cell is begun again."""
+        self._note_once(f"{cell.label} [{cell.id}]: {why}; it is begun again")
+
+    def waiting(self, why: str) -> None:
+        """No cell may begin just now."""
+        self._note_once(f"waiting: {why}")
+
+    def joined(self, other: OtherRun) -> None:
+        """Another run works in the same folder."""
+        process = f"process {other.owner.pid} on {other.owner.host}"
+        self._note_once(f"another run ({process}) works in this folder: the cells are shared")
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.note(text)
+
     def finished(self, record: Record) -> None:
         """A cell has a record."""
+        if changed := record.provenance.get("state_changed"):
+            what = ", ".join(map(str, changed)) if isinstance(changed, list) else str(changed)
+            self._note_once(
+                f"{record.cell.method.label} left changed what all cells share, and it was set "
+                f"back: {what}"
+            )
         stage = record.cell.stage
         self.left[stage] -= 1
         self.statuses[record.status] += 1

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.engine.context import Setting, context_of
 from robench.engine.run import resolve_device
-from robench.engine.worker import Setting, context_of
 from robench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:

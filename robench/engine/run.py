@@ -9,20 +9,26 @@ from pathlib import Path
 from typing import Literal
 
 from robench.engine.attacks import with_guest_attacks
+from robench.engine.context import Setting, is_worker
 from robench.engine.given import Given, plan_given
 from robench.engine.local import run_in_process, run_in_workers
-from robench.engine.plan import matches, plan, select
+from robench.engine.plan import plan, select
 from robench.engine.progress import Progress, choose_progress
+from robench.engine.resume import Standing, standing
 from robench.engine.schedule import Schedule
-from robench.engine.worker import Setting
 from robench.errors import UsageError
 from robench.plugin_files import load_plugin
 from robench.spec import Cell, Record, Suite
 from robench.store import Store
+from robench.store.claims import Claims
+from robench.store.sweep import sweep
 
 __all__ = ["Engine", "Run", "default_jobs", "run_suite"]
 
 Engine = Literal["local", "ray"]
+
+_FAILURES = ("failed", "over-budget", "noisy")
+"""What is done again where failed cells are retried."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Run:
     cells: tuple[Cell, ...]
     """All cells of the suite that were asked for."""
     done: int
-    """How many of these were done now; the others were there."""
+    """How many of these this run did; the others were there, or another run did them."""
     store: Store
 
     def records(self) -> list[Record]:
@@ -83,6 +89,12 @@ def run_suite(
         UsageError: a mistake in the suite, the plug-ins, the data or the folder, before any work.
         KeyboardInterrupt: the run was interrupted; what was finished stays.
     """
+    if is_worker():
+        raise UsageError(
+            "a run was started in a worker process of another run",
+            hint="a plug-in file must not call robench.run when it is imported: put the call under "
+            "`if __name__ == '__main__':`, or into a file of its own",
+        )
     store = Store(results)
     store.check_writable()
     progress = progress or choose_progress()
@@ -98,22 +110,52 @@ def run_suite(
                 suite, data_root=data_root, device=place, guests=guests, note=progress.note
             )
     cells = _only(cells, only)
-    done = _records_to_keep(store, cells, force, progress, retry_failed=retry_failed)
-    pending = _pending(cells, done, store)
-    setting = Setting(results.resolve(), data_root, tuple(Path(p).resolve() for p in plugins))
-    schedule = Schedule(pending, dict(done))
-    with progress.of(pending, already=len(cells) - len(pending), jobs=jobs or default_jobs()):
+    claims = Claims(results.resolve())
+    setting = Setting(
+        results=results.resolve(),
+        data_root=data_root,
+        plugins=tuple(Path(p).resolve() for p in plugins),
+        stages=frozenset(cell.stage for cell in cells),
+        limit_s=suite.cell_limit_s,
+        run_file=claims.run_file,
+    )
+    again = {"interrupted", *(_FAILURES if retry_failed else ())}
+    claims.open()
+    try:
+        sweep(claims)
+        there = standing(store, cells, claims, progress.note, force=force, again=again)
+        done = _carry_out(there, setting, claims, progress, engine=engine, jobs=jobs)
+        # A network that was trained again may have other weights than its evaluations speak of.
+        if done and (there := standing(store, cells, claims, progress.note)).pending:
+            done += _carry_out(there, setting, claims, progress, engine=engine, jobs=jobs)
+    finally:
+        claims.close()
+    return Run(suite, tuple(cells), done, store)
+
+
+def _carry_out(
+    there: Standing,
+    setting: Setting,
+    claims: Claims,
+    progress: Progress,
+    *,
+    engine: Engine,
+    jobs: int | None,
+) -> int:
+    """Do what is pending; gives the number of records that this run has written."""
+    pending = there.pending
+    schedule = Schedule(pending, dict(there.done))
+    with progress.of(pending, already=len(there.done), jobs=jobs or default_jobs()):
+        if not pending:
+            return 0
         if engine == "ray":
             from robench.engine.ray import run_on_ray
 
-            run_on_ray(schedule, setting, progress, jobs=jobs)
-        elif jobs == 0:
-            run_in_process(schedule, setting, progress)
-        elif pending:
-            workers = min(jobs or default_jobs(), len(pending))
-            limit_s = suite.cell_limit_s
-            run_in_workers(schedule, setting, progress, jobs=workers, limit_s=limit_s)
-    return Run(suite, tuple(cells), len(pending), store)
+            return run_on_ray(schedule, setting, claims, progress, jobs=jobs).written
+        if jobs == 0:
+            return run_in_process(schedule, setting, claims, progress).written
+        workers = min(jobs or default_jobs(), len(pending))
+        return run_in_workers(schedule, setting, claims, progress, jobs=workers).written
 
 
 def resolve_device(asked: str) -> str:
@@ -148,50 +190,3 @@ def _only(cells: list[Cell], pattern: str | None) -> list[Cell]:
             allowed=f"an id, or part of a label such as {example!r}; * and ? stand for anything",
         )
     return chosen
-
-
-def _records_to_keep(
-    store: Store,
-    cells: list[Cell],
-    force: str | None,
-    progress: Progress,
-    *,
-    retry_failed: bool,
-) -> dict[str, Record]:
-    """The records that count as done; those that do not are removed or set aside.
-
-    An evaluation whose network's record is lost stays: the network is trained again to the same
-    weights. One whose network is to be done again, by force or because it failed, is done again.
-    """
-    again = {"interrupted"} | ({"failed", "over-budget", "noisy"} if retry_failed else set())
-    existing = {record.id: record for record in store.records()}
-    for damage in store.damaged:
-        kept = store.set_aside(damage)
-        progress.note(
-            f"a damaged record is set aside as {kept} ({damage.problem}); it is done again"
-        )
-    keep: dict[str, Record] = {}
-    redone: set[str] = set()
-    for cell in cells:
-        record = existing.get(cell.id)
-        is_forced = force is not None and matches(cell, force)
-        is_retried = record is not None and record.status in again
-        if is_forced or is_retried or not redone.isdisjoint(cell.needs):
-            redone.add(cell.id)
-            store.remove(cell.id)
-        elif record is not None:
-            keep[cell.id] = record
-    return keep
-
-
-def _pending(cells: list[Cell], done: dict[str, Record], store: Store) -> list[Cell]:
-    """What is left to do, and the networks it hangs off whose checkpoints are gone."""
-    pending = [cell for cell in cells if cell.id not in done]
-    needed = {other for cell in pending for other in cell.needs}
-    by_id = {cell.id: cell for cell in cells}
-    lost = []
-    for parent in needed & done.keys():
-        if done[parent].status == "ok" and not store.checkpoint_path(parent).exists():
-            del done[parent]
-            lost.append(by_id[parent])
-    return _pending(cells, done, store) if lost else pending

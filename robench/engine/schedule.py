@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from robench.spec import Cell, Record
+from robench.store.claims import OtherRun
 
 __all__ = ["Listener", "Schedule", "runs_alone"]
 
@@ -32,6 +33,15 @@ class Listener(Protocol):
 
     def finished(self, record: Record) -> None:
         """A cell has a record."""
+
+    def begun_again(self, cell: Cell, why: str) -> None:
+        """The worker of a cell was lost, and the cell is begun again."""
+
+    def waiting(self, why: str) -> None:
+        """No cell may begin just now."""
+
+    def joined(self, other: OtherRun) -> None:
+        """Another run works in the same folder."""
 
 
 @dataclass
@@ -70,6 +80,15 @@ class Schedule:
             return None
         self._in_flight.add(cell.id)
         return cell
+
+    def put_back(self, cell: Cell) -> None:
+        """A cell that `next` gave may not run yet, or was put aside: it is next again."""
+        self._in_flight.discard(cell.id)
+        (self._alone if runs_alone(cell.stage) else self._ready).appendleft(cell)
+
+    def put_aside(self, cell: Cell) -> None:
+        """Somebody else does a cell that `next` gave; `finish` or `put_back` follows."""
+        self._in_flight.discard(cell.id)
 
     def finish(self, record: Record) -> None:
         """Release the cells that waited for this one; they go first, while its data are warm."""

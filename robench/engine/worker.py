@@ -1,78 +1,77 @@
-"""What a worker process does: one cell at a time, from its spec to its record on disk."""
+"""What a process does with one cell: from its spec to its record on disk."""
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.engine.context import Setting, context_of
+from robench.engine.interrupts import OverLimit, is_interrupted, within
+from robench.engine.provenance import provenance
 from robench.engine.resolve import check_code
-from robench.errors import NotApplicableError, RobenchError, StoreError
+from robench.engine.warm import warm_up
+from robench.errors import (
+    CheckpointError,
+    NotApplicableError,
+    RobenchError,
+    StoreError,
+    text_of,
+)
 from robench.plugin_files import load_plugin
-from robench.spec import Cell, Record, as_json, canonical_json
+from robench.spec import Cell, Record, as_json
 from robench.store import Store
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
+    from robench.engine.state import Changes
+    from robench.stages.base import Outcome
 
-    from robench.data.base import Data
-    from robench.stages.base import Context, Outcome
-    from robench.training.checkpoint import Checkpoint
+__all__ = ["GRACE_S", "Finished", "over_limit", "prepare_process", "run_cell"]
 
-__all__ = ["Setting", "context_of", "prepare_worker", "run_cell"]
-
+GRACE_S = 5.0
+"""Seconds that a cell whose time is over has to end by itself, with a traceback."""
 _TRACEBACK_LINES = 12
-_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What all cells of a run share."""
+class Finished:
+    """A cell that has a record.
 
-    results: Path
-    data_root: Path | None = None
-    plugins: tuple[Path, ...] = ()
-
-
-def prepare_worker(setting: Setting) -> None:
-    """Make this process ready for cells: one torch thread, plug-ins loaded, interrupts ignored.
-
-    The parent process alone answers an interrupt: it stops the workers and writes down what they
-    were doing.
+    Attributes:
+        record: as it lies on disk.
+        is_clean: whether the process is as it was before; else it should do no further cell.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(os.getppid())
+
+    record: Record
+    is_clean: bool = True
+
+
+@dataclass
+class _Attempt:
+    """What came of a cell, before it is a record."""
+
+    outcome: Outcome
+    read: dict[str, str] = field(default_factory=dict)
+    """Hash of each checkpoint that was read, by the id of its cell."""
+    wall_s: float = 0.0
+    changes: Changes | None = None
+
+
+def prepare_process(setting: Setting) -> None:
+    """Make this process ready for cells: one torch thread, plug-ins loaded, imports done.
+
+    What a plug-in changes for all code when it is imported is set back.
+    """
+    from robench.engine.state import SharedState
+
     limit_threads()
-    importlib.import_module("robench.stages")  # now, and not on the clock of the first cell
+    warm_up(setting.stages)
+    state = SharedState()
     for plugin in setting.plugins:
         load_plugin(plugin)
-
-
-def _die_with(parent: int) -> None:
-    """End this process soon after its parent, which may be killed without a word to anyone.
-
-    Else the cell in flight would go on beside the run that is started next.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="die-with-parent", daemon=True).start()
+    state.restore()
 
 
 def limit_threads() -> None:
@@ -82,140 +81,125 @@ def limit_threads() -> None:
     torch.set_num_threads(1)
 
 
-def run_cell(cell: Cell, setting: Setting) -> Record:
+def run_cell(cell: Cell, setting: Setting) -> Finished:
     """Run one cell and write its record. What goes wrong becomes the record's status.
 
     Raises:
+        KeyboardInterrupt: the user asked for the end; there is no record.
         StoreError: the record cannot be written.
     """
     store = Store(setting.results)
     started = datetime.now(UTC)
-    clock = time.perf_counter()
-    outcome = _attempt(cell, setting, store)
-    if outcome.checkpoint is not None:
-        outcome.checkpoint.save(store.checkpoint_path(cell.id))
+    attempt = _attempt(cell, setting, store)
+    _check_folder(setting)
+    checkpoint = attempt.outcome.checkpoint
+    path = store.checkpoint_path(cell.id)
+    sha256 = checkpoint.save(path) if checkpoint is not None else None
+    changes = attempt.changes
     record = Record(
         id=cell.id,
         cell=cell,
-        status=outcome.status,
-        reason=outcome.reason,
-        traceback=outcome.traceback,
-        metrics=outcome.metrics,
-        details={key: as_json(item) for key, item in outcome.details.items()},
-        arrays=tuple(sorted(outcome.arrays)),
-        provenance=_provenance(started, time.perf_counter() - clock),
+        status=attempt.outcome.status,
+        reason=attempt.outcome.reason,
+        traceback=attempt.outcome.traceback,
+        metrics=attempt.outcome.metrics,
+        details=dict(attempt.outcome.details),
+        arrays=tuple(sorted(attempt.outcome.arrays)),
+        checkpoint_sha256=sha256,
+        inputs=attempt.read,
+        provenance={
+            **provenance(started, attempt.wall_s),
+            **({"state_changed": list(changes.names)} if changes and changes.names else {}),
+        },
     )
-    store.write(record, outcome.arrays)
-    return record
+    store.write(record, attempt.outcome.arrays)
+    is_over = record.status == "over-budget"  # broken off anywhere, perhaps amid an import
+    return Finished(record, not is_over and (changes is None or changes.is_undone))
 
 
-def _attempt(cell: Cell, setting: Setting, store: Store) -> Outcome:
+def over_limit(limit_s: float) -> str:
+    """Why a cell is over its budget."""
+    return f"it took longer than the {limit_s:g} s that a cell may take"
+
+
+def _attempt(cell: Cell, setting: Setting, store: Store) -> _Attempt:
     """The outcome of the cell's stage; whatever it raises becomes one too."""
-    from robench.stages.base import Outcome
+    from robench.engine.state import SharedState, seed_global_generators
 
+    read: dict[str, str] = {}
+    state = SharedState()
+    seed_global_generators(cell.id)
+    clock = time.perf_counter()
     try:
-        return _run_stage(cell, setting, store)
-    except NotApplicableError as error:
-        return Outcome(status="not-applicable", reason=str(error))
-    except RobenchError as error:
-        # The message says it all, unless somebody else's error lies beneath.
-        tail = _traceback_tail() if error.__cause__ is not None else None
-        return Outcome(status="failed", reason=str(error), traceback=tail)
-    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is its row, not our end
-        reason = f"{type(error).__name__}: {error}"
-        return Outcome(status="failed", reason=reason, traceback=_traceback_tail())
+        outcome = _checked(_outcome(cell, setting, store, read))
+    except BaseException as error:
+        if is_interrupted():
+            state.restore()
+            raise
+        outcome = _of_error(error, setting)
+    wall_s = time.perf_counter() - clock
+    changes = state.restore()
+    if is_interrupted():  # a plug-in swallowed it
+        raise KeyboardInterrupt
+    if setting.limit_s is not None and wall_s > setting.limit_s and outcome.status == "ok":
+        outcome = _of_error(OverLimit(), setting)
+    return _Attempt(outcome, read, wall_s, changes)
 
 
-def _run_stage(cell: Cell, setting: Setting, store: Store) -> Outcome:
+def _outcome(cell: Cell, setting: Setting, store: Store, read: dict[str, str]) -> Outcome:
     from robench.stages import STAGES
 
     check_code(cell)
-    return STAGES[cell.stage](cell, context_of(cell, setting, store))
+    with within(setting.limit_s):
+        return STAGES[cell.stage](cell, context_of(cell, setting, store, read))
 
 
-def context_of(cell: Cell, setting: Setting, store: Store) -> Context:
-    """Everything that the stage of a cell may use; its data set is loaded when it asks for it."""
-    import torch
+def _checked(outcome: Outcome) -> Outcome:
+    """An outcome that can be written down.
 
-    from robench.stages.base import Context
-
-    return Context(
-        load=partial(_data_of, cell, setting.data_root),
-        device=torch.device(cell.device),
-        parent=_reader(cell.parent, store),
-        donor=_reader(cell.donor, store),
-        data_root=setting.data_root,
-    )
+    Raises:
+        TypeError: a plug-in noted something that is no plain data.
+    """
+    details = {key: as_json(item) for key, item in outcome.details.items()}
+    return replace(outcome, details=details)
 
 
-def _reader(cell_id: str | None, store: Store) -> Callable[[], Checkpoint] | None:
-    """Reads the checkpoint of a train cell when it is asked for."""
-    if cell_id is None:
-        return None
-    path = store.checkpoint_path(cell_id)
+def _of_error(error: BaseException, setting: Setting) -> Outcome:
+    """The row of what a cell raised."""
+    from robench.stages.base import Outcome
 
-    def read() -> Checkpoint:
-        from robench.training.checkpoint import Checkpoint
+    tail = _traceback_tail(error)
+    match error:
+        case OverLimit():
+            limit_s = setting.limit_s or 0.0
+            return Outcome(status="over-budget", reason=over_limit(limit_s), traceback=tail)
+        case NotApplicableError():
+            return Outcome(status="not-applicable", reason=str(error))
+        case CheckpointError():
+            # Not the method's failure: the next run trains the network again.
+            return Outcome(status="interrupted", reason=str(error))
+        case RobenchError():
+            # The message says it all, unless somebody else's error lies beneath.
+            below = tail if error.__cause__ is not None else None
+            return Outcome(status="failed", reason=_text(error), traceback=below)
+        case _:
+            return Outcome(status="failed", reason=text_of(error), traceback=tail)
 
-        return Checkpoint.load(path)
 
-    return read
+def _text(error: RobenchError) -> str:
+    """The message of an error of robench's own, as a record can hold it."""
+    return str(error).encode("utf-8", "backslashreplace").decode()
 
 
-def _data_of(cell: Cell, root: Path | None) -> Data:
-    """The data set of a cell, once it is sure that it is the one that was planned for."""
-    data = _data(cell.data.location or cell.data.name, canonical_json(cell.data.params), root)
-    if data.sha256 != cell.data_sha256:
+def _traceback_tail(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(error)).strip()
+    lines = text.encode("utf-8", "backslashreplace").decode().splitlines()
+    return "\n".join(lines[-_TRACEBACK_LINES:])
+
+
+def _check_folder(setting: Setting) -> None:
+    if setting.run_file is not None and not setting.run_file.exists():
         raise StoreError(
-            f"the data set {cell.data.label} changed while the suite was running",
-            hint="run the suite again: its cells will be new ones",
+            f"the results folder {str(setting.results)!r} was removed while the run went on",
+            hint="run the suite again",
         )
-    return data
-
-
-@lru_cache(maxsize=4)
-def _data(name: str, params: str, root: Path | None) -> Data:
-    """A worker keeps the few data sets that its cells use."""
-    from robench.data import load
-
-    return load(name, json.loads(params), root=root)
-
-
-def _provenance(started: datetime, wall_s: float) -> dict[str, JsonValue]:
-    import resource
-
-    import robench
-    from robench.measure.machine import fingerprint
-
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    return {
-        "robench": robench.__version__,
-        "commit": _commit(),
-        "machine": fingerprint(),
-        "started": started.isoformat(timespec="seconds"),
-        "wall_s": round(wall_s, 4),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
-        "process": os.getpid(),
-    }
-
-
-@lru_cache(maxsize=1)
-def _commit() -> str | None:
-    """The commit that robench runs from, marked where it was changed; `None` if it is installed."""
-    checkout = Path(__file__).parents[2]
-    git = shutil.which("git")
-    if git is None or not (checkout / ".git").exists():
-        return None
-    command = [git, "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
-    command.append("--exclude=*")  # no tag in place of the hash
-    try:
-        done = subprocess.run(  # noqa: S603 - nothing in the command comes from a user
-            command, capture_output=True, text=True, check=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def _traceback_tail() -> str:
-    return "\n".join(traceback.format_exc().strip().splitlines()[-_TRACEBACK_LINES:])

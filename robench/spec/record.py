@@ -10,7 +10,11 @@ from pydantic import JsonValue
 from robench.spec.base import Frozen
 from robench.spec.cell import Cell
 
-__all__ = ["Metric", "Record", "Status", "wilson_interval"]
+__all__ = ["SCHEMA_VERSION", "Metric", "Record", "Status", "wilson_interval"]
+
+SCHEMA_VERSION = 2
+"""Of the records that this version writes. Raised with each field that is added or changed, with a
+migration from the schema before (`robench.store.reading`)."""
 
 Status = Literal["ok", "failed", "not-applicable", "over-budget", "interrupted", "noisy"]
 
@@ -62,7 +66,7 @@ def wilson_interval(successes: int, n: int, z: float = 1.959963984540054) -> tup
 class Record(Frozen):
     """The result of one cell, as it lies on disk."""
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     id: str
     cell: Cell
     status: Status
@@ -75,6 +79,10 @@ class Record(Frozen):
     """What a person may want to know beyond the metrics: flags, layers, loss curve."""
     arrays: tuple[str, ...] = ()
     """Names of the per-sample arrays in the file beside this one."""
+    checkpoint_sha256: str | None = None
+    """Hash of the content of the checkpoint beside this one, where the cell trained a network."""
+    inputs: dict[str, str] = {}
+    """Hash of each checkpoint that the cell read, by the id of the train cell that wrote it."""
     provenance: dict[str, JsonValue] = {}
     """Host, versions, commit, times: recorded, never hashed."""
 

@@ -355,9 +355,8 @@ class Suite(Frozen):
     description: str = ""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     cell_limit_s: Annotated[float, Field(gt=0)] | None = None
-    """Seconds that one cell may take before it becomes a row that says ``over-budget``.
-
-    Worker processes of the local engine keep to it; ``--jobs 0`` and Ray do not."""
+    """Seconds that one cell may take before it becomes a row that says ``over-budget``; to load its
+    data set and to start its process do not count."""
     layers: LayersOptions | None = None
     """Layers to time one by one; a suite of these alone needs no data, models or methods."""
     grids: tuple[Grid, ...]

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from robench.errors import InputError, StoreError
+from robench.errors import CheckpointError, InputError, StoreError
 from robench.files import write_atomically
 from robench.spec.identity import canonical_json
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint"]
 
 _FORMAT = "robench-checkpoint-1"
-_AGAIN = "do the cell again with `robench run SUITE --force CELL`"
+_AGAIN = "run the suite again: the network is trained anew where it is needed"
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,15 @@ class Checkpoint:
         """Hexadecimal hash of the content: names, types, shapes and bytes, masks and metadata."""
         return _content_hash(self._tensors(), self._header())
 
-    def save(self, path: Path) -> None:
-        """Write the checkpoint, whole or not at all.
+    def save(self, path: Path) -> str:
+        """Write the checkpoint, whole or not at all; gives the hash of its content.
 
         Raises:
             StoreError: it cannot be written.
         """
         tensors, header = self._tensors(), self._header()
-        content = save(tensors, {**header, "sha256": _content_hash(tensors, header)})
+        sha256 = _content_hash(tensors, header)
+        content = save(tensors, {**header, "sha256": sha256})
         try:
             write_atomically(path, content)
         except OSError as error:
@@ -104,32 +105,19 @@ class Checkpoint:
                 where=str(path),
                 hint="make room or mend the rights, and run the suite again: it goes on from here",
             ) from error
+        return sha256
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
         """Read a checkpoint, and check that it is what was written.
 
         Raises:
-            StoreError: it is missing, cut short, changed, or no checkpoint of robench.
+            CheckpointError: it is missing, cut short, changed, or no checkpoint of robench.
         """
-        try:
-            with safe_open(path, framework="pt") as file:
-                header = dict(file.metadata() or {})
-                names = file.keys()
-                tensors = {name: file.get_tensor(name) for name in names}
-        except (OSError, SafetensorError) as error:
-            is_missing = isinstance(error, FileNotFoundError)
-            problem = "is not there" if is_missing else f"is damaged: {error}"
-            raise StoreError(f"the checkpoint {problem}", where=str(path), hint=_AGAIN) from error
+        header, tensors = _opened(path, with_tensors=True)
         expected = header.pop("sha256", "")
-        if header.get("format") != _FORMAT:
-            raise StoreError(
-                f"this is no checkpoint of robench (format {header.get('format')!r})",
-                where=str(path),
-                allowed=_FORMAT,
-            )
         if _content_hash(tensors, header) != expected:
-            raise StoreError(
+            raise CheckpointError(
                 "the checkpoint is damaged: its content is not what was written",
                 where=str(path),
                 hint=_AGAIN,
@@ -143,6 +131,15 @@ class Checkpoint:
             },
             metadata=json.loads(header["metadata"]),
         )
+
+    @classmethod
+    def hash_in(cls, path: Path) -> str:
+        """The hash that the file says its content has; the content itself is not read.
+
+        Raises:
+            CheckpointError: it is missing, cut short, or no checkpoint of robench.
+        """
+        return _opened(path, with_tensors=False)[0].get("sha256", "")
 
     def _tensors(self) -> dict[str, Tensor]:
         packed = {
@@ -158,6 +155,26 @@ class Checkpoint:
             "mask_shapes": canonical_json(shapes),
             "metadata": canonical_json(dict(self.metadata)),
         }
+
+
+def _opened(path: Path, *, with_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and tensors of a file, whose length is what its header says."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = dict(file.metadata() or {})
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        is_missing = isinstance(error, FileNotFoundError)
+        problem = "is not there" if is_missing else f"is damaged: {error}"
+        raise CheckpointError(f"the checkpoint {problem}", where=str(path), hint=_AGAIN) from error
+    if header.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"this is no checkpoint of robench (format {header.get('format')!r})",
+            where=str(path),
+            allowed=_FORMAT,
+        )
+    return header, tensors
 
 
 def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

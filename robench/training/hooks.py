@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from robench.errors import NotApplicableError, TrainingError
+from robench.errors import NotApplicableError, TrainingError, message_of
 from robench.methods.base import Method
 
 if TYPE_CHECKING:
@@ -78,15 +78,17 @@ def _call(method: Method, name: str, *arguments: object, at: str = "") -> object
         return getattr(method, name)(*arguments)
     except (NotApplicableError, TrainingError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
+        # An interrupt and the end of a cell's time are no faults of the method, and pass.
         raise TrainingError(
-            f"method {method.name!r} raised {type(error).__name__} in {name}(){at}: {error}",
+            f"method {method.name!r} raised {type(error).__name__} in {name}(){at}: "
+            f"{message_of(error)}",
             where=_line_in_plugin(method, error),
             hint="mend the method; `robench show CELL` shows the end of the traceback",
         ) from error
 
 
-def _line_in_plugin(method: Method, error: Exception) -> str | None:
+def _line_in_plugin(method: Method, error: BaseException) -> str | None:
     """File and line of the deepest frame in a file that the method's classes come from."""
     own = [kind for kind in type(method).__mro__ if issubclass(kind, Method) and kind is not Method]
     files = {inspect.getsourcefile(kind) for kind in own}

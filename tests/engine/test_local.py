@@ -40,7 +40,7 @@ def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     }
     statuses = {name: record.status for name, record in trained.items()}
     assert statuses == {
-        "dies": "failed",
+        "dies": "interrupted",
         "raises": "failed",
         "diverges": "failed",
         "sleeps": "over-budget",
@@ -127,7 +127,7 @@ def start_run(suite: Path, results: Path, folder: Path) -> subprocess.Popen[str]
 
 
 def wait_for_records(process: subprocess.Popen[str], store: Store, count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(store.records()) < count:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
@@ -144,14 +144,14 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tiny, tmp_path: Path, kill) 
     wait_for_records(process, store, 6)
     if kill == signal.SIGINT:
         process.send_signal(kill)
-        _, messages = process.communicate(timeout=30)
+        _, messages = process.communicate(timeout=60)
         assert process.returncode == 130
         assert "interrupted" in messages
         assert "Traceback" not in messages
     else:
         workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(kill)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
         _, alive = psutil.wait_procs(workers, timeout=10)
         assert not alive, "workers outlived the run"
     before = {record.id: record for record in store.records() if record.status == "ok"}

@@ -10,8 +10,9 @@ import pytest
 
 import robench
 import robench.engine.ray as engine
+from robench.engine.context import Setting
 from robench.engine.progress import Silent
-from robench.engine.worker import Setting, run_cell
+from robench.engine.worker import run_cell
 from robench.errors import UsageError
 from robench.spec import Cell, Record
 
@@ -66,7 +67,8 @@ def test_what_takes_time_runs_here_and_alone(
 ) -> None:
     cluster = StandIn()
     monkeypatch.setattr(engine, "_import_ray", lambda: cluster)
-    monkeypatch.setattr(engine, "_run_prepared", run_cell)
+    # State is that of a process, and the stand-in's workers are threads of one.
+    monkeypatch.setattr(engine, "_run_prepared", lambda *args: run_cell(*args).record)
     suite = tiny(evaluate="{speed: {batch_sizes: [2], forms: []}, degrade: {samples: 5}}")
     results = robench.run(suite, results=tmp_path / "r", engine="ray", progress=Silent())
     assert {r.status for r in results.records} <= {"ok", "noisy"}
@@ -89,3 +91,32 @@ def test_ray_gives_the_records_of_the_local_engine(tiny, tmp_path: Path) -> None
     assert [(r.id, r.status) for r in ray.records] == [(r.id, r.status) for r in local.records]
     for one, other in zip(local.records, ray.records, strict=True):
         assert one.metric("accuracy") == other.metric("accuracy")
+
+
+class Forgetful(StandIn):
+    """Loses a worker with each second task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def task(self, function: Callable[..., Record], options: dict[str, object]) -> SimpleNamespace:
+        def sometimes(cell: Cell, setting: Setting) -> Record:
+            self.count += 1
+            if self.count % 2 == 0:
+                raise ConnectionError("the node died")
+            return function(cell, setting)
+
+        return super().task(sometimes, options)
+
+
+def test_cells_of_lost_nodes_are_begun_again(
+    tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Forgetful()
+    cluster.pool = ThreadPoolExecutor(1)
+    monkeypatch.setattr(engine, "_import_ray", lambda: cluster)
+    monkeypatch.setattr(engine, "_run_prepared", lambda *args: run_cell(*args).record)
+    results = robench.run(tiny(), results=tmp_path / "r", engine="ray", progress=Silent())
+    assert {record.status for record in results.records} == {"ok"}
+    assert cluster.count > len(results.records)

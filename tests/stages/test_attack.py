@@ -16,8 +16,8 @@ from robench.attacks.scales import curve_radii, scale_of
 from robench.attacks.suites import AttackSuite, Member
 from robench.data import load
 from robench.data.base import to_float
+from robench.engine.context import Setting, context_of
 from robench.engine.progress import Silent
-from robench.engine.worker import Setting, context_of
 from robench.errors import ParameterError, StoreError, SuiteError, UnknownNameError, UsageError
 from robench.spec import Record, load_suite
 from robench.stages.network import trained_network

@@ -86,7 +86,7 @@ def test_a_file_that_was_cut_short_is_named(saved, share):
         Checkpoint.load(path)
     assert str(path) in str(caught.value)
     assert "damaged" in str(caught.value)
-    assert "--force" in str(caught.value)
+    assert "trained anew" in str(caught.value)
 
 
 def test_a_flipped_bit_is_found(saved):

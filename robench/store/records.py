@@ -16,15 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from robench.errors import StoreError, UnknownNameError
+from robench.errors import CheckpointError, NewerRecordError, StoreError, UnknownNameError
 from robench.files import write_atomically
 from robench.spec.record import Record
+from robench.store.reading import parse_record
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from robench.training.checkpoint import Checkpoint
 
 __all__ = ["Damage", "Store"]
 
@@ -35,6 +36,11 @@ class Damage:
 
     path: Path
     problem: str
+
+    @property
+    def cell_id(self) -> str:
+        """What the file's name says."""
+        return self.path.stem
 
 
 @dataclass
@@ -47,7 +53,9 @@ class Store:
 
     root: Path
     damaged: list[Damage] = field(default_factory=list)
-    """Records that the last `records()` could not read."""
+    """Damaged records that the last `records()` came upon."""
+    newer: list[Damage] = field(default_factory=list)
+    """Records of a newer version of robench, likewise."""
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -60,7 +68,7 @@ class Store:
         try:
             (self.root / "cells").mkdir(parents=True, exist_ok=True)
             write_atomically(self.root / "cells" / ".probe", b"")
-            (self.root / "cells" / ".probe").unlink()
+            (self.root / "cells" / ".probe").unlink(missing_ok=True)  # two runs may start at once
         except OSError as error:
             raise StoreError(
                 f"the results folder {str(self.root)!r} cannot be written: {error.strerror}",
@@ -95,27 +103,33 @@ class Store:
         """The record of a cell, or `None` where there is none.
 
         Raises:
+            NewerRecordError: there is one, of a newer version of robench.
             StoreError: there is one, and it is damaged.
         """
         path = self.record_path(cell_id)
         try:
-            return Record.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as error:
+        except OSError as error:
             raise StoreError(
-                f"the record {cell_id} is damaged: {_first_problem(error)}",
-                where=str(path),
-                hint="`robench run` sets it aside and does the cell again",
+                f"the record {cell_id} is damaged: {error.strerror}", where=str(path)
             ) from error
+        try:
+            return parse_record(content, cell_id)
+        except StoreError as error:
+            error.where = str(path)
+            raise
 
     def records(self) -> list[Record]:
-        """All records that can be read, by id; the others are listed in `damaged`."""
-        self.damaged = []
+        """All records that can be read, by id; the others are in `damaged` and `newer`."""
+        self.damaged, self.newer = [], []
         found = []
         for path in sorted((self.root / "cells").glob("??/*.json")):
             try:
                 record = self.read(path.stem)
+            except NewerRecordError as error:
+                self.newer.append(Damage(path, error.what))
             except StoreError as error:
                 self.damaged.append(Damage(path, error.what))
             else:
@@ -149,6 +163,48 @@ class Store:
                 where=str(path),
                 hint=f"do the cell again with `robench run SUITE --force {cell_id}`",
             ) from error
+
+    def checkpoint(self, cell_id: str) -> tuple[Checkpoint, str]:
+        """The checkpoint of a train cell, and the hash of its content.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or not the one that the record speaks of.
+            StoreError: the record is damaged.
+        """
+        from robench.training.checkpoint import Checkpoint
+
+        found = Checkpoint.load(self.checkpoint_path(cell_id))
+        sha256 = found.sha256
+        self._check_hash(cell_id, sha256)
+        return found, sha256
+
+    def check_checkpoint(self, cell_id: str, *, is_thorough: bool) -> None:
+        """See whether a checkpoint can be used.
+
+        Args:
+            cell_id: of the train cell.
+            is_thorough: read all of it; else what it says of itself, and its length, must do.
+
+        Raises:
+            CheckpointError: it cannot.
+            StoreError: the record is damaged.
+        """
+        from robench.training.checkpoint import Checkpoint
+
+        if is_thorough:
+            self.checkpoint(cell_id)
+        else:
+            self._check_hash(cell_id, Checkpoint.hash_in(self.checkpoint_path(cell_id)))
+
+    def _check_hash(self, cell_id: str, sha256: str) -> None:
+        record = self.read(cell_id)
+        expected = None if record is None else record.checkpoint_sha256
+        if expected not in (None, sha256):  # old records do not say which it was
+            raise CheckpointError(
+                f"the checkpoint of {cell_id} is not the one that its record speaks of",
+                where=str(self.checkpoint_path(cell_id)),
+                hint="run the suite again: the network is trained anew where it is needed",
+            )
 
     def find(self, prefix: str) -> Record:
         """The one record whose id begins with `prefix`.
@@ -201,10 +257,3 @@ class Store:
 
     def _folder(self, cell_id: str) -> Path:
         return self.root / "cells" / cell_id[:2]
-
-
-def _first_problem(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-    return str(error)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeAlias
 
@@ -224,22 +224,20 @@ def _precision_of(model: nn.Module, images: Tensor) -> Precision:
     ]
     if isinstance(model, FunctionModel):
         of_model = [torch.bfloat16, torch.float16, torch.float64]  # its parameters are out of sight
-    error: Exception | None = None
-    for taken in dict.fromkeys((torch.float32, *of_model)):
+    types = list(dict.fromkeys((torch.float32, *of_model)))
+    for taken in types:
         precision = Precision(None if taken == torch.float32 else taken, autocast, device_type)
         try:
             with torch.no_grad():
                 answers = AttackedModel(model, precision)._run(images[:1])
-        except InputError:
+        except (InputError, torch.OutOfMemoryError):
             raise
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as raised:  # noqa: BLE001 - a model may raise anything; it is told below
-            error = raised
+        except Exception as error:
+            if taken == types[-1]:
+                raise _cannot_take(model, images, precision, error) from error
         else:
-            return Precision(precision.taken, autocast, device_type, answers.dtype)
-    assert error is not None
-    raise _cannot_take(model, images, precision, error) from error
+            return replace(precision, given=answers.dtype)
+    raise AssertionError("unreachable")
 
 
 def _cannot_take(

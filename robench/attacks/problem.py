@@ -29,7 +29,7 @@ STABLE_WITHIN = 1e-4
 PASSES, PROBED = 5, 64
 """How often, and on how many images, the model is asked the same to see if it is deterministic."""
 SOUND_MARGINS = (0.1, 100.0)
-"""Between these the median margin of the logits is left as it is; beyond, attacks see one near 1."""
+"""Between these the median margin of the logits is left as it is; beyond, attacks see about 1."""
 BATCH_ELEMENTS = 2**18
 """Pixels in one batch where no batch size is asked for: 1024 digits, 334 images of MNIST, 85 of
 CIFAR-10. Larger batches waste less time between operations, until their activations fill memory."""

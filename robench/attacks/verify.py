@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.base import distances
+from robench.attacks.equality import EqualByValue
+from robench.attacks.judge import distances
 from robench.attacks.losses import logit_margin
 from robench.attacks.network import AttackedModel, Classifier
 from robench.attacks.problem import examine, is_wrong, outputs_in_batches, within_bounds
@@ -102,8 +103,8 @@ class Verifier:
         return torch.stack(fooled).all(dim=0)
 
 
-@dataclass(frozen=True)
-class Claim:
+@dataclass(frozen=True, eq=False)
+class Claim(EqualByValue):
     """What holds of a claim that some points are adversarial, and how far they are.
 
     Attributes:

@@ -100,6 +100,7 @@ def evidence(*members: MemberReport, distance: list[float] = BEST) -> Evidence:
         members={str(number): member for number, member in enumerate(members)},
         has_no_gradient=none,
         lost=none,
+        by_reference=none,
         twins=0,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -30,7 +31,12 @@ MISCLASSIFIED, NONE, REFERENCE = "misclassified", "none", "reference"
 SMALLEST_MARGIN = 1e-6
 """Of the median margin of the clean images: nearer to zero it may be the rounding of float32."""
 _STRETCHES = (1.0, *STRETCHES[:3])
-"""By how much points are lengthened, at most, until they hold."""
+"""By how much points are lengthened, at most, until they hold: by rounding in float32."""
+_LONG_STRETCHES = (1.003, 1.01, 1.03, 1.1)
+_LENGTHENED = 3
+"""Of the closest candidates of each image, so many are lengthened by more than rounding."""
+_Candidate: TypeAlias = tuple[str, Tensor, Tensor]
+"""Key of the run, its points [n, ...] and their distances [n], infinite for none."""
 _REFERENCES_TRIED, _BISECTIONS = 10, 12
 
 
@@ -72,45 +78,34 @@ def closest_that_hold(part: Problem, trials: Mapping[str, Trial], verifier: Veri
     to change its class.
     """
     search = _Search(part, verifier)
-    candidates = _candidates(part, trials)
-    lengths = torch.stack([distance for _, _, distance in candidates])
-    order = lengths.argsort(dim=0, stable=True)
-    # Points whose margin may be rounding count only for images that have no others, and those that
-    # must be lengthened by more than rounding come last.
-    for smallest_margin, stretches in (
-        (SMALLEST_MARGIN * part.unit, _STRETCHES),
-        (0.0, _STRETCHES),
-        (0.0, STRETCHES[3:]),
-    ):
-        for choice in order:
-            rows = (search.pending & lengths.gather(0, choice[None])[0].isfinite()).nonzero()
-            chosen = choice[rows[:, 0]].tolist()
-            if not chosen:
-                break
-            search.offer(
-                rows[:, 0],
-                torch.stack([candidates[c][1][r] for c, r in zip(chosen, rows[:, 0], strict=True)]),
-                [candidates[c][0] for c in chosen],
-                smallest_margin,
-                stretches,
-            )
-    lost = search.pending & lengths.isfinite().any(dim=0)
+    candidates, surest = _candidates(part, trials)
+    # Points whose margin may be rounding count only for images that have no others.
+    firm = SMALLEST_MARGIN * part.unit
+    search.try_all(candidates, firm, _STRETCHES)
+    search.lengthen(candidates, firm)
+    search.try_all(candidates, 0.0, (*_STRETCHES, *_LONG_STRETCHES))
+    search.try_all(surest, 0.0, _STRETCHES)
+    found = [distance.isfinite() for _, _, distance in (*candidates, *surest)]
+    lost = search.pending & torch.stack(found).any(dim=0)
     search.take_references()
     margin = _margins(part, search.adversarial, part.correct & search.distance.isfinite())
     return Closest(search.adversarial, search.distance, margin, tuple(search.winner), lost)
 
 
-def _candidates(part: Problem, trials: Mapping[str, Trial]) -> list[tuple[str, Tensor, Tensor]]:
-    """Key of the run, points [n, ...] and distances [n], infinite for none."""
-    found: list[tuple[str, Tensor, Tensor]] = []
+def _candidates(
+    part: Problem, trials: Mapping[str, Trial]
+) -> tuple[list[_Candidate], list[_Candidate]]:
+    """What the runs found, and the points of the largest margin that they saw."""
+    found: list[_Candidate] = []
+    surest: list[_Candidate] = []
     for key, trial in trials.items():
         found.append((key, trial.points_on_ray, trial.distance_on_ray))
         found.append((key, trial.result.adversarial, trial.result.distance))
         if trial.result.surest is not None:
             far = distances(part.images, trial.result.surest)
             known = part.correct & (far > 0)
-            found.append((key, trial.result.surest, torch.where(known, far, torch.inf)))
-    return found
+            surest.append((key, trial.result.surest, torch.where(known, far, torch.inf)))
+    return found, surest
 
 
 class _Search:
@@ -128,6 +123,45 @@ class _Search:
         """Images without an adversarial that holds, bool [n]."""
         return self.distance.isinf()
 
+    def try_all(
+        self, candidates: Sequence[_Candidate], margin: float, stretches: Sequence[float]
+    ) -> None:
+        """For images that have nothing, one candidate after the other, the closest first."""
+        if not candidates:
+            return
+        lengths = torch.stack([distance for _, _, distance in candidates])
+        for choice in lengths.argsort(dim=0, stable=True):
+            is_there = lengths.gather(0, choice[None])[0].isfinite()
+            rows = (self.pending & is_there).nonzero().flatten()
+            if not len(rows):
+                break
+            self._offer_chosen(candidates, choice, rows, margin, stretches)
+
+    def lengthen(self, candidates: Sequence[_Candidate], margin: float) -> None:
+        """Lengthen nearer candidates by more than rounding, where they stay closer than what held.
+
+        On a network that decides in half precision the boundary is a strip of ties.
+        """
+        lengths = torch.stack([distance for _, _, distance in candidates])
+        for choice in lengths.argsort(dim=0, stable=True)[:_LENGTHENED]:
+            known = lengths.gather(0, choice[None])[0]
+            rows = (self.distance > _LONG_STRETCHES[0] * known).nonzero().flatten()
+            if len(rows):
+                self._offer_chosen(candidates, choice, rows, margin, _LONG_STRETCHES)
+
+    def _offer_chosen(
+        self,
+        candidates: Sequence[_Candidate],
+        choice: Tensor,
+        rows: Tensor,
+        margin: float,
+        stretches: Sequence[float],
+    ) -> None:
+        chosen = list(zip(choice[rows].tolist(), rows.tolist(), strict=True))
+        points = torch.stack([candidates[place][1][row] for place, row in chosen])
+        keys = [candidates[place][0] for place, _ in chosen]
+        self.offer(rows, points, keys, margin, stretches)
+
     def offer(
         self,
         rows: Tensor,
@@ -136,7 +170,7 @@ class _Search:
         smallest_margin: float,
         stretches: Sequence[float],
     ) -> None:
-        """Take those points that hold, lengthened a little where they must be.
+        """Take those points that hold, lengthened where they must be, and are closer than before.
 
         Args:
             rows: int64 [m], the images that they are offered for.
@@ -147,10 +181,12 @@ class _Search:
         """
         part = self._part.select(rows)
         points, holds = _made_to_hold(part, points, self._verifier, smallest_margin, stretches)
-        self.adversarial[rows[holds]] = points[holds]
-        self.distance[rows[holds]] = distances(part.images[holds], points[holds])
-        for row, key, held in zip(rows.tolist(), keys, holds.tolist(), strict=True):
-            self.winner[row] = key if held else self.winner[row]
+        distance = distances(part.images, points)
+        closer = holds & (distance < self.distance[rows])
+        self.adversarial[rows[closer]] = points[closer]
+        self.distance[rows[closer]] = distance[closer]
+        for row, key, is_taken in zip(rows.tolist(), keys, closer.tolist(), strict=True):
+            self.winner[row] = key if is_taken else self.winner[row]
 
     def take_references(self) -> None:
         """For images that have nothing, the nearest reference that holds, brought nearer."""

@@ -122,6 +122,11 @@ class AttackedModel(nn.Module):
         """What the network itself returns, [n, classes]."""
         return self._run(points).clone()
 
+    def saturated(self, points: Tensor) -> Tensor:
+        """Where the answers are so near to 0 and 1 that the logits are lost, bool [n]."""
+        with torch.no_grad():
+            return self.readout.saturated(self._run, points)
+
     def in_double(self) -> AttackedModel | None:
         """A copy in float64; `None` where its decision is one of a lower precision, or it fails."""
         if self.precision.is_low or self.decides_by_ties:

@@ -197,7 +197,7 @@ def examine(
         seed=seed,
         batch_size=batch_size,
         is_probabilistic=seen.readout.squashed,
-        saturated=seen.readout.saturated(answered),
+        saturated=torch.cat([seen.saturated(p) for p in torch.split(images_in_box, batch_size)]),
         margin=median_margin,
         factor=factor,
         instability=instability,

@@ -63,9 +63,10 @@ class AsReturned:
         answers = forward(images)
         return answers, answers
 
-    def saturated(self, answers: Tensor) -> Tensor:
-        """Whose logits were lost, bool [n]: nobody's."""
-        return torch.zeros(len(answers), dtype=torch.bool, device=answers.device)
+    def saturated(self, forward: Forward, images: Tensor) -> Tensor:
+        """For which images the logits are lost, bool [n]: for none."""
+        del forward
+        return torch.zeros(len(images), dtype=torch.bool, device=images.device)
 
     def in_double(self) -> Readout:
         """The same for a copy of the network in float64."""
@@ -105,8 +106,9 @@ class OfProbabilities(AsReturned):
         exact = answers if self.double is None else self.double(images.double())
         return answers, _INVERSES[self.kind](exact)
 
-    def saturated(self, answers: Tensor) -> Tensor:
+    def saturated(self, forward: Forward, images: Tensor) -> Tensor:
         """Whose probabilities are too near to 0 and 1 to tell the logits, bool [n]."""
+        answers = forward(images) if self.double is None else self.double(images.double())
         top, second = answers.topk(2, dim=1).values.unbind(dim=1)
         lost = second <= torch.finfo(answers.dtype).tiny
         if self.kind == "sigmoid":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -22,13 +22,17 @@ class EqualByValue:
     __hash__: ClassVar[Any] = None
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        compared = (field.name for field in fields(self) if field.compare)  # type: ignore[arg-type]
-        return all(_same(getattr(self, name), getattr(other, name)) for name in compared)
+        return _same_fields(self, other) if type(other) is type(self) else NotImplemented
+
+
+def _same_fields(one: Any, other: Any) -> bool:
+    compared = (field.name for field in fields(one) if field.compare)
+    return all(_same(getattr(one, name), getattr(other, name)) for name in compared)
 
 
 def _same(one: object, other: object) -> bool:
+    if is_dataclass(one) and type(one) is type(other):
+        return _same_fields(one, other)
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         return isinstance(one, Tensor) and isinstance(other, Tensor) and _same_tensor(one, other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):

@@ -199,11 +199,21 @@ def as_module(model: object) -> nn.Module:
 
 
 def device_of(model: nn.Module, images: Tensor) -> torch.device:
-    """Where the network computes: where its first parameter or buffer is, else the images."""
+    """Where the network computes: where its first parameter or buffer is, else the images.
+
+    Raises:
+        InputError: there are no values there.
+    """
     owner = getattr(getattr(model, "function", None), "__self__", None)
     parts = [part for part in (model, owner) if isinstance(part, nn.Module)]
     tensors = chain.from_iterable(chain(part.parameters(), part.buffers()) for part in parts)
-    return next(tensors, images).device
+    device = next(tensors, images).device
+    if device.type == "meta":
+        raise InputError(
+            "the model's parameters are on the device 'meta', which holds no values",
+            hint="load its weights onto cpu or cuda",
+        )
+    return device
 
 
 @contextmanager

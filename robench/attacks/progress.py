@@ -50,6 +50,7 @@ class Bar:
         with self._lock:
             was_over, self._is_over = self._is_over, True
             if self._drawn is not None:
+                self._drawn.refresh()
                 self._drawn.stop()
                 self._drawn = None
         if not was_over:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from robench.attacks.equality import EqualByValue
 from robench.attacks.flags import Flag
-from robench.attacks.metrics import accuracy_at
 from robench.errors import InputError
 
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ class AttackReport(EqualByValue):
         """
         if not radius >= 0:
             raise InputError(f"radius is {radius}", allowed="numbers from 0")
-        return float(accuracy_at(self.distance.cpu(), [radius])[0])
+        return (self.distance > radius).to(torch.float64).mean().item()
 
     def to_frame(self) -> pd.DataFrame:
         """One row an image, indexed by ``image``.

@@ -12,7 +12,7 @@ from robench.attacks.losses import difference_of_logits_ratio, likeliest_others,
 __all__ = ["Aims"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Aims:
     """One aim for each of m points.
 

@@ -90,7 +90,7 @@ class APGD(Attack):
                 last = step
 
 
-@dataclass
+@dataclass(eq=False)
 class _Search:
     """Where each point is within its ball, and what it needs to know of its past; first axis m."""
 

@@ -28,32 +28,29 @@ import inspect
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
 import torch
 from pydantic import BaseModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from robench.attacks import silence
-from robench.attacks.budget import BudgetExhaustedError, Oracle, lengths, per_row
-from robench.attacks.problem import (
-    Problem,
-    examine,
-    is_wrong,
-    outputs_in_batches,
-    within_bounds,
-)
+from robench.attacks.budget import BudgetExhaustedError, Oracle
+from robench.attacks.equality import EqualByValue
+from robench.attacks.judge import judge_all
+from robench.attacks.network import Classifier, without_autocast
+from robench.attacks.problem import Problem, examine, within_bounds
 from robench.attacks.silence import SilentError, ended_when_silent
 from robench.errors import AttackError
 from robench.spec.base import Frozen
 from robench.spec.params import check_params_schema, parse_params
 
-__all__ = ["Attack", "AttackResult", "check_plugin", "distances", "judge"]
+__all__ = ["Attack", "AttackResult", "check_plugin"]
 
 
-@dataclass(frozen=True)
-class AttackResult:
+@dataclass(frozen=True, eq=False)
+class AttackResult(EqualByValue):
     """What one attack found, as judged by the front door.
 
     Attributes:
@@ -66,15 +63,18 @@ class AttackResult:
         error: how the attack failed, or `None`. What it had found by then counts.
         out_of_bounds: the attack returned a point outside the box or one that is not finite, bool
             [N]; the first are clipped to the box, the others dropped.
+        surest: the adversarial with the largest margin that was seen, float32 [N, ...], not asked
+            again; the image itself where there is none. `None` where nobody needs them any more.
     """
 
     adversarial: Tensor
     distance: Tensor
     forwards: Tensor
     backwards: Tensor
-    seconds: float
+    seconds: float = field(compare=False)
     error: str | None
     out_of_bounds: Tensor
+    surest: Tensor | None = field(default=None, compare=False)
 
     @property
     def success(self) -> Tensor:
@@ -97,7 +97,7 @@ class AttackResult:
             seconds=sum(part.seconds for part in parts),
             error=next((part.error for part in parts if part.error), None),
             out_of_bounds=torch.cat([part.out_of_bounds for part in parts]),
-        )
+        )  # the surest points only serve where the parts are verified
 
     def to(self, device: torch.device) -> AttackResult:
         """The same with its tensors on another device."""
@@ -148,7 +148,7 @@ class Attack(ABC):
     @torch.inference_mode(False)
     def __call__(
         self,
-        model: nn.Module,
+        model: Classifier,
         images: Tensor,
         labels: Tensor | None = None,
         *,
@@ -161,7 +161,8 @@ class Attack(ABC):
         """Attack some images.
 
         Args:
-            model: in evaluation mode, deterministic, from [0, 1] to logits of at least two classes.
+            model: a module in evaluation mode or a function, deterministic, from [0, 1] to logits
+                of at least two classes.
             images: float32 [N, C, H, W] or [N, F], in [0, 1].
             labels: integers [N]; `None` takes what the model answers, so that every image is
                 attacked until the *estimated* class changes.
@@ -188,7 +189,8 @@ class Attack(ABC):
             seed=seed,
             batch_size=batch_size,
         )
-        parts = [self.attack(part, limit=limit) for part in problem.split()]
+        with without_autocast(problem.images.device):
+            parts = [self.attack(part, limit=limit) for part in problem.split()]
         result = AttackResult.join(parts)
         if result.error is not None:
             raise AttackError(f"the attack {self.name!r} {result.error}", where=repr(self))
@@ -207,6 +209,7 @@ class Attack(ABC):
         adversarial = problem.images.clone()
         distance = torch.zeros(len(adversarial), dtype=torch.float64, device=adversarial.device)
         out_of_bounds = torch.zeros_like(problem.correct)
+        surest = problem.images.clone()
         error = None
         rows = problem.correct.nonzero().flatten()
         if len(rows):
@@ -214,11 +217,12 @@ class Attack(ABC):
             oracle = Oracle(part, limit=limit)
             points, error = self._search(oracle)
             out_of_bounds[rows] = ~within_bounds(points, box=part.box)
-            adversarial[rows], distance[rows] = judge(part, [oracle.clip(points), oracle.best])
+            adversarial[rows], distance[rows] = judge_all(part, oracle, points)
             forwards[rows], backwards[rows] = oracle.forwards, oracle.backwards
+            surest[rows] = oracle.surest
         seconds = time.perf_counter() - started
         return AttackResult(
-            adversarial, distance, forwards, backwards, seconds, error, out_of_bounds
+            adversarial, distance, forwards, backwards, seconds, error, out_of_bounds, surest
         )
 
     def _search(self, oracle: Oracle) -> tuple[Tensor, str | None]:
@@ -236,36 +240,6 @@ class Attack(ABC):
             return oracle.images, f"asked nothing for {silence.PATIENCE_S:g} s, and was ended"
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
             return oracle.images, f"raised {type(error).__name__}: {error}"
-
-
-def judge(problem: Problem, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The closest of some points for each image that the model really puts in another class.
-
-    Args:
-        problem: the images, [n, ...].
-        candidates: points of the same shape.
-
-    Returns:
-        The points, float32 [n, ...], and their distances, float64 [n]; where none of them is
-        adversarial, the image itself and infinity.
-    """
-    best = problem.images.clone()
-    shortest = torch.full((len(best),), torch.inf, dtype=torch.float64, device=best.device)
-    for points in candidates:
-        logits = outputs_in_batches(problem.model, points, len(points))
-        wrong = is_wrong(logits, problem.labels)
-        distance = distances(problem.images, points)
-        # A comparison with NaN is false, so that a point which is not finite never wins.
-        closer = wrong & (distance < shortest)
-        best = torch.where(per_row(closer, best), points, best)
-        shortest = torch.where(closer, distance, shortest)
-    return best, shortest
-
-
-def distances(images: Tensor, points: Tensor) -> Tensor:
-    """Euclidean distance of each point from its image in double precision, float64 [n]."""
-    difference = points.to(torch.float64) - images.to(torch.float64)
-    return lengths(difference)
 
 
 def check_plugin(value: object) -> str | None:

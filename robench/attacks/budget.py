@@ -12,10 +12,12 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from robench.attacks.losses import logit_margin
 from robench.attacks.problem import Problem, is_wrong
 from robench.errors import InputError
 from robench.models.layout import quick_layout
@@ -31,8 +33,9 @@ class Oracle:
     """A model that answers questions about given images, within a budget.
 
     Points are clipped to the box before the model sees them. The shortest adversarial seen at any
-    question is remembered for each image, so that no attack can lose a point that it visited. An
-    image whose budget is spent gets its own class with no gradient for an answer, and an attack
+    question is remembered for each image, so that no attack can lose a point that it visited, and
+    beside it the one with the largest margin: the shortest may be one by rounding alone. An image
+    whose budget is spent gets its own class with no gradient for an answer, and an attack
     that asks on and on for such images alone is ended. Where a twin lends its gradient, its passes
     are billed too.
 
@@ -40,14 +43,13 @@ class Oracle:
         images: float32 [n, ...]; all of them in their class before the attack.
         labels: int64 [n].
         logits: what the model answers to the images, [n, classes]; known before any question.
-        references: images to start from, [M, ...], and `reference_classes`, int64 [M].
-        transferred: adversarials of another network for these images, [n, ...], or `None`.
         starts: where a search begins, [n, ...]: the images, or after a restart points near them.
         box: whether adversarials must lie in [0, 1].
         forwards: passes of the model for each image, int64 [n].
         backwards: passes of its derivative for each image, int64 [n].
         best: the closest adversarial known so far, [n, ...]; where there is none, the start.
         best_distance: its Euclidean distance from the image, float32 [n]; infinite for none.
+        surest: the adversarial with the largest margin seen so far, [n, ...]; else the image.
         idle_since: when the last question was answered, of `time.monotonic`; infinite while one is.
 
     Args:
@@ -74,9 +76,7 @@ class Oracle:
         # Copies, so that an attack which writes into them deceives only itself.
         self.images = problem.images.clone()
         self.labels = problem.labels.clone()
-        self.references = problem.references
-        self.reference_classes = problem.reference_classes
-        self.transferred = problem.transferred
+        self._problem = problem
         self.logits = problem.logits.clone()
         self.classes = self.logits.shape[1]
         self.box = problem.box
@@ -89,7 +89,27 @@ class Oracle:
             distance = lengths(problem.found - self.images)
             self.best = torch.where(per_row(distance > 0, self.best), problem.found, self.best)
             self.best_distance = torch.where(distance > 0, distance, torch.inf)
+        known = per_row(self.best_distance.isfinite(), self.best)
+        self.surest = torch.where(known, self.best, self.images)
+        self._surest_margin = torch.full_like(self.best_distance, -torch.inf)
         self.idle_since = time.monotonic()
+
+    # Copies too, made for those attacks alone that ask for them.
+    @cached_property
+    def references(self) -> Tensor:
+        """Images to start from, [M, ...]."""
+        return self._problem.references.clone()
+
+    @cached_property
+    def reference_classes(self) -> Tensor:
+        """What the model takes the references for, int64 [M]."""
+        return self._problem.reference_classes.clone()
+
+    @cached_property
+    def transferred(self) -> Tensor | None:
+        """Adversarials of another network for these images, [n, ...], or `None`."""
+        lent = self._problem.transferred
+        return None if lent is None else lent.clone()
 
     @property
     def rows(self) -> Tensor:
@@ -270,11 +290,23 @@ class Oracle:
         if not len(found):
             return
         points, rows = points.detach()[found], rows[found]
+        self._remember_surest(points, rows, logits[found])
         distance = lengths(points - self.images[rows]).nan_to_num(nan=torch.inf)
         shortest = self.best_distance.scatter_reduce(0, rows, distance, "amin")
         improved = (distance < self.best_distance[rows]) & (distance == shortest[rows])
         self.best[rows[improved]] = points[improved]
         self.best_distance = shortest
+
+    def _remember_surest(self, points: Tensor, rows: Tensor, logits: Tensor) -> None:
+        margin = -logit_margin(logits, self.labels[rows])
+        surer = margin > self._surest_margin[rows]
+        if not surer.any():
+            return
+        points, rows, margin = points[surer], rows[surer], margin[surer]
+        largest = self._surest_margin.scatter_reduce(0, rows, margin, "amax")
+        chosen = margin == largest[rows]
+        self.surest[rows[chosen]] = points[chosen]
+        self._surest_margin = largest
 
     def _vector_jacobian_products(self, logits: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
         if self._batches_jacobians:

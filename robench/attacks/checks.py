@@ -53,14 +53,16 @@ def run_checks(
     started = time.perf_counter()
     rows = problem.correct.nonzero().flatten()[:CHECKED]
     if not len(rows):
-        return Checks(dict.fromkeys(checks), CheckReport(0, 0, 0.0))
+        nothing = torch.zeros_like(problem.labels)
+        return Checks(dict.fromkeys(checks), CheckReport(0, nothing, 0.0))
     part = problem.select(rows)
     first = {key: distance[rows] for key, distance in found.items()}
-    spent = 0
+    spent = torch.zeros_like(problem.labels)
     values: dict[str, float | None] = {}
     for check in checks:
         trials = _TRIALS[check](part, runs)
-        spent += sum(_passes(trial) for trial in trials.values())
+        for trial in trials.values():
+            spent[rows] += trial.result.passes + trial.ray_forwards
         second = {key: trial.distance_on_ray for key, trial in trials.items()}
         values[check] = _VALUES[check](first, second)
     return Checks(values, CheckReport(len(rows), spent, time.perf_counter() - started))
@@ -85,10 +87,6 @@ def _run(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
     """The runs on all images, as many at a time as the problem says."""
     pieces = [run_all(piece, runs) for piece in part.split()]
     return {key: Trial.join([piece[key] for piece in pieces]) for key in runs}
-
-
-def _passes(trial: Trial) -> int:
-    return int(trial.result.passes.sum() + trial.ray_forwards.sum())
 
 
 def _shortest(found: Mapping[str, Tensor]) -> Tensor:

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from robench.attacks.base import distances
+from robench.attacks.budget import Oracle, per_row
+from robench.attacks.judge import STRETCHES, distances
 from robench.attacks.losses import logit_margin
+from robench.attacks.nearest import nearest_of_other_classes
 from robench.attacks.problem import Problem, outputs_in_batches
 from robench.attacks.trials import Trial
 from robench.attacks.verify import Verifier
 
-__all__ = ["MISCLASSIFIED", "NONE", "SMALLEST_MARGIN", "Closest", "closest_that_hold"]
+__all__ = [
+    "MISCLASSIFIED",
+    "NONE",
+    "REFERENCE",
+    "SMALLEST_MARGIN",
+    "Closest",
+    "closest_that_hold",
+]
 
-MISCLASSIFIED, NONE = "misclassified", "none"
+MISCLASSIFIED, NONE, REFERENCE = "misclassified", "none", "reference"
+"""Winners that are no attack; the last is an image of another class, brought nearer."""
 SMALLEST_MARGIN = 1e-6
 """Of the median margin of the clean images: nearer to zero it may be the rounding of float32."""
-_STRETCHES = (1.0, 1 + 1e-5, 1 + 1e-4, 1 + 1e-3)
-"""By how much points are lengthened, at most, until they hold."""
+_STRETCHES = (1.0, *STRETCHES[:3])
+"""By how much points are lengthened, at most, until they hold: by rounding in float32."""
+_LONG_STRETCHES = (1.003, 1.01, 1.03, 1.1)
+_LENGTHENED = 3
+"""Of the closest candidates of each image, so many are lengthened by more than rounding."""
+_Candidate: TypeAlias = tuple[str, Tensor, Tensor]
+"""Key of the run, its points [n, ...] and their distances [n], infinite for none."""
+_REFERENCES_TRIED, _BISECTIONS = 10, 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Closest:
     """The best of all runs, for some images.
 
@@ -31,7 +48,7 @@ class Closest:
         adversarial: [n, ...]; the image itself where there is none.
         distance: float64 [n]; 0 for misclassified images, infinite where nothing holds.
         margin: how far the class falls short there, in median clean margins, float64 [n].
-        winner: the key of the run, ``"misclassified"`` or ``"none"``.
+        winner: the key of the run, ``"reference"``, ``"misclassified"`` or ``"none"``.
         lost: adversarials were found, but none holds, bool [n].
     """
 
@@ -54,43 +71,160 @@ class Closest:
 
 
 def closest_that_hold(part: Problem, trials: Mapping[str, Trial], verifier: Verifier) -> Closest:
-    """The closest point of each image that is verified; the closest of all may not be."""
-    candidates = [
-        (key, points, distance)
-        for key, trial in trials.items()
-        for points, distance in (
-            (trial.points_on_ray, trial.distance_on_ray),
-            (trial.result.adversarial, trial.result.distance),
-        )
-    ]
-    lengths = torch.stack([distance for _, _, distance in candidates])
-    order = lengths.argsort(dim=0, stable=True)
-    adversarial = part.images.clone()
-    distance = torch.where(part.correct, torch.inf, 0.0).to(torch.float64)
-    winner = [NONE if correct else MISCLASSIFIED for correct in part.correct.tolist()]
+    """The closest point of each image that is verified; the closest of all may not be.
+
+    Where no point of any run holds, or none was found, the nearest reference that does hold is an
+    upper bound all the same: an image is left without a distance only where nothing at all is known
+    to change its class.
+    """
+    search = _Search(part, verifier)
+    candidates, surest = _candidates(part, trials)
     # Points whose margin may be rounding count only for images that have no others.
-    for smallest_margin in (SMALLEST_MARGIN * part.unit, 0.0):
-        for choice in order:
-            pending = distance.isinf() & lengths.gather(0, choice[None])[0].isfinite()
-            rows = pending.nonzero().flatten()
+    firm = SMALLEST_MARGIN * part.unit
+    search.try_all(candidates, firm, _STRETCHES)
+    search.lengthen(candidates, firm)
+    search.try_all(candidates, 0.0, (*_STRETCHES, *_LONG_STRETCHES))
+    search.try_all(surest, 0.0, _STRETCHES)
+    found = [distance.isfinite() for _, _, distance in (*candidates, *surest)]
+    lost = search.pending & torch.stack(found).any(dim=0)
+    search.take_references()
+    margin = _margins(part, search.adversarial, part.correct & search.distance.isfinite())
+    return Closest(search.adversarial, search.distance, margin, tuple(search.winner), lost)
+
+
+def _candidates(
+    part: Problem, trials: Mapping[str, Trial]
+) -> tuple[list[_Candidate], list[_Candidate]]:
+    """What the runs found, and the points of the largest margin that they saw."""
+    found: list[_Candidate] = []
+    surest: list[_Candidate] = []
+    for key, trial in trials.items():
+        found.append((key, trial.points_on_ray, trial.distance_on_ray))
+        found.append((key, trial.result.adversarial, trial.result.distance))
+        if trial.result.surest is not None:
+            far = distances(part.images, trial.result.surest)
+            known = part.correct & (far > 0)
+            surest.append((key, trial.result.surest, torch.where(known, far, torch.inf)))
+    return found, surest
+
+
+class _Search:
+    """What is known so far of each image."""
+
+    def __init__(self, part: Problem, verifier: Verifier) -> None:
+        self._part = part
+        self._verifier = verifier
+        self.adversarial = part.images.clone()
+        self.distance = torch.where(part.correct, torch.inf, 0.0).to(torch.float64)
+        self.winner = [NONE if correct else MISCLASSIFIED for correct in part.correct.tolist()]
+
+    @property
+    def pending(self) -> Tensor:
+        """Images without an adversarial that holds, bool [n]."""
+        return self.distance.isinf()
+
+    def try_all(
+        self, candidates: Sequence[_Candidate], margin: float, stretches: Sequence[float]
+    ) -> None:
+        """For images that have nothing, one candidate after the other, the closest first."""
+        if not candidates:
+            return
+        lengths = torch.stack([distance for _, _, distance in candidates])
+        for choice in lengths.argsort(dim=0, stable=True):
+            is_there = lengths.gather(0, choice[None])[0].isfinite()
+            rows = (self.pending & is_there).nonzero().flatten()
             if not len(rows):
                 break
-            chosen = choice[rows].tolist()
-            points = torch.stack(
-                [candidates[c][1][row] for c, row in zip(chosen, rows.tolist(), strict=True)]
-            )
-            points, holds = _made_to_hold(part.select(rows), points, verifier, smallest_margin)
-            adversarial[rows[holds]] = points[holds]
-            distance[rows[holds]] = distances(part.images[rows[holds]], points[holds])
-            for c, row, held in zip(chosen, rows.tolist(), holds.tolist(), strict=True):
-                winner[row] = candidates[c][0] if held else winner[row]
-    lost = distance.isinf() & lengths.isfinite().any(dim=0)
-    margin = _margins(part, adversarial, part.correct & distance.isfinite())
-    return Closest(adversarial, distance, margin, tuple(winner), lost)
+            self._offer_chosen(candidates, choice, rows, margin, stretches)
+
+    def lengthen(self, candidates: Sequence[_Candidate], margin: float) -> None:
+        """Lengthen nearer candidates by more than rounding, where they stay closer than what held.
+
+        On a network that decides in half precision the boundary is a strip of ties.
+        """
+        lengths = torch.stack([distance for _, _, distance in candidates])
+        for choice in lengths.argsort(dim=0, stable=True)[:_LENGTHENED]:
+            known = lengths.gather(0, choice[None])[0]
+            rows = (self.distance > _LONG_STRETCHES[0] * known).nonzero().flatten()
+            if len(rows):
+                self._offer_chosen(candidates, choice, rows, margin, _LONG_STRETCHES)
+
+    def _offer_chosen(
+        self,
+        candidates: Sequence[_Candidate],
+        choice: Tensor,
+        rows: Tensor,
+        margin: float,
+        stretches: Sequence[float],
+    ) -> None:
+        chosen = list(zip(choice[rows].tolist(), rows.tolist(), strict=True))
+        points = torch.stack([candidates[place][1][row] for place, row in chosen])
+        keys = [candidates[place][0] for place, _ in chosen]
+        self.offer(rows, points, keys, margin, stretches)
+
+    def offer(
+        self,
+        rows: Tensor,
+        points: Tensor,
+        keys: Sequence[str],
+        smallest_margin: float,
+        stretches: Sequence[float],
+    ) -> None:
+        """Take those points that hold, lengthened where they must be, and are closer than before.
+
+        Args:
+            rows: int64 [m], the images that they are offered for.
+            points: [m, ...].
+            keys: whose they are.
+            smallest_margin: that they must have.
+            stretches: by how much they may be lengthened, one after the other.
+        """
+        part = self._part.select(rows)
+        points, holds = _made_to_hold(part, points, self._verifier, smallest_margin, stretches)
+        distance = distances(part.images, points)
+        closer = holds & (distance < self.distance[rows])
+        self.adversarial[rows[closer]] = points[closer]
+        self.distance[rows[closer]] = distance[closer]
+        for row, key, is_taken in zip(rows.tolist(), keys, closer.tolist(), strict=True):
+            self.winner[row] = key if is_taken else self.winner[row]
+
+    def take_references(self) -> None:
+        """For images that have nothing, the nearest reference that holds, brought nearer."""
+        pending = self.pending.nonzero().flatten()
+        if not len(pending):
+            return
+        rows, points = nearest_of_other_classes(
+            Oracle(self._part.select(pending)), _REFERENCES_TRIED
+        )
+        rows = pending[rows]  # each as often as it has references, the nearest first
+        while len(rows):
+            is_first = torch.ones_like(rows, dtype=torch.bool)
+            is_first[1:] = rows[1:] != rows[:-1]
+            tried = rows[is_first]
+            self.offer(tried, points[is_first], [REFERENCE] * len(tried), 0.0, (1.0,))
+            left = ~is_first & self.pending[rows]
+            rows, points = rows[left], points[left]
+        self._bisect(pending[~self.pending[pending]])
+
+    def _bisect(self, rows: Tensor) -> None:
+        """Move points towards their images for as long as they hold."""
+        part, far = self._part.select(rows), self.adversarial[rows]
+        near = part.images
+        for _ in range(_BISECTIONS if len(rows) else 0):
+            middle = (near + far) / 2
+            holds = self._verifier.holds(part.labels, middle, box=part.box)
+            moved = per_row(holds, far)
+            near, far = torch.where(moved, near, middle), torch.where(moved, middle, far)
+        self.adversarial[rows] = far
+        self.distance[rows] = distances(part.images, far)
 
 
 def _made_to_hold(
-    part: Problem, points: Tensor, verifier: Verifier, smallest_margin: float
+    part: Problem,
+    points: Tensor,
+    verifier: Verifier,
+    smallest_margin: float,
+    stretches: Sequence[float],
 ) -> tuple[Tensor, Tensor]:
     """The points, lengthened a little where they do not hold, and which of them do then, bool [n].
 
@@ -98,7 +232,7 @@ def _made_to_hold(
     """
     points = points.clone()
     holds = torch.zeros_like(part.correct)
-    for stretch in _STRETCHES:
+    for stretch in stretches:
         rows = (~holds).nonzero().flatten()
         if not len(rows):
             break

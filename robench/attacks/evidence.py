@@ -22,7 +22,7 @@ _CLEARLY = 0.99
 """An attack wins clearly where it comes closer than this times any other."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What an evaluation found, one value for each image.
 
@@ -33,6 +33,8 @@ class Evidence:
         members: what each run found.
         has_no_gradient: the margin's gradient at the image is zero or not finite, bool [N].
         lost: adversarials were found, but none survived the check, bool [N].
+        by_reference: the distance is that of an image of another class, brought nearer, since no
+            attack found anything, bool [N].
         twins: how many stand-ins lent their gradients.
     """
 
@@ -42,6 +44,7 @@ class Evidence:
     members: Mapping[str, MemberReport]
     has_no_gradient: Tensor
     lost: Tensor
+    by_reference: Tensor
     twins: int
 
 
@@ -66,10 +69,12 @@ def measure(problem: Problem, evidence: Evidence) -> dict[str, float | None]:
     return {
         "mode": problem.instability,
         "probs": float(problem.is_probabilistic),
+        "saturated": _share(problem.saturated, correct),
+        "crashed": _share_crashed(evidence),
         "scale": problem.margin,
         "box": _share_out_of_bounds(evidence),
         "grad0": _share(evidence.has_no_gradient, correct),
-        "unbounded": _share(found, correct),
+        "unbounded": _share(found & ~evidence.by_reference, correct),
         "bbwins": _share_without_gradients(evidence),
         "rayslack": None if deepfool is None else _ray_slack(deepfool, correct),
         "single": _best_single(evidence),
@@ -84,6 +89,11 @@ def measure(problem: Problem, evidence: Evidence) -> dict[str, float | None]:
 
 def _share(of: Tensor, among: Tensor) -> float | None:
     return of[among].to(torch.float64).mean().item() if among.any() else None
+
+
+def _share_crashed(evidence: Evidence) -> float:
+    errors = [member.error is not None for member in evidence.members.values()]
+    return sum(errors) / len(errors) if errors else 0.0
 
 
 def _share_out_of_bounds(evidence: Evidence) -> float | None:

@@ -3,8 +3,9 @@
 The checks follow AutoAttack (Croce and Hein 2020, arXiv 2003.01690), the indicators of attack
 failure of Pintor et al. 2022 (arXiv 2106.09947) and the advice of Carlini et al. 2019 (arXiv
 1902.06705). Thresholds were set on networks trained on digits: those with ReLU raise no warning,
-those with k-winners-take-all or sign activations do; those with tanh raise ``df-gap``, rightly.
-The values come from `robench.attacks.evidence`.
+those with k-winners-take-all or sign activations do. ``df-gap`` is a note: it says that DeepFool
+alone would mislead, and nothing against the best of all attacks. The values come from
+`robench.attacks.evidence`.
 """
 
 from __future__ import annotations
@@ -80,38 +81,57 @@ def _below(threshold: float, meaning: str) -> Definition:
 
 FLAGS: Mapping[str, Definition] = MappingProxyType(
     {
-        "mode": _above(1e-4, "the network is stochastic: distances depend on chance"),
-        "probs": _above(0, "it returns probabilities; their logarithm was attacked", "note"),
-        "scale": Definition(
-            (0.1, 100.0), "extreme logits; a constant brought them to a usual size", "note"
+        "mode": _above(1e-4, "the network is stochastic: its distances depend on chance"),
+        "crashed": _above(0, "share of the attacks of the suite that raised an error"),
+        "probs": _above(
+            0,
+            "it ends in a softmax or sigmoid; the logits before that were attacked",
+            "note",
         ),
-        "box": _above(0, "share of images for which an attack left the box, or numbers"),
+        "saturated": _above(
+            0.01, "share of images with outputs of exactly 0 or 1: no gradient (gradient masking)"
+        ),
+        "scale": Definition(
+            (0.1, 100.0), "very small or large logits, rescaled for the attacks", "note"
+        ),
+        "box": _above(0, "share of images for which an attack returned NaN or left [0, 1]"),
         "grad0": _above(
-            0.01, "share of images without a gradient; above one half it needs a surrogate"
+            0.01, "share of images with a zero gradient (masking): use surrogate gradients (BPDA)"
         ),
         "unbounded": _below(
-            0.999, "adversarials missing at any distance: the attack failed, it is not robust"
+            0.999,
+            "share of images that any attack fooled; on the rest they failed, it is not robust",
         ),
         "bbwins": _above(
-            0.01, "share of images where no attack with gradients came within 1 % of one without"
+            0.01, "share of images where a gradient-free attack beats all others (gradient masking)"
         ),
         "rayslack": _above(
-            0.03, "DeepFool's points shorten along the ray, as on networks that jump"
+            0.03, "bisection shortens DeepFool's points by this share: a discontinuous network"
         ),
-        "single": _below(0.95, "no attack alone comes near the best of all of them"),
-        "converge": _above(0.01, "twice the budget still shortens distances by this share"),
-        "df-gap": _above(1.25, "DeepFool's median over the best: DeepFool alone misleads here"),
+        "single": _below(
+            0.95, "the best single attack reaches this share of all attacks together (optimality)"
+        ),
+        "converge": _above(0.01, "twice the attack budget lowers the area by this share"),
+        "df-gap": _above(
+            1.25, "median of DeepFool alone over the median of the best of all attacks", "note"
+        ),
         "precision": _above(
-            0.001, "share of images whose adversarials flip back in float64 or another batch"
+            0.001, "share of images whose adversarials flip back in float64 or another batch size"
         ),
         "margin": _above(
-            0.001, "share of adversarials so near to the boundary that it may be rounding"
+            0.001, "share of adversarials whose logit margin is as small as rounding errors"
         ),
-        "noise": _below(1.5, "random directions come within this factor of the attacks"),
+        "noise": _below(
+            1.5, "median distance of random noise over that of the attacks (gradient masking)"
+        ),
         "seeds": _above(0.01, "another seed changes the area under the curve by this share"),
-        "transfer": _above(0.01, "share of images where another network's adversarial wins"),
-        "declared": _above(0, "gradients of so many stand-ins were followed as well", "note"),
-        "monotone": _above(0, "impossible distances: an error of robench itself"),
+        "transfer": _above(
+            0.01, "share of images where another network's adversarial beats all attacks"
+        ),
+        "declared": _above(
+            0, "surrogate gradients (BPDA) were used as well; the value is their number", "note"
+        ),
+        "monotone": _above(0, "share of impossible distances: an error of robench, please report"),
     }
 )
 """Every flag by name."""

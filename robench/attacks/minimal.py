@@ -6,27 +6,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from robench.attacks.base import distances
 from robench.attacks.checks import run_checks
-from robench.attacks.closest import Closest, closest_that_hold
+from robench.attacks.closest import REFERENCE, Closest, closest_that_hold
 from robench.attacks.evidence import Evidence, has_no_gradient, measure
 from robench.attacks.flags import raise_flags
+from robench.attacks.judge import distances
+from robench.attacks.network import Classifier, without_autocast
 from robench.attacks.optimality import optimality
 from robench.attacks.problem import Problem, examine
+from robench.attacks.progress import Bar, shown
 from robench.attacks.report import AttackReport, MemberReport
 from robench.attacks.suites import AttackSuite, attack_suite
 from robench.attacks.trials import Run, Trial, run_all, runs_of
 from robench.attacks.verify import Verifier
 from robench.attacks.views import gradient_views
+from robench.errors import AttackError
 
 __all__ = ["minimal_l2"]
+
+_ERRORS = 4
+"""So many errors are told in full."""
 
 
 @torch.inference_mode(False)
 def minimal_l2(
-    model: nn.Module,
+    model: Classifier,
     images: Tensor,
     labels: Tensor,
     suite: str | AttackSuite = "l2-quick",
@@ -37,6 +43,7 @@ def minimal_l2(
     box: bool = True,
     batch_size: int | None = None,
     allow_stochastic: bool = False,
+    progress: bool | None = None,
 ) -> AttackReport:
     """How far each image must be pushed, in Euclidean distance, until the model errs.
 
@@ -45,8 +52,10 @@ def minimal_l2(
     another batch size and in float64; a point that is not makes way for the next closest one.
 
     Args:
-        model: in evaluation mode, deterministic, from [0, 1] to logits of at least two classes. It
-            may offer further gradients, see `robench.attacks.views`.
+        model: a module in evaluation mode, or a function, deterministic, from [0, 1] to logits of
+            at least two classes. It may compute in half or double precision, and may end in a
+            softmax or a sigmoid; its decision is the argmax of what it returns. A module may offer
+            further gradients, see `robench.attacks.views`.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
         labels: integers [N].
         suite: name of an attack suite, or one of your own.
@@ -60,9 +69,12 @@ def minimal_l2(
             memory, and changes no distance by more than rounding.
         allow_stochastic: whether to attack a model whose logits depend on chance. Its distances do
             so too, and the flag ``mode`` is raised.
+        progress: whether a bar is drawn on standard error once it has taken two seconds; `None`
+            draws it where that is a terminal.
 
     Raises:
         InputError: names what is wrong with the model, the images or the labels.
+        AttackError: every attack of the suite raised, so that nothing is known.
         UnknownNameError: there is no such suite.
         PluginError: an attack of the suite needs a package that is not installed.
     """
@@ -78,11 +90,21 @@ def minimal_l2(
         batch_size=batch_size,
         allow_stochastic=allow_stochastic,
     )
+    with without_autocast(problem.images.device):
+        return _report(problem, chosen, progress).to(images.device)
+
+
+def _report(problem: Problem, chosen: AttackSuite, progress: bool | None) -> AttackReport:
     views = gradient_views(problem, smoothed=chosen.smoothed)
     runs = runs_of(chosen, views, problem)
     verifier = Verifier(problem.model, problem.images)
-    parts = [_attack(part, runs, verifier) for part in problem.split()]
-    trials = {key: Trial.join([part.trials[key] for part in parts]) for key in runs}
+    split = list(problem.split())
+    with shown(len(split) * len(runs), progress) as bar:
+        parts = [_attack(part, runs, verifier, bar) for part in split]
+        trials = {key: Trial.join([part.trials[key] for part in parts]) for key in runs}
+        bar.doing("checks of the evaluation")
+        found = {key: trial.distance_on_ray for key, trial in trials.items()}
+        checks = run_checks(chosen.checks, problem, runs, found)
     closest = Closest.join([part.closest for part in parts])
     members = {
         key: _member(runs[key], trial, closest, problem.correct) for key, trial in trials.items()
@@ -94,11 +116,12 @@ def minimal_l2(
         members=members,
         has_no_gradient=torch.cat([part.has_no_gradient for part in parts]),
         lost=closest.lost,
+        by_reference=torch.tensor(
+            [name == REFERENCE for name in closest.winner], device=problem.images.device
+        ),
         twins=len(views) - 1,
     )
-    found = {key: trial.distance_on_ray for key, trial in trials.items()}
-    checks = run_checks(chosen.checks, problem, runs, found)
-    report = AttackReport(
+    return AttackReport(
         distance=closest.distance,
         adversarial=closest.adversarial,
         margin=closest.margin,
@@ -112,14 +135,13 @@ def minimal_l2(
         views=tuple(view.name for view in views),
         checks=checks.cost,
         suite=str(chosen),
-        seed=seed,
-        box=box,
-        notes=(*_failures(members), *verifier.notes),
+        seed=problem.seed,
+        box=problem.box,
+        notes=(*_failures(members), *_bounds(closest), *verifier.notes),
     )
-    return report.to(images.device)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Part:
     """Everything about some of the images but the points of each run."""
 
@@ -128,11 +150,26 @@ class _Part:
     has_no_gradient: Tensor
 
 
-def _attack(part: Problem, runs: Mapping[str, Run], verifier: Verifier) -> _Part:
-    trials = run_all(part, runs)
+def _attack(part: Problem, runs: Mapping[str, Run], verifier: Verifier, bar: Bar) -> _Part:
+    trials = run_all(part, runs, bar)
+    _check_any_ran(trials)
     closest = closest_that_hold(part, trials, verifier)
     light = {key: trial.without_points() for key, trial in trials.items()}
     return _Part(light, closest, has_no_gradient(part))
+
+
+def _check_any_ran(trials: Mapping[str, Trial]) -> None:
+    """Images that no attack has really attacked must not pass for robust ones."""
+    errors = {key: t.result.error for key, t in trials.items() if t.result.error is not None}
+    # A refinement with nothing to go on from asks nothing, and raises nothing.
+    ran = any(t.result.passes.any() for t in trials.values() if t.result.error is None)
+    if errors and not ran:
+        told = [f"{key!r} {error}" for key, error in errors.items()]
+        more = f"; and {len(told) - _ERRORS} more" if len(told) > _ERRORS else ""
+        raise AttackError(
+            f"every attack of the suite failed: {'; '.join(told[:_ERRORS])}{more}",
+            hint="a network on which no attack runs is not robust: mend what they name",
+        )
 
 
 def _member(run: Run, trial: Trial, closest: Closest, correct: Tensor) -> MemberReport:
@@ -160,6 +197,15 @@ def _member(run: Run, trial: Trial, closest: Closest, correct: Tensor) -> Member
 def _total(allowed: Sequence[int | None]) -> int | None:
     known = [passes for passes in allowed if passes is not None]
     return sum(known) if len(known) == len(allowed) else None
+
+
+def _bounds(closest: Closest) -> Iterator[str]:
+    count = closest.winner.count(REFERENCE)
+    if count:
+        yield (
+            f"no attack found a point that holds for {count} images: their distance is that of the "
+            "nearest reference of another class, brought nearer by bisection, and an upper bound"
+        )
 
 
 def _failures(members: Mapping[str, MemberReport]) -> Iterator[str]:

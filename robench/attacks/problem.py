@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -9,17 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks.losses import logit_margin
+from robench.attacks.network import AttackedModel, Classifier, as_module, device_of, fenced
 from robench.errors import InputError
 
 __all__ = [
     "BOX_TOLERANCE",
-    "LogProbabilities",
     "Problem",
-    "Rescaled",
-    "are_probabilities",
     "examine",
     "is_wrong",
-    "log_probabilities",
     "outputs_in_batches",
     "within_bounds",
 ]
@@ -31,20 +29,21 @@ STABLE_WITHIN = 1e-4
 PASSES, PROBED = 5, 64
 """How often, and on how many images, the model is asked the same to see if it is deterministic."""
 SOUND_MARGINS = (0.1, 100.0)
-"""Between these the median margin of the logits is left as it is; beyond, attacks see it as 1."""
+"""Between these the median margin of the logits is left as it is; beyond, attacks see about 1."""
 BATCH_ELEMENTS = 2**18
 """Pixels in one batch where no batch size is asked for: 1024 digits, 334 images of MNIST, 85 of
 CIFAR-10. Larger batches waste less time between operations, until their activations fill memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Some images, the model to fool, and the rules.
 
     Attributes:
-        network: what was given, in evaluation mode; it judges and verifies.
-        model: what attacks see: the network, from [0, 1] to logits, or to the logarithm of its
-            probabilities, rescaled where their size is extreme. Always of the network's class.
+        network: what was given, in evaluation mode.
+        model: what attacks and checks see: the network behind its fence, from float32 to float32,
+            with the logits before a softmax or sigmoid, rescaled where their size is extreme. Its
+            decision is always that of the network.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
         labels: int64 [N], the answers that have to change.
         logits: what the model answers to the images, [N, classes].
@@ -53,9 +52,13 @@ class Problem:
         box: whether adversarials must lie in [0, 1].
         seed: of everything random.
         batch_size: images attacked at a time.
-        is_probabilistic: whether the model gave probabilities, so that their logarithm is attacked.
+        is_probabilistic: whether the network ends in a softmax or the like, so that the logits
+            before it are attacked.
+        saturated: for each image, whether its answers are so near to 0 and 1 that the logits could
+            not be recovered, bool [N].
         margin: median size of the margin of the clean logits, before they were rescaled.
-        factor: that they were multiplied by for the attacks; 1 where their size is usual.
+        factor: that they were multiplied by for the attacks, a power of two, so that no rounding
+            changes their order; 1 where their size is usual.
         instability: largest relative change of the logits between passes over the same images.
         transferred: adversarials of another network for the same images, [N, ...], or `None`.
         twin_passes: passes of a twin that each gradient costs; 0 where the model has its own.
@@ -75,6 +78,7 @@ class Problem:
     seed: int
     batch_size: int
     is_probabilistic: bool
+    saturated: Tensor
     margin: float
     factor: float
     instability: float
@@ -100,6 +104,7 @@ class Problem:
             images=self.images[rows],
             labels=self.labels[rows],
             logits=self.logits[rows],
+            saturated=self.saturated[rows],
             transferred=_rows_of(self.transferred, rows),
             starts=_rows_of(self.starts, rows),
             found=_rows_of(self.found, rows),
@@ -115,45 +120,8 @@ def _rows_of(points: Tensor | None, rows: Tensor) -> Tensor | None:
     return None if points is None else points[rows]
 
 
-class LogProbabilities(nn.Module):
-    """The logarithm of a model that ends in a softmax: same answers, usable gradients."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Log-probabilities [n, classes]."""
-        probabilities: Tensor = self.model(images)
-        return log_probabilities(probabilities)
-
-
-def log_probabilities(probabilities: Tensor) -> Tensor:
-    """The logarithm; an underflown probability counts as the smallest normal number."""
-    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
-
-
-class Rescaled(nn.Module):
-    """A model whose logits are multiplied by a positive constant: same answers.
-
-    Args:
-        model: from images to logits.
-        factor: above 0.
-    """
-
-    def __init__(self, model: nn.Module, factor: float) -> None:
-        super().__init__()
-        self.model = model
-        self.factor = factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of another size."""
-        logits: Tensor = self.model(images)
-        return logits * self.factor
-
-
 def examine(
-    model: nn.Module,
+    model: Classifier,
     images: Tensor,
     labels: Tensor | None,
     *,
@@ -167,7 +135,8 @@ def examine(
     """Check everything that an attack relies on.
 
     Args:
-        model: in evaluation mode, deterministic, from [0, 1] to logits of at least two classes.
+        model: a module in evaluation mode or a function, deterministic, from [0, 1] to logits of at
+            least two classes. It may compute in another type than float32.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
         labels: integers [N]; `None` takes what the model answers, so that every image is attacked
             until the *estimated* class changes, as in the paper on DeepFool.
@@ -185,27 +154,25 @@ def examine(
         raise InputError(f"batch_size is {batch_size}", allowed="whole numbers from 1")
     if not 0 <= seed < 2**63:
         raise InputError(f"seed is {seed}", allowed="whole numbers from 0 to 2**63 - 1")
-    _check_model(model)
+    network = as_module(model)
+    _check_mode(network)
     _check_images(images, "images")
     batch_size = batch_size or min(max(BATCH_ELEMENTS // images[0].numel(), 64), 1024)
-    device = next(model.parameters(), images).device
+    device = device_of(network, images)
     # A copy: an attack may not touch the caller's images, and rounding is cut off at the box.
     images_in_box = images.detach().to(device).clamp(0, 1)
-    instability = _instability(model, images_in_box[:PROBED].clone())
+    seen, answered = fenced(network, images_in_box, batch_size)
+    _check_logits(answered)
+    instability = _instability(seen, images_in_box[:PROBED])
     if instability > STABLE_WITHIN and not allow_stochastic:
         raise _is_stochastic(instability)
-    answered = outputs_in_batches(model, images_in_box, batch_size)
-    _check_logits(answered, len(images))
-    is_probabilistic = are_probabilities(answered)
-    seen: nn.Module = LogProbabilities(model) if is_probabilistic else model
-    logits = log_probabilities(answered) if is_probabilistic else answered
-    answers = answered.argmax(dim=1)
-    labels = answers if labels is None else _checked_labels(labels, answered).to(device)
+    logits = outputs_in_batches(seen, images_in_box, batch_size)
+    answers = logits.argmax(dim=1)
+    labels = answers if labels is None else _checked_labels(labels, logits).to(device)
     median_margin = logit_margin(logits, labels).abs().median().item()
-    is_usual = SOUND_MARGINS[0] <= median_margin <= SOUND_MARGINS[1]
-    factor = 1.0 if is_usual or median_margin == 0 else 1 / median_margin
+    factor = _factor(median_margin)
     if factor != 1:
-        seen, logits = Rescaled(seen, factor), logits * factor
+        seen, logits = seen.rescaled(factor), logits * factor
 
     if references is None:
         starts, classes = images_in_box, answers
@@ -213,13 +180,13 @@ def examine(
         _check_images(references, "references")
         _check_same_shape("references", references.shape[1:], images.shape[1:])
         starts = references.detach().to(device).clamp(0, 1)
-        classes = outputs_in_batches(model, starts, batch_size).argmax(dim=1)
+        classes = outputs_in_batches(seen, starts, batch_size).argmax(dim=1)
     if transferred is not None:
         _check_images(transferred, "transferred")
         _check_same_shape("transferred", transferred.shape, images.shape)
         transferred = transferred.detach().to(device).clamp(0, 1)
     return Problem(
-        network=model,
+        network=network,
         model=seen,
         images=images_in_box,
         labels=labels,
@@ -229,7 +196,8 @@ def examine(
         box=box,
         seed=seed,
         batch_size=batch_size,
-        is_probabilistic=is_probabilistic,
+        is_probabilistic=seen.readout.squashed,
+        saturated=torch.cat([seen.saturated(p) for p in torch.split(images_in_box, batch_size)]),
         margin=median_margin,
         factor=factor,
         instability=instability,
@@ -238,16 +206,9 @@ def examine(
 
 
 def outputs_in_batches(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
-    """What the model answers, without gradients."""
+    """What the model answers, [N, classes], without gradients."""
     with torch.no_grad():
-        parts = [model(part) for part in torch.split(images, batch_size)]
-    if not all(isinstance(part, Tensor) and part.dim() == 2 for part in parts):
-        shapes = {tuple(p.shape) if isinstance(p, Tensor) else type(p).__name__ for p in parts}
-        raise InputError(
-            f"the model returns {shapes.pop()}, not logits",
-            allowed="one tensor of shape [N, classes]",
-        )
-    return torch.cat(parts)
+        return torch.cat([model(part) for part in torch.split(images, batch_size)])
 
 
 def within_bounds(points: Tensor, *, box: bool) -> Tensor:
@@ -264,9 +225,7 @@ def is_wrong(logits: Tensor, labels: Tensor) -> Tensor:
     return largest.values.isfinite() & (largest.indices != labels)
 
 
-def _check_model(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module):
-        raise InputError(f"the model is a {type(model).__name__}", allowed="torch.nn.Module")
+def _check_mode(model: nn.Module) -> None:
     training = [name or "the model itself" for name, m in model.named_modules() if m.training]
     if training:
         raise InputError(
@@ -309,8 +268,9 @@ def _check_same_shape(what: str, shape: torch.Size, expected: torch.Size) -> Non
         )
 
 
-def _check_logits(logits: Tensor, count: int) -> None:
-    if len(logits) != count or logits.shape[1] < 2:
+def _check_logits(logits: Tensor) -> None:
+    count = len(logits)
+    if logits.shape[1] < 2:
         raise InputError(
             f"the model returns the shape {tuple(logits.shape)} for {count} images",
             allowed="[N, classes] with at least two classes",
@@ -340,15 +300,17 @@ def _checked_labels(labels: Tensor, logits: Tensor) -> Tensor:
     return labels.to(torch.int64)
 
 
-def _instability(model: nn.Module, images: Tensor) -> float:
-    untouched = images.clone()
-    passes = torch.stack([outputs_in_batches(model, images, PROBED) for _ in range(PASSES)])
-    if not torch.equal(images, untouched):
-        raise InputError(
-            "the model changes its input in place", hint="work on a copy in its forward()"
-        )
+def _instability(model: AttackedModel, images: Tensor) -> float:
+    with torch.no_grad():
+        passes = torch.stack([model.answers(images).double() for _ in range(PASSES)])
     size = passes.abs().amax().clamp_min(torch.finfo().tiny)
     return ((passes - passes[0]).abs().amax() / size).nan_to_num().item()
+
+
+def _factor(median_margin: float) -> float:
+    """What brings an extreme margin near to 1; a usual one stays as it is."""
+    is_usual = SOUND_MARGINS[0] <= median_margin <= SOUND_MARGINS[1]
+    return 1.0 if is_usual or median_margin == 0 else 2.0 ** -round(math.log2(median_margin))
 
 
 def _is_stochastic(instability: float) -> InputError:
@@ -359,9 +321,3 @@ def _is_stochastic(instability: float) -> InputError:
         hint="switch dropout and noise off, or fix their seed inside the model; "
         "allow_stochastic=True attacks it all the same, and raises the flag 'mode'",
     )
-
-
-def are_probabilities(logits: Tensor) -> bool:
-    """Whether every row is a distribution over the classes."""
-    in_range = bool((logits.amin() > -1e-5) & (logits.amax() < 1 + 1e-5))
-    return in_range and bool(((logits.sum(dim=1) - 1).abs() < 1e-4).all())

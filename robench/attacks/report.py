@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from robench.attacks.equality import EqualByValue
 from robench.attacks.flags import Flag
+from robench.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["AttackReport", "CheckReport", "MemberReport"]
 
 
-@dataclass(frozen=True)
-class MemberReport:
+@dataclass(frozen=True, eq=False)
+class MemberReport(EqualByValue):
     """What one attack of the suite found by itself, under one gradient view or restart.
 
     Attributes:
@@ -48,7 +55,7 @@ class MemberReport:
     forwards: Tensor
     backwards: Tensor
     allowed: int | None
-    seconds: float
+    seconds: float = field(compare=False)
     out_of_bounds: int
     error: str | None
 
@@ -68,26 +75,41 @@ class MemberReport:
         )
 
 
-@dataclass(frozen=True)
-class CheckReport:
+@dataclass(frozen=True, eq=False)
+class CheckReport(EqualByValue):
     """What the checks cost that need attacks of their own; their outcome is among the flags.
 
     Attributes:
         images: how many they ran on.
-        passes: forward and backward passes of all of these images together.
+        passes_per_image: forward and backward passes of each image, int64 [N]; 0 for those that
+            they did not run on.
         seconds: wall-clock time.
     """
 
     images: int
-    passes: int
-    seconds: float
+    passes_per_image: Tensor
+    seconds: float = field(compare=False)
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of all images together."""
+        return int(self.passes_per_image.sum())
+
+    def told(self) -> dict[str, int | float]:
+        """Plain data for a record."""
+        return {"images": self.images, "passes": self.passes, "seconds": self.seconds}
+
+    def to(self, device: torch.device) -> CheckReport:
+        """The same with its tensors on another device."""
+        return replace(self, passes_per_image=self.passes_per_image.to(device))
 
 
-@dataclass(frozen=True)
-class AttackReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class AttackReport(EqualByValue):
     """The closest verified adversarial of each image, over all attacks of a suite.
 
-    Tensors are on the device of the images.
+    ``print(report)`` sums it up on one screen. Tensors are on the device of the images. Two reports
+    are equal where all but the wall-clock times is.
 
     Attributes:
         distance: Euclidean, float64 [N]: 0 for misclassified images, infinite where nothing was
@@ -95,9 +117,11 @@ class AttackReport:
         adversarial: float32 [N, C, H, W] or [N, F]; the image itself where there is none.
         margin: by how much the logit of the class falls short of the largest at the adversarial, as
             a fraction of the median margin of the clean images, float64 [N]; 0 where there is none.
-        winner: for each image the attack that came closest, or ``"misclassified"`` or ``"none"``.
-        passes: forward and backward passes that each image cost, int64 [N]. Verification and checks
-            are not billed.
+        winner: for each image the attack that came closest, or ``"misclassified"``, ``"none"``, or
+            ``"reference"`` where no attack found a point that holds, and the distance is that of
+            the nearest image of another class, brought nearer.
+        passes: forward and backward passes that the attacks cost each image, int64 [N]. Those of
+            the checks are told apart, in `check_passes`; verification is not counted.
         allowed: passes that the suite allows an image under these views; `None` for no limit.
         correct: whether the model puts the image in its class, bool [N].
         norm: Euclidean length of each image, float64 [N].
@@ -140,7 +164,68 @@ class AttackReport:
             correct=self.correct.to(device),
             norm=self.norm.to(device),
             attacks={key: member.to(device) for key, member in self.attacks.items()},
+            checks=None if self.checks is None else self.checks.to(device),
         )
+
+    def __repr__(self) -> str:
+        return f"AttackReport({self.suite!r}, {len(self.distance)} images)"
+
+    def __str__(self) -> str:
+        from robench.attacks.summary import summary_of
+
+        return summary_of(self)
+
+    @property
+    def check_passes(self) -> Tensor:
+        """Forward and backward passes that the checks of the suite cost each image, int64 [N]."""
+        none = torch.zeros_like(self.passes)
+        return none if self.checks is None else self.checks.passes_per_image
+
+    def accuracy_at(self, radius: float) -> float:
+        """Robust accuracy: share of all images whose distance exceeds a radius, in [0, 1].
+
+        Args:
+            radius: Euclidean, from 0, where it is the clean accuracy.
+
+        Raises:
+            InputError: a radius below 0, or NaN.
+        """
+        if not radius >= 0:
+            raise InputError(f"radius is {radius}", allowed="numbers from 0")
+        return (self.distance > radius).to(torch.float64).mean().item()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an image, indexed by ``image``.
+
+        Columns are ``correct``, ``distance``, ``winner``, ``margin``, ``norm``, ``passes`` of the
+        attacks, ``check_passes`` of the checks, and for each attack by itself, after bisection,
+        ``distance[NAME]``.
+        """
+        from robench.attacks.summary import frame_of
+
+        return frame_of(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write all of it to one safetensors file, whole or not at all.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        from robench.attacks.stored import save_report
+
+        save_report(self, Path(path))
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> AttackReport:
+        """Read what `save` wrote, onto the CPU. No pickle is read, and nothing in it is run.
+
+        Raises:
+            StoreError: there is no such file, it is no attack report, or it is damaged.
+        """
+        from robench.attacks.stored import load_report
+
+        return load_report(Path(path))
 
     @property
     def raised(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from robench.data.base import Data
 
-__all__ = ["STEPS", "Scale", "curve_radii", "scale_of"]
+__all__ = ["STEPS", "Scale", "curve_radii", "scale_of", "scale_of_shape"]
 
 STEPS = 24
 """Of a curve: it meets the radii of both scales."""
@@ -33,13 +33,21 @@ class Scale:
     radii: tuple[float, ...]
 
 
+_IMAGE = 4
+"""Dimensions of images."""
 _GREY = Scale(area_limit=3.0, radii=(1.0, 2.0, 3.0))
 _OTHERS = Scale(area_limit=1.0, radii=(0.25, 0.5, 1.0))
 
 
 def scale_of(data: Data) -> Scale:
     """The scale of a data set."""
-    return _GREY if data.kind == "image" and data.train.images.shape[1] == 1 else _OTHERS
+    is_image = data.kind == "image"
+    return scale_of_shape(tuple(data.train.images.shape)) if is_image else _OTHERS
+
+
+def scale_of_shape(shape: tuple[int, ...]) -> Scale:
+    """The scale of images of a shape, [N, C, H, W], or of tables, [N, F]."""
+    return _GREY if len(shape) == _IMAGE and shape[1] == 1 else _OTHERS
 
 
 def curve_radii(limit: float, radii: tuple[float, ...]) -> tuple[float, ...]:

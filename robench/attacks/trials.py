@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from robench.attacks import ATTACKS
-from robench.attacks.base import Attack, AttackResult, judge
+from robench.attacks.base import Attack, AttackResult
 from robench.attacks.budget import Oracle, per_row
+from robench.attacks.judge import judge
 from robench.attacks.problem import Problem
+from robench.attacks.progress import Bar
 from robench.attacks.ray import bisect_ray
 from robench.attacks.suites import AttackSuite, Member
 from robench.attacks.views import View, seen_through
@@ -23,7 +25,7 @@ _NEXT_SEED = 0x1E37_79B9_7F4A_7C15
 """Apart from what users choose, so that no restart repeats another user's first run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One attack of a suite under one gradient view.
 
@@ -87,12 +89,16 @@ class Run:
             found = part.select(rows)
             oracle = Oracle(found)
             shorter = bisect_ray(oracle, points[rows], oracle.rows, steps=self.ray_steps)
-            points[rows], distance[rows] = judge(found, [points[rows], shorter])
+            # Asked once more the point itself might flip back: only a shorter one replaces it.
+            shorter, shorter_distance = judge(found, [shorter])
+            closer = shorter_distance < distance[rows]
+            points[rows[closer]] = shorter[closer]
+            distance[rows[closer]] = shorter_distance[closer]
             forwards[rows] = oracle.forwards
         return Trial(result, points, distance, forwards)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Known:
     """The closest adversarials that the runs so far have found, not verified yet.
 
@@ -117,7 +123,7 @@ class Known:
         return Known(points, torch.minimum(self.distance, trial.distance_on_ray))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """One run on some images: what it found, and that after bisection."""
 
@@ -138,16 +144,20 @@ class Trial:
 
     def without_points(self) -> Trial:
         """The same without what fills the memory."""
-        result = replace(self.result, adversarial=self.result.adversarial[:0])
+        result = replace(self.result, adversarial=self.result.adversarial[:0], surest=None)
         return replace(self, result=result, points_on_ray=self.points_on_ray[:0])
 
 
-def run_all(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
-    """Every run on some images, one after the other."""
+def run_all(part: Problem, runs: Mapping[str, Run], bar: Bar | None = None) -> dict[str, Trial]:
+    """Every run on some images, one after the other; the bar goes on by one for each."""
     known, trials = Known.nothing(part), {}
     for key, run in runs.items():
+        if bar is not None:
+            bar.doing(key)
         trials[key] = run.on(part, known)
         known = known.after(trials[key])
+        if bar is not None:
+            bar.advance(1)
     return trials
 
 

@@ -8,14 +8,15 @@ Anyone can check what an evaluation claims, with one forward pass and no attack:
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.base import distances
+from robench.attacks.equality import EqualByValue
+from robench.attacks.judge import distances
 from robench.attacks.losses import logit_margin
+from robench.attacks.network import AttackedModel, Classifier
 from robench.attacks.problem import examine, is_wrong, outputs_in_batches, within_bounds
 from robench.errors import InputError
 
@@ -31,7 +32,9 @@ class Verifier:
     """Checks adversarials with another batch size and in double precision.
 
     Bisection to the last bit makes points that are adversarial in one batch and not in another.
-    A point counts only if float32 in small batches and float64 agree that the class has changed.
+    A point counts only if float32 in small batches and float64 agree that the class has changed. A
+    network that decides in half precision, or by ties of saturated answers, is another one in
+    float64: its points are asked again in its own precision, in batches of two sizes.
 
     Args:
         model: what the points are adversarial for.
@@ -39,26 +42,38 @@ class Verifier:
     """
 
     def __init__(self, model: nn.Module, example: Tensor) -> None:
-        self._model = model
-        self._double: nn.Module | None = None
-        try:
-            double = copy.deepcopy(model).double()
-            outputs_in_batches(double, example[:1].double(), 1)
-            self._double = double
-        except Exception:  # noqa: BLE001 - a model may refuse float64 in any way it likes
-            self._double = None
+        self._model = model if isinstance(model, AttackedModel) else AttackedModel(model)
+        self._double = self._model.in_double()
+        if self._double is not None:
+            try:
+                outputs_in_batches(self._double, example[:1].double(), 1)
+            except Exception:  # noqa: BLE001 - a model may refuse float64 in any way it likes
+                self._double = None
 
     @property
     def in_double(self) -> bool:
-        """Whether the model could be run in float64; if not, float32 has to do."""
+        """Whether the model could be run in float64; if not, its own precision has to do."""
         return self._double is not None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the outcome must know."""
-        if self.in_double:
-            return ()
-        return ("the model does not run in float64: points were checked in float32 alone",)
+        notes = []
+        if self._model.precision.is_low:
+            notes.append(
+                "the model computes in half precision: points were checked in that, with two "
+                "batch sizes, and not in float64"
+            )
+        elif self._model.decides_by_ties:
+            notes.append(
+                "saturated answers of the model tie, and its decision is the first of the tied "
+                "classes: points were checked in its own precision alone"
+            )
+        elif not self.in_double:
+            notes.append(
+                "the model does not run in float64: points were checked in its own precision alone"
+            )
+        return tuple(notes)
 
     def holds(
         self, labels: Tensor, points: Tensor, *, box: bool = True, smallest_margin: float = 0.0
@@ -79,6 +94,8 @@ class Verifier:
         answers = [outputs_in_batches(self._model, points, batch_size)]
         if self._double is not None:
             answers.append(outputs_in_batches(self._double, points.double(), 4 * _OTHER_BATCH))
+        else:
+            answers.append(outputs_in_batches(self._model, points, 4 * _OTHER_BATCH))
         fooled = [
             is_wrong(logits, labels) & (-logit_margin(logits, labels) >= smallest_margin)
             for logits in answers
@@ -86,8 +103,8 @@ class Verifier:
         return torch.stack(fooled).all(dim=0)
 
 
-@dataclass(frozen=True)
-class Claim:
+@dataclass(frozen=True, eq=False)
+class Claim(EqualByValue):
     """What holds of a claim that some points are adversarial, and how far they are.
 
     Attributes:
@@ -122,7 +139,7 @@ class Claim:
 
 @torch.inference_mode(False)
 def verify_claim(
-    model: nn.Module,
+    model: Classifier,
     images: Tensor,
     labels: Tensor,
     adversarial: Tensor,
@@ -134,7 +151,8 @@ def verify_claim(
     """Check somebody's adversarials: no attack is run.
 
     Args:
-        model: in evaluation mode, deterministic, from [0, 1] to logits of at least two classes.
+        model: a module in evaluation mode or a function, deterministic, from [0, 1] to logits of at
+            least two classes.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
         labels: integers [N].
         adversarial: the claimed points, of the shape of `images`; the image itself where the claim
@@ -151,7 +169,7 @@ def verify_claim(
     _check_claim(images, adversarial, distance)
     points = adversarial.detach().to(problem.images)
     claimed = distance.detach().to(points.device, torch.float64)
-    verifier = Verifier(model, problem.images)
+    verifier = Verifier(problem.model, problem.images)
     nothing = claimed == torch.inf
     true = distances(problem.images, points).masked_fill(nothing, torch.inf)
     checks = {

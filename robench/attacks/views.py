@@ -22,14 +22,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.problem import (
-    LogProbabilities,
-    Problem,
-    Rescaled,
-    are_probabilities,
-    outputs_in_batches,
-)
-from robench.errors import InputError
+from robench.attacks.network import AttackedModel, fenced
+from robench.attacks.problem import Problem
+from robench.errors import InputError, RobenchError
 
 __all__ = ["OWN", "SMOOTHED", "GradientView", "Smoothed", "View", "gradient_views", "seen_through"]
 
@@ -170,19 +165,18 @@ def _offered(network: nn.Module) -> Mapping[str, nn.Module]:
     return offered
 
 
-def _prepared(twin: nn.Module, name: str, problem: Problem) -> nn.Module:
-    """The twin with logits of the size that attacks see, checked on the images."""
+def _prepared(twin: nn.Module, name: str, problem: Problem) -> AttackedModel:
+    """The twin behind a fence, with logits of the size that attacks see, checked on the images."""
     try:
-        answers = outputs_in_batches(twin, problem.images, problem.batch_size)
+        seen, answers = fenced(twin, problem.images, problem.batch_size)
         fault = None if answers.shape == problem.logits.shape else f"answers {tuple(answers.shape)}"
-    except (RuntimeError, ValueError, TypeError) as error:
-        fault = f"raises {type(error).__name__}: {error}"
+    except (RobenchError, RuntimeError, ValueError, TypeError) as error:
+        fault = error.what.partition("\n")[0] if isinstance(error, RobenchError) else str(error)
+        fault = f"cannot be used: {fault}"
     if fault is not None:
         raise InputError(
             f"the twin {name!r} {fault}",
             where=f"{type(problem.network).__name__}.attack_views()",
             allowed=f"logits {tuple(problem.logits.shape)}, as the network gives",
         )
-    if are_probabilities(answers):
-        twin = LogProbabilities(twin)
-    return Rescaled(twin, problem.factor).eval() if problem.factor != 1 else twin
+    return seen.rescaled(problem.factor)

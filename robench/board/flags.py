@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from robench.attacks.flags import FLAGS
 from robench.board.format import number
 from robench.board.measured import key_of
 
@@ -115,10 +116,15 @@ def _flag(name: str, of_seeds: list[Mapping[str, object]]) -> Flag:
         name=name,
         meaning=str(first.get("meaning", "")),
         seeds=len(of_seeds),
-        kind="note" if first.get("kind") == "note" else "warning",
+        kind="note" if first.get("kind") == "note" or _is_note(name) else "warning",
         values=tuple(sorted(float(str(value)) for value in values)),
         sound=_sound(first),
     )
+
+
+def _is_note(name: str) -> bool:
+    """Whether this flag is a note by now, though it may have been a warning when it was stored."""
+    return name in FLAGS and FLAGS[name].kind == "note"
 
 
 def _sound(flag: Mapping[str, object]) -> str:

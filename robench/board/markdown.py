@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from robench.board.columns import ACHIEVED, shown
+from robench.board.flags import warnings_in
 from robench.board.format import level, percent
 
 if TYPE_CHECKING:
@@ -90,9 +91,13 @@ def _table(board: Leaderboard) -> str:
 
 
 def _flags(rows: Iterable[Row]) -> Sequence[str]:
-    """What the flags that any row has say."""
-    meanings = {flag.name: flag.meaning for row in rows for flag in row.flags}
+    """What the warnings that any row has say; notes are no reason to doubt a distance."""
+    meanings = {flag.name: flag.meaning for row in rows for flag in warnings_in(row.flags)}
     return [f"- ⚑ {escaped(name)}: {escaped(meanings[name])}." for name in sorted(meanings)]
+
+
+def _marks(row: Row) -> str:
+    return "".join(f"; ⚑ {flag.name}" for flag in warnings_in(row.flags))
 
 
 def _piped(lines: Iterable[Sequence[str]]) -> str:
@@ -113,5 +118,5 @@ def _row(board: Leaderboard, row: Row, columns: Iterable[Column]) -> Sequence[st
         ACHIEVED.value(row),
         f"{row.seeds}{'' if complete else ' †'}",
         *numbers,
-        escaped(standing.state + reasons + "".join(f"; ⚑ {flag.name}" for flag in row.flags)),
+        escaped(standing.state + reasons + _marks(row)),
     ]

@@ -47,6 +47,7 @@ def attack(cell: Cell, context: Context) -> Outcome:
 
     Raises:
         InputError: the network cannot be attacked, since it returns NaN, for instance.
+        AttackError: every attack of the suite raised: a failed row, and not a robust network.
         PluginError: an attack of the suite needs a package that is not installed.
     """
     options = ResolvedAttackOptions.model_validate(cell.options)
@@ -63,6 +64,7 @@ def attack(cell: Cell, context: Context) -> Outcome:
         seed=seed,
         references=references,
         transferred=_lent(cell, context, images, labels, references),
+        progress=False,
     )
     of_estimates, faults = _deepfool_of_estimates(network, images, seed)
     others = guests(options.extra, report, network, images, labels, references)
@@ -92,7 +94,7 @@ def attack(cell: Cell, context: Context) -> Outcome:
             "passes_allowed": report.allowed,
             "images_sha256": _identity(test),
             "flags": [asdict(flag) for flag in report.flags.values()],
-            "checks": asdict(report.checks) if report.checks is not None else None,
+            "checks": report.checks.told() if report.checks is not None else None,
             "notes": [*report.notes, *faults],
             "attacks": {name: member.told for name, member in table.items()},
             "winners": winners,
@@ -124,7 +126,13 @@ def _lent(
     context.donor().apply_to(dense)
     seed = cell.seed_for("evaluate")
     report = minimal_l2(
-        dense.eval(), images, labels, suite=_LENDER, seed=seed, references=references
+        dense.eval(),
+        images,
+        labels,
+        suite=_LENDER,
+        seed=seed,
+        references=references,
+        progress=False,
     )
     return report.adversarial
 

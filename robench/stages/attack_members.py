@@ -12,7 +12,7 @@ import torch
 from robench.attacks.minimal import minimal_l2
 from robench.attacks.optimality import optimality
 from robench.attacks.suites import AttackSuite, Member
-from robench.errors import RobenchError
+from robench.errors import AttackError, RobenchError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MemberLine", "guests", "members"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MemberLine:
     """One line of the attack board.
 
@@ -80,7 +80,13 @@ def guests(
         )
         try:
             alone = minimal_l2(
-                network, images, labels, suite=suite, seed=report.seed, references=references
+                network,
+                images,
+                labels,
+                suite=suite,
+                seed=report.seed,
+                references=references,
+                progress=False,
             )
         except RobenchError as error:
             found[key] = _failed(guest, report, error)
@@ -135,7 +141,7 @@ def _failed(guest: ResolvedAttack, report: AttackReport, error: RobenchError) ->
         "version": guest.version,
         "params": guest.params,
         "guest": True,
-        "error": f"could not run: {error.what}",
+        "error": error.what if isinstance(error, AttackError) else f"could not run: {error.what}",
     }
     return MemberLine(torch.full_like(report.distance, torch.inf), told)
 

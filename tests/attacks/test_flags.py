@@ -22,6 +22,9 @@ INF = float("inf")
     [
         ("mode", 1e-4, 2e-4),
         ("probs", 0, 1),
+        ("saturated", 0.01, 0.02),
+        ("crashed", 0, 0.1),
+        ("df-gap", 1.25, 1.3),
         ("scale", 0.1, 0.09),
         ("scale", 100, 101),
         ("box", 0, 0.01),
@@ -100,6 +103,7 @@ def evidence(*members: MemberReport, distance: list[float] = BEST) -> Evidence:
         members={str(number): member for number, member in enumerate(members)},
         has_no_gradient=none,
         lost=none,
+        by_reference=none,
         twins=0,
     )
 
@@ -149,6 +153,12 @@ def test_shares_by_hand() -> None:
     assert value("box", left) == 0.75
     assert value("grad0", replace(given, has_no_gradient=torch.arange(5) > 2)) == 0.5
     assert value("scale", given) == PROBLEM.margin
+    assert value("crashed", given) == 0
+    crashed = evidence(replace(member("a", *BEST), error="raised"), member("b", *BEST))
+    assert value("crashed", crashed) == 0.5
+    # A bound that no attack found does not say that attacks succeed.
+    bound = replace(given, by_reference=torch.tensor([False, True, False, False, False]))
+    assert value("unbounded", bound) == 0.5
 
 
 @pytest.mark.parametrize("impossible", [[0.1, 1, 1, 2, 4], [0, 0, 1, 2, 4], [0, 1, -1, 2, 4]])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.problem import LogProbabilities, Problem, examine, is_wrong
+from robench.attacks.problem import Problem, examine, is_wrong
 from robench.errors import InputError
 
 IMAGES = torch.linspace(0.1, 0.9, 24).reshape(4, 6)
@@ -72,7 +72,7 @@ def test_labels_that_are_refused(labels: Tensor, message: str) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda images: images, "the model is a function"),
+        ("a network", "the model is a str"),
         (nn.Sequential(nn.Linear(6, 3), nn.Dropout()), "3 modules are in training mode"),
         (Wrong(lambda images: images + torch.randn_like(images)), "the model is stochastic"),
         (Wrong(lambda images: images[:, :1]), "at least two classes"),
@@ -80,7 +80,7 @@ def test_labels_that_are_refused(labels: Tensor, message: str) -> None:
         (Wrong(lambda images: images.sum()), r"returns \(\), not logits"),
         (Wrong(lambda images: images[:1, :3]), "for 4 images"),
         (Wrong(lambda images: images[:, :3] / 0 * 0), "4 of 4 clean images with NaN"),
-        (Wrong(lambda images: images.mul_(2)[:, :3]), "changes its input in place"),
+        (Wrong(lambda images: images[:, :3] * 1j), "returns torch.complex64"),
     ],
 )
 def test_models_that_are_refused(model: nn.Module, message: str) -> None:
@@ -113,13 +113,12 @@ def test_rounding_beyond_the_box_is_cut_off() -> None:
     assert problem.images.max() == 1
 
 
-def test_probabilities_are_attacked_by_their_logarithm() -> None:
+def test_probabilities_are_attacked_by_their_logits() -> None:
     plain = network()
     softmax = nn.Sequential(plain, nn.Softmax(dim=1)).eval()
     problem = examine(softmax, IMAGES, LABELS)
     assert problem.is_probabilistic
-    assert isinstance(problem.model, LogProbabilities)
-    expected = plain(IMAGES).detach().log_softmax(dim=1)
+    expected = plain(IMAGES).detach()
     torch.testing.assert_close(problem.logits, expected)
     torch.testing.assert_close(problem.model(IMAGES).detach(), expected)
     assert not examine(plain, IMAGES, LABELS).is_probabilistic

@@ -83,7 +83,8 @@ def test_a_network_without_a_gradient(digits) -> None:
     images, labels = digits.correct(20)
     cut = Around(digits.model, before=lambda images: images.detach())
     report = minimal_l2(cut, images, labels)
-    assert {"grad0", "bbwins", "df-gap"} <= warnings(report)
+    assert {"grad0", "bbwins"} <= warnings(report)
+    assert "df-gap" in report.raised
     assert report.flags["grad0"].value == 1
 
 
@@ -112,7 +113,10 @@ def test_logits_of_any_size_give_the_same_distances(digits, short, factor: float
 def test_a_discontinuous_network(name: str, request) -> None:
     task = request.getfixturevalue(name)
     report = minimal_l2(task.model, task.images[:40], task.labels[:40])
-    assert {"rayslack", "single", "df-gap"} <= warnings(report)
+    assert {"rayslack", "single"} <= warnings(report)
+    # That DeepFool alone would mislead is no reason to doubt the best of all attacks.
+    assert "df-gap" in report.raised
+    assert report.flags["df-gap"].kind == "note"
 
 
 def test_noise_in_the_network(digits) -> None:

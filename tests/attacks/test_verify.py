@@ -157,7 +157,7 @@ def test_a_claim_in_single_precision_says_so() -> None:
     images = torch.rand(3, 4)
     labels = torch.zeros(3, dtype=torch.int64)
     claim = verify_claim(Stubborn().eval(), images, labels, images, torch.zeros(3))
-    assert "checked in float32 alone" in str(claim)
+    assert "checked in its own precision alone" in str(claim)
 
 
 def test_a_margin_may_be_asked_for() -> None:

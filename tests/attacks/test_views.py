@@ -140,7 +140,7 @@ class Narrow(nn.Module):
         ({"t": abs}, "twin 't' is a builtin_function"),
         ({"t": nn.Linear(4, 3)}, "twin 't' is in training mode"),
         ({"t": Narrow().eval()}, r"twin 't' answers \(6, 2\)"),
-        ({"t": nn.Linear(5, 3).eval()}, "twin 't' raises RuntimeError"),
+        ({"t": nn.Linear(5, 3).eval()}, "twin 't' cannot be used: .*RuntimeError"),
     ],
 )
 def test_what_cannot_be_used_is_refused(offered: object, message: str) -> None:

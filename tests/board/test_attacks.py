@@ -302,7 +302,8 @@ def test_badges_stand_on_the_page_the_readme_and_in_the_terminal(
     assert (warning.text, note.text) == ("rayslack", "scale")
     assert "<b>shorten</b>" in str(warning.attributes["title"])  # as text
     readme = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "⚑ rayslack; ⚑ scale" in readme
+    assert "⚑ rayslack" in readme
+    assert "⚑ scale" not in readme  # a note is no reason to doubt the distance
     assert "- ⚑ rayslack: its points \\<b\\>shorten\\</b\\>." in readme
     text = summary_text(with_flags, width=100)
     assert any(line.endswith("⚑ rayslack") for line in text.splitlines())
@@ -316,6 +317,13 @@ def test_notes_draw_no_ring(few: list[Record]) -> None:
     view = {view.key: view for view in views_of(leaderboard(records))}["distance"]
     assert {row["flagged"] for row in drawn(view)} == {"0"}
     assert any("scale: extreme" in row["flags"] for row in drawn(view))
+
+
+def test_a_flag_that_was_a_warning_when_it_was_stored_and_is_a_note_now(few: list[Record]) -> None:
+    stored = {"name": "df-gap", "value": 1.4, "threshold": 1.25, "raised": True}
+    records = changed(few, flagged([{**stored, "meaning": "misleads", "kind": "warning"}]))
+    [flag] = row_of(leaderboard(records), "ssl", 0.9).flags
+    assert (flag.name, flag.kind) == ("df-gap", "note")
 
 
 def test_an_attack_without_a_finite_figure_is_left_out_of_the_mean():

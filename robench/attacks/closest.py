@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from robench.attacks.base import distances
+from robench.attacks.budget import per_row
 from robench.attacks.losses import logit_margin
 from robench.attacks.problem import Problem, outputs_in_batches
 from robench.attacks.trials import Trial
@@ -50,6 +51,25 @@ class Closest:
             margin=torch.cat([part.margin for part in parts]),
             winner=tuple(name for part in parts for name in part.winner),
             lost=torch.cat([part.lost for part in parts]),
+        )
+
+    def or_closer(self, other: Closest) -> Closest:
+        """Of two for the same images, the second one chosen from more runs, the closer each."""
+        closer = other.distance < self.distance
+        distance = torch.where(closer, other.distance, self.distance)
+        return Closest(
+            adversarial=torch.where(
+                per_row(closer, self.adversarial), other.adversarial, self.adversarial
+            ),
+            distance=distance,
+            margin=torch.where(closer, other.margin, self.margin),
+            winner=tuple(
+                theirs if is_closer else own
+                for own, theirs, is_closer in zip(
+                    self.winner, other.winner, closer.tolist(), strict=True
+                )
+            ),
+            lost=other.lost,
         )
 
 

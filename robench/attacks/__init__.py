@@ -30,6 +30,7 @@ ATTACKS: Registry[type[Attack]] = Registry(
         "apgd": "robench.attacks.apgd:APGD",
         "ddn": "robench.attacks.ddn:DDN",
         "deepfool": "robench.attacks.deepfool:DeepFool",
+        "fab": "robench.attacks.fab:FAB",
         "fgsm": "robench.attacks.fgsm:FGSM",
         "fmn": "robench.attacks.fmn:FMN",
         "hopskipjump": "robench.attacks.hopskipjump:HopSkipJump",

@@ -69,6 +69,25 @@ class Closest:
             lost=torch.cat([part.lost for part in parts]),
         )
 
+    def or_closer(self, other: Closest) -> Closest:
+        """Of two for the same images, the second one chosen from more runs, the closer each."""
+        closer = other.distance < self.distance
+        distance = torch.where(closer, other.distance, self.distance)
+        return Closest(
+            adversarial=torch.where(
+                per_row(closer, self.adversarial), other.adversarial, self.adversarial
+            ),
+            distance=distance,
+            margin=torch.where(closer, other.margin, self.margin),
+            winner=tuple(
+                theirs if is_closer else own
+                for own, theirs, is_closer in zip(
+                    self.winner, other.winner, closer.tolist(), strict=True
+                )
+            ),
+            lost=other.lost,
+        )
+
 
 def closest_that_hold(part: Problem, trials: Mapping[str, Trial], verifier: Verifier) -> Closest:
     """The closest point of each image that is verified; the closest of all may not be.

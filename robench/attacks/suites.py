@@ -64,6 +64,8 @@ class AttackSuite:
             attacked as often as one that offers twins.
         smoothed: whether a network that offers twins is also followed by its own smoothed gradient.
         checks: flags that need attacks of their own.
+        extends: a shorter suite, whose members are the first ones here. It runs first, and as it
+            would by itself, refinement included, so that no distance is longer than its own.
     """
 
     name: str
@@ -73,8 +75,13 @@ class AttackSuite:
     rounds: int = 1
     smoothed: bool = False
     checks: tuple[Check, ...] = ()
+    extends: AttackSuite | None = None
 
     def __post_init__(self) -> None:
+        self._check_names()
+        self._check_nesting()
+
+    def _check_names(self) -> None:
         keys = [member.key for member in self.members]
         if not keys or len(set(keys)) < len(keys):
             raise InputError(
@@ -82,6 +89,27 @@ class AttackSuite:
                 allowed="at least one, each with a name of its own",
                 hint="give the second of two like attacks a `label`",
             )
+
+    def _check_nesting(self) -> None:
+        base = self.extends
+        if base is None:
+            return
+        is_nested = (
+            self.members[: len(base.members)] == base.members
+            and self.ray_steps == base.ray_steps
+            and self.rounds >= base.rounds
+            and self.smoothed >= base.smoothed
+        )
+        if not is_nested:
+            raise InputError(
+                f"the attack suite {self.name!r} does not contain {str(base)!r}, which it extends",
+                allowed="its members first, its ray_steps, and at least its rounds and smoothed",
+            )
+
+    @property
+    def levels(self) -> tuple[AttackSuite, ...]:
+        """The suites that this one contains, the shortest first, and itself."""
+        return (self,) if self.extends is None else (*self.extends.levels, self)
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -104,11 +132,16 @@ def _ddn(steps: int, targets: int) -> Member:
     return Member("ddn", params, budget=budget, doubled={"steps": 2 * steps})
 
 
-def _alma(steps: int, targets: int = 0) -> Member:
+def _alma(steps: int, targets: int, label: str | None = None) -> Member:
     params = {"steps": steps, "targets": targets, "alpha": 0.9, "first_step": 1.0}
     budget = 2 * steps * max(targets, 1)
-    label = "alma-targeted" if targets else None
     return Member("alma", params, label, budget, doubled={"steps": 2 * steps})
+
+
+def _fab() -> Member:
+    walk = {"first_share": 1.0, "last_share": 0.3, "overshoot": 0.01}
+    params = {"steps": 8, "targets": 9, **walk}
+    return Member("fab", params, budget=153, doubled={"steps": 16})
 
 
 def _apgd() -> Member:
@@ -132,12 +165,14 @@ def _hopskipjump() -> Member:
     return Member("hopskipjump", params, budget=3700, is_gradient_free=True)
 
 
-def _refinement(steps: int, probes: int, patience: int, budget: int) -> Member:
-    walk = {"growth": 1.0, "reach": 0.06, "momentum": 0.5, "patience": patience}
+def _refinement(
+    label: str, steps: int, probes: int, growth: float, patience: int, budget: int
+) -> Member:
+    walk = {"growth": growth, "reach": 0.06, "momentum": 0.5, "patience": patience}
     return Member(
         "hopskipjump",
         {"steps": steps, "probes": probes, **walk},
-        "refinement",
+        label,
         budget,
         is_gradient_free=True,
         is_refinement=True,
@@ -150,44 +185,47 @@ _L2_SMOKE = AttackSuite(name="l2-smoke", version=1, members=(_deepfool(20), _ddn
 
 _L2_QUICK = AttackSuite(
     name="l2-quick",
-    version=1,
+    version=2,
     members=(
         _deepfool(50),
-        _ddn(100, targets=3),
-        _alma(300),
+        _alma(300, targets=0),
+        _alma(100, targets=3, label="alma-targeted"),
+        _fab(),
         _nearest(),
-        _refinement(steps=30, probes=5, patience=5, budget=2700),
+        _refinement("refinement", steps=30, probes=5, growth=1.0, patience=5, budget=2700),
     ),
 )
-"""About 1,600 passes an image of an ordinary network, whose refinement soon ends; those that jump
+"""About 1,700 passes an image of an ordinary network, whose refinement soon ends; those that jump
 cost more."""
 
 _L2_STD = AttackSuite(
     name="l2-std",
-    version=1,
+    version=2,
+    extends=_L2_QUICK,
     members=(
-        _deepfool(50),
+        *_L2_QUICK.members,
         _superdeepfool(),
-        _ddn(100, targets=9),
-        _alma(1000),
+        _alma(1000, targets=0, label="alma-long"),
+        _alma(200, targets=3, label="alma-targeted-long"),
         _apgd(),
-        _nearest(),
-        _refinement(steps=40, probes=5, patience=8, budget=4600),
+        _refinement("refinement-2", steps=20, probes=20, growth=0.75, patience=4, budget=2700),
     ),
     checks=("converge", "noise", "seeds"),
 )
-"""About 4,700 passes an image of an ordinary network: for leaderboards."""
+"""For leaderboards."""
 
 _L2_FULL = AttackSuite(
     name="l2-full",
-    version=1,
+    version=2,
+    extends=_L2_STD,
     members=(
-        *_L2_STD.members[:-1],
-        _alma(300, targets=3),
+        *_L2_STD.members,
+        _alma(100, targets=9, label="alma-targeted-wide"),
+        _ddn(100, targets=9),
         _fmn(),
         _hopskipjump(),
         Member("transfer", {"steps": 12}, budget=18, is_gradient_free=True),
-        _refinement(steps=45, probes=10, patience=8, budget=11_000),
+        _refinement("refinement-3", steps=30, probes=40, growth=0.75, patience=4, budget=9000),
     ),
     rounds=4,
     smoothed=True,

@@ -16,7 +16,7 @@ from robench.attacks.problem import Problem
 from robench.attacks.progress import Bar
 from robench.attacks.ray import bisect_ray
 from robench.attacks.suites import AttackSuite, Member
-from robench.attacks.views import View, seen_through
+from robench.attacks.views import SMOOTHED, View, seen_through
 
 __all__ = ["Run", "Trial", "run_all", "runs_of", "with_seed"]
 
@@ -176,6 +176,9 @@ def _random_starts(problem: Problem, known: Tensor) -> Tensor:
 def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict[str, Run]:
     """Every run of a suite by key: round after round, and refinements at the end.
 
+    Where the suite extends another, the runs of that one come first, and are the same as if it ran
+    by itself: neither what the longer suite adds nor what it finds reaches them.
+
     Args:
         suite: says what runs, and how often.
         views: sources of gradients, the network's own first.
@@ -185,6 +188,9 @@ def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict
         ParameterError: a member has a parameter that its attack does not take.
         PluginError: a member's attack needs a package that is not installed.
     """
+    runs = {} if suite.extends is None else runs_of(suite.extends, views, problem)
+    if not suite.smoothed:
+        views = [view for view in views if view.name != SMOOTHED]
     members = [
         member
         for member in suite.members
@@ -196,11 +202,10 @@ def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict
     rounds += [(twin, 0, guided) for twin in twins]
     rounds += [(own, number, guided) for number in range(1, suite.rounds - len(twins))]
     rounds += [(own, 0, [m for m in members if m.is_refinement])]
-    runs: dict[str, Run] = {}
     for view, restart, chosen in rounds:
         for member in chosen:
             attack = ATTACKS.get(member.attack)(**member.params)
             key = member.key + (f"#{restart}" if restart else "")
             key += f"@{view.name}" if view is not own else ""
-            runs[key] = Run(key, member, attack, view, restart, suite.ray_steps)
+            runs.setdefault(key, Run(key, member, attack, view, restart, suite.ray_steps))
     return runs

@@ -66,6 +66,12 @@ def pruned() -> Task:
     return trained(nn.ReLU, level=0.95)
 
 
+@pytest.fixture(scope="session")
+def robust() -> Task:
+    """The ReLU network trained on adversarial images, at most 0.7 away."""
+    return trained(nn.ReLU, radius=0.7)
+
+
 @pytest.fixture
 def short() -> AttackSuite:
     """Every kind of attack of the suites, for a few steps."""
@@ -90,7 +96,7 @@ class WithTwins(nn.Sequential):
         return twins(self)
 
 
-def trained(activation: Callable[[], nn.Module], level: float = 0.0) -> Task:
+def trained(activation: Callable[[], nn.Module], level: float = 0.0, radius: float = 0.0) -> Task:
     data = load_digits()
     images = torch.tensor(data.data / 16, dtype=torch.float32)
     labels = torch.tensor(data.target)
@@ -100,7 +106,7 @@ def trained(activation: Callable[[], nn.Module], level: float = 0.0) -> Task:
         model = WithTwins(
             *(nn.Linear(64, 64), activation(), nn.Linear(64, 64), activation(), nn.Linear(64, 10))
         )
-        train(model, images, labels, order[:1400], epochs=25)
+        train(model, images, labels, order[:1400], epochs=10 if radius else 25, radius=radius)
         if level:
             for layer in (model[0], model[2]):
                 prune.l1_unstructured(layer, "weight", level)
@@ -111,13 +117,36 @@ def trained(activation: Callable[[], nn.Module], level: float = 0.0) -> Task:
     return Task(model, images[order[1400:]], labels[order[1400:]])
 
 
-def train(model: nn.Module, images: Tensor, labels: Tensor, rows: Tensor, *, epochs: int) -> None:
+def train(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    rows: Tensor,
+    *,
+    epochs: int,
+    radius: float = 0.0,
+) -> None:
     optimiser = torch.optim.Adam(model.parameters(), 2e-3)
     for _ in range(epochs):
         for batch in rows[torch.randperm(len(rows))].split(64):
+            points = images[batch]
+            if radius:
+                points = pushed(model, points, labels[batch], radius)
             optimiser.zero_grad()
-            F.cross_entropy(model(images[batch]), labels[batch]).backward()
+            F.cross_entropy(model(points), labels[batch]).backward()
             optimiser.step()
+
+
+def pushed(model: nn.Module, images: Tensor, labels: Tensor, radius: float) -> Tensor:
+    """Four steps of projected gradient ascent in a Euclidean ball (Madry et al. 2018)."""
+    moved = torch.zeros_like(images)
+    for _ in range(4):
+        moved.requires_grad_()
+        loss = F.cross_entropy(model(images + moved), labels)
+        (slope,) = torch.autograd.grad(loss, moved)
+        moved = moved.detach() + radius / 2 * F.normalize(slope, dim=1)
+        moved = (images + moved.renorm(2, 0, radius)).clamp(0, 1) - images
+    return images + moved.detach()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from robench.attacks import checks
-from robench.attacks.checks import run_checks
+from robench.attacks.checks import images_to_check, run_checks
 from robench.attacks.minimal import minimal_l2
 from robench.attacks.problem import examine
 from robench.attacks.suites import AttackSuite, Member
@@ -58,7 +58,7 @@ def test_random_directions_come_close_to_a_bad_attack_only(digits) -> None:
 
 
 def test_the_cost_is_told(digits, monkeypatch) -> None:
-    monkeypatch.setattr(checks, "CHECKED", 3)
+    monkeypatch.setattr(checks, "LEAST", 3)
     member = Member("ddn", {"steps": 4}, doubled={"steps": 8})
     images, labels = digits.correct(10)
     report = minimal_l2(digits.model, images, labels, suite_of(member, names=("converge", "seeds")))
@@ -67,6 +67,13 @@ def test_the_cost_is_told(digits, monkeypatch) -> None:
     assert report.checks.passes == 3 * (16 + 12 + 8 + 12)
     assert report.checks.seconds > 0
     assert (report.passes == 8 + 12).all()
+
+
+@pytest.mark.parametrize(
+    ("correct", "checked"), [(0, 0), (7, 7), (40, 32), (512, 32), (1000, 62), (10_000, 128)]
+)
+def test_checks_run_on_a_sixteenth_of_the_images(correct: int, checked: int) -> None:
+    assert images_to_check(correct) == checked
 
 
 def test_where_nothing_is_correct_there_is_nothing_to_check(digits) -> None:

@@ -20,7 +20,8 @@ from robench.attacks.minimal import minimal_l2
 from robench.attacks.suites import AttackSuite, Member
 from robench.errors import InputError, UnknownNameError
 
-OWN = ("deepfool", "ddn", "alma", "nearest-other-class")
+OWN = ("deepfool", "alma", "alma-targeted", "fab", "nearest-other-class")
+ATTACK_OF = {"refinement": "hopskipjump", "alma-targeted": "alma"}
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_report_is_consistent(digits) -> None:
     assert torch.equal(report.adversarial[~correct], images[~correct])
     assert (report.passes[~correct] == 0).all()
     assert [name == "misclassified" for name in report.winner] == (~correct).tolist()
-    assert report.suite == "l2-quick/1"
+    assert report.suite == "l2-quick/2"
     assert (report.seed, report.box, report.notes) == (0, True, ())
     assert set(report.attacks) == {*OWN, "refinement"}
     assert torch.equal(report.passes, sum(part.passes for part in report.attacks.values()))
@@ -71,7 +72,7 @@ def test_a_report_is_consistent(digits) -> None:
     assert (report.margin[~correct] == 0).all()
     for key, part in report.attacks.items():
         assert part.error is None
-        assert part.attack == ("hopskipjump" if key == "refinement" else key)
+        assert part.attack == ATTACK_OF.get(key, key)
         assert (part.view, part.out_of_bounds) == ("own", 0)
         assert 0 < part.optimality <= 1
         assert (part.passes <= part.allowed).all()

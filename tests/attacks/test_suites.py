@@ -11,23 +11,55 @@ from robench.errors import InputError, UnknownNameError
 LINEAR = {"classes": 10, "overshoot": 0.02, "steepening": 2.0}
 DDN = {"gamma": 0.05, "initial_norm": 1.0}
 ALMA = {"alpha": 0.9, "first_step": 1.0}
-DEEPFOOL = ("deepfool", 1, {"steps": 50, **LINEAR}, 550)
-NEAREST = ("nearest-other-class", 1, {"candidates": 10, "steps": 15}, 160)
-STANDARD = [
-    DEEPFOOL,
-    ("superdeepfool", 1, {"rounds": 20, "steps": 20, **LINEAR}, 600),
-    ("ddn", 1, {"steps": 100, "targets": 9, **DDN}, 1800),
-    ("alma", 1, {"steps": 1000, "targets": 0, **ALMA}, 2000),
-    ("apgd", 1, {"steps": 20, "bisections": 10, "targets": 0, "momentum": 0.75}, 450),
-    NEAREST,
-]
+FAB = {"steps": 8, "targets": 9, "first_share": 1.0, "last_share": 0.3, "overshoot": 0.01}
 
 
-def refinement(steps: int, probes: int, patience: int, budget: int) -> tuple[object, ...]:
-    walk = {"growth": 1.0, "reach": 0.06, "momentum": 0.5, "patience": patience}
+def refinement(steps: int, probes: int, patience: int, budget: int, growth: float = 1.0):
+    walk = {"growth": growth, "reach": 0.06, "momentum": 0.5, "patience": patience}
     return ("hopskipjump", 1, {"steps": steps, "probes": probes, **walk}, budget)
 
 
+DEEPFOOL = ("deepfool", 1, {"steps": 50, **LINEAR}, 550)
+SUPERDEEPFOOL = ("superdeepfool", 1, {"rounds": 20, "steps": 20, **LINEAR}, 600)
+APGD = ("apgd", 1, {"steps": 20, "bisections": 10, "targets": 0, "momentum": 0.75}, 450)
+FMN = (
+    "fmn",
+    1,
+    {"steps": 100, "step_length": 1, "gamma": 0.05, "targets": 0, "start": "adversarial"},
+    220,
+)
+HOPSKIPJUMP = (
+    "hopskipjump",
+    1,
+    {"steps": 20, "probes": 50, "growth": 0.5, "reach": None, "momentum": 0.0, "patience": 20},
+    3700,
+)
+NEAREST = ("nearest-other-class", 1, {"candidates": 10, "steps": 15}, 160)
+TRANSFER = ("transfer", 1, {"steps": 12}, 18)
+STANDARD_1 = [
+    DEEPFOOL,
+    SUPERDEEPFOOL,
+    ("ddn", 1, {"steps": 100, "targets": 9, **DDN}, 1800),
+    ("alma", 1, {"steps": 1000, "targets": 0, **ALMA}, 2000),
+    APGD,
+    NEAREST,
+]
+QUICK_2 = [
+    DEEPFOOL,
+    ("alma", 1, {"steps": 300, "targets": 0, **ALMA}, 600),
+    ("alma", 1, {"steps": 100, "targets": 3, **ALMA}, 600),
+    ("fab", 1, FAB, 153),
+    NEAREST,
+    refinement(30, 5, 5, 2700),
+]
+STANDARD_2 = [
+    *QUICK_2,
+    SUPERDEEPFOOL,
+    ("alma", 1, {"steps": 1000, "targets": 0, **ALMA}, 2000),
+    ("alma", 1, {"steps": 200, "targets": 3, **ALMA}, 1200),
+    APGD,
+    refinement(20, 20, 4, 2700, growth=0.75),
+]
 CONTENTS = {
     "l2-smoke/1": [
         ("deepfool", 1, {"steps": 20, **LINEAR}, 220),
@@ -40,31 +72,25 @@ CONTENTS = {
         NEAREST,
         refinement(30, 5, 5, 2700),
     ],
-    "l2-std/1": [*STANDARD, refinement(40, 5, 8, 4600)],
+    "l2-quick/2": QUICK_2,
+    "l2-std/1": [*STANDARD_1, refinement(40, 5, 8, 4600)],
+    "l2-std/2": STANDARD_2,
     "l2-full/1": [
-        *STANDARD,
+        *STANDARD_1,
         ("alma", 1, {"steps": 300, "targets": 3, **ALMA}, 1800),
-        (
-            "fmn",
-            1,
-            {"steps": 100, "step_length": 1, "gamma": 0.05, "targets": 0, "start": "adversarial"},
-            220,
-        ),
-        (
-            "hopskipjump",
-            1,
-            {
-                "steps": 20,
-                "probes": 50,
-                "growth": 0.5,
-                "reach": None,
-                "momentum": 0.0,
-                "patience": 20,
-            },
-            3700,
-        ),
-        ("transfer", 1, {"steps": 12}, 18),
+        FMN,
+        HOPSKIPJUMP,
+        TRANSFER,
         refinement(45, 10, 8, 11_000),
+    ],
+    "l2-full/2": [
+        *STANDARD_2,
+        ("alma", 1, {"steps": 100, "targets": 9, **ALMA}, 1800),
+        ("ddn", 1, {"steps": 100, "targets": 9, **DDN}, 1800),
+        FMN,
+        HOPSKIPJUMP,
+        TRANSFER,
+        refinement(30, 40, 4, 9000, growth=0.75),
     ],
 }
 """Never edit an entry; add one for each new version."""
@@ -91,14 +117,14 @@ def test_members_are_marked_for_what_they_are(suite: AttackSuite) -> None:
     blind = {"hopskipjump", "nearest-other-class", "transfer"}
     for member in suite.members:
         assert member.is_gradient_free is (member.attack in blind)
-        assert member.is_refinement is (member.key == "refinement")
+        assert member.is_refinement is member.key.startswith("refinement")
         doubled = ATTACKS.get(member.attack)(**{**member.params, **member.doubled})
         if member.doubled:
             assert doubled.params.steps == 2 * member.params["steps"]
 
 
 def test_versions_by_name() -> None:
-    assert suite_version("l2-quick") == attack_suite("l2-quick").version == 1
+    assert suite_version("l2-quick") == attack_suite("l2-quick").version == 2
     with pytest.raises(UnknownNameError, match="did you mean 'l2-quick'"):
         suite_version("l2-quik")
 

@@ -28,7 +28,7 @@ def test_versions_and_scales_are_part_of_the_id(
     before = attacks(tiny(evaluate="[attack]"))["dense", 0.0]
     assert before.options == {
         "suite": "l2-quick",
-        "version": 1,
+        "version": suites.suite_version("l2-quick"),
         "samples": None,
         "area_limit": 3.0,
         "radii": [1.0, 2.0, 3.0],
@@ -36,7 +36,7 @@ def test_versions_and_scales_are_part_of_the_id(
     }
     own = attacks(tiny(evaluate="{attack: {area_limit: 2, radii: [0.5]}}"))["dense", 0.0]
     assert (own.options["area_limit"], own.options["radii"]) == (2.0, [0.5])
-    newer = AttackSuite("l2-quick", 2, suites.SUITES["l2-quick"].members)
+    newer = AttackSuite("l2-quick", 99, suites.SUITES["l2-quick"].members)
     monkeypatch.setattr(suites, "SUITES", {**suites.SUITES, "l2-quick": newer})
     after = attacks(tiny(evaluate="[attack]"))["dense", 0.0]
     assert len({before.id, own.id, after.id}) == 3
@@ -55,7 +55,7 @@ def test_only_suites_that_transfer_hang_off_the_dense_control(
 ) -> None:
     path = tiny(methods="[magnitude, dense]", evaluate="[attack]")
     assert {cell.donor for cell in attacks(path).values()} == {None}
-    lending = AttackSuite("l2-quick", 1, (Member("deepfool"), Member("transfer")))
+    lending = AttackSuite("l2-quick", 99, (Member("deepfool"), Member("transfer")))
     monkeypatch.setattr(suites, "SUITES", {**suites.SUITES, "l2-quick": lending})
     cells = plan(load_suite(path))
     of = {(c.method.name, c.level): c for c in cells if c.stage == "attack"}

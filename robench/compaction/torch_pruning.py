@@ -10,7 +10,7 @@ forward().
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ class _Dead:
 
 
 def remove_dead_groups(
-    original: nn.Module, inputs: Tensor
+    original: nn.Module, inputs: Tensor, sizes: Sequence[tuple[int, ...]] = ()
 ) -> tuple[nn.Module, dict[str, Tensor], tuple[LayerReport, ...]]:
     """Remove the channels whose weights are zero in all layers of their dependency group.
 
@@ -95,6 +95,8 @@ def remove_dead_groups(
     Args:
         original: float64, in evaluation mode; it stays as it is.
         inputs: real inputs, float64 [N, …].
+        sizes: other sizes of images that the network takes, [H, W] each: what is read as zero must
+            be zero there too.
 
     Returns:
         The smaller network, which remains to be proven equal; layer → bool [units], which of its
@@ -115,6 +117,11 @@ def remove_dead_groups(
     notes: dict[str, str] = {}
     with torch.enable_grad():
         reads_zero = _observed(network, layers, inputs)
+        generator = torch.Generator().manual_seed(0)
+        for size in sizes:
+            drawn = torch.rand(2, inputs.shape[1], *size, generator=generator).to(inputs)
+            other = _observed(network, layers, drawn)
+            reads_zero = {layer: zero & other[layer] for layer, zero in reads_zero.items()}
         graph = library.DependencyGraph()
         with _following(network):
             graph.build_dependency(

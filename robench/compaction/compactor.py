@@ -122,10 +122,10 @@ def compact(
     _check_choices(constants, backend)
     with torch.inference_mode(mode=False):  # gradients are compared, whatever the caller does
         check_network(model)
-        if backend == "fx":
-            _check_traceable(model)  # before the copy, which computed weights do not survive
         precision = precision_of(model)
         inputs = check_example(model, example).double()
+        if backend == "fx":
+            _check_traceable(model)  # before the copy, which computed weights do not survive
         original = copy.deepcopy(model).double()
         change = _silence(original, inputs) if constants == "zero-bn" else 0.0
         plain = undo_columns(copy.deepcopy(original))

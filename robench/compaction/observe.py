@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.errors import InputError
+from robench.errors import InputError, RobenchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ def run(model: nn.Module, inputs: Tensor) -> Tensor:
     """
     try:
         logits = model(inputs.clone())
-    except InputError:
+    except RobenchError:  # of a step of ours, or of a hook
         raise
     except Exception as error:  # a network of the user's own raises what it likes
         raise InputError(

@@ -170,7 +170,7 @@ def _kind_of_module(node: fx.Node, parts: dict[str, nn.Module], values: dict[fx.
         return "flatten" if (module.start_dim, module.end_dim) == (1, -1) else "other"
     if isinstance(module, nn.PReLU):
         return "each" if module.num_parameters == 1 else "other"
-    if type(module) in _POOLINGS:
+    if type(module) in _POOLINGS | _PADDINGS:
         return "each" if dimensions == _MAPS else "other"
     return "each" if type(module) in _MODULES else "other"
 
@@ -306,8 +306,11 @@ _ACTIVATIONS = {
     nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold,
 }  # fmt: skip
 _POOLINGS = {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d}
+_PADDINGS = {
+    nn.CircularPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d,
+}  # fmt: skip
 _DROPOUTS = {nn.AlphaDropout, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.FeatureAlphaDropout}
-_MODULES: set[type[nn.Module]] = {*_ACTIVATIONS, *_POOLINGS, *_DROPOUTS}
+_MODULES: set[type[nn.Module]] = {*_ACTIVATIONS, *_DROPOUTS}
 _FUNCTIONS: set[object] = {
     torch.relu, torch.relu_, torch.sigmoid, torch.tanh,
     F.celu, F.elu, F.gelu, F.hardsigmoid, F.hardswish, F.hardtanh, F.leaky_relu, F.logsigmoid,

@@ -83,6 +83,8 @@ def border_value(traced: Traced, node: fx.Node) -> float | None:
     part = traced.parts.get(str(node.target)) if node.op == "call_module" else None
     if isinstance(part, nn.Conv2d | nn.Linear):
         return 0.0 if pads_with_zeros(part) else None
+    if isinstance(part, nn.ConstantPad2d):
+        return float(part.value) if max(part.padding) > 0 else None
     if node.target is F.pad:
         return _padded_with(node)
     average = _average(node, part)
@@ -152,11 +154,10 @@ def _resized(node: fx.Node, part: nn.Module | None, extent: Extent, unknown: Ext
         return _ONE_PIXEL
     if node.target is operator.getitem:
         return _cut(cast("tuple[object, ...]", node.args[1])[2:], extent, unknown)
-    if node.target is F.pad:
-        amounts = (*padding_amounts(node), 0, 0)[:4]
-        reach = (amounts[2] + amounts[3] - 1, amounts[0] + amounts[1] - 1)
-        return _moved(extent, reach, (1, 1))
-    return extent
+    # Of F.pad, or of a module that only pads; nothing else that is left has such amounts.
+    amounts = padding_amounts(node) if node.target is F.pad else getattr(part, "padding", ())
+    left, right, above, below = (*amounts, 0, 0, 0, 0)[:4]
+    return _moved(extent, (above + below - 1, left + right - 1), (1, 1))
 
 
 def _moved(extent: Extent, reach: Sequence[int], stride: Sequence[int], *more: object) -> Extent:

@@ -6,66 +6,115 @@ branch, however it died, once all the channels that it ends in are constant.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robench.compaction.constants import constant_channels, is_uniform
+from robench.compaction.constants import FIXED, UNIFORM, constancy, is_uniform
 from robench.compaction.edits import Edit, apply_edits, free_name
+from robench.compaction.spatial import extents
 from robench.compaction.trace import Traced
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, fx
 
-    from robench.compaction.keep import Constants
+    from robench.compaction.keep import Policy
 
-__all__ = ["drop_constant_branches"]
+__all__ = ["Dropped", "drop_constant_branches"]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A branch that went.
+
+    Attributes:
+        edit: the change of the graph.
+        constant: [1, C, …], what stays of it, if that is not zero.
+        at_one_size: whether the branch is another constant at other image sizes.
+    """
+
+    edit: Edit
+    constant: Tensor | None
+    at_one_size: bool
 
 
 def drop_constant_branches(
-    module: fx.GraphModule, example: Tensor, constants: Constants
-) -> list[Edit]:
+    module: fx.GraphModule, example: Tensor, policy: Policy
+) -> list[Dropped]:
     """Replace every constant branch of a sum by its constant, in place.
 
     Args:
         module: changed in place; float64.
         example: one input.
-        constants: with ``bias-map`` a branch may also leave a map behind.
+        policy: with ``bias-map`` a branch may also leave a map behind.
 
     Returns:
         What was done, in order.
     """
-    done: list[Edit] = []
+    done: list[Dropped] = []
     while True:
-        found = _next(Traced(module, example), constants)
+        found = _Search(Traced(module, example), policy).next()
         if found is None:
             return done
-        edit, constant = found
-        apply_edits(module, [edit], {} if constant is None else {edit.buffer: constant})
-        done.append(edit)
+        stored = {} if found.constant is None else {found.edit.buffer: found.constant}
+        apply_edits(module, [found.edit], stored)
+        done.append(found)
 
 
-def _next(traced: Traced, constants: Constants) -> tuple[Edit, Tensor | None] | None:
-    constant = constant_channels(traced)
-    for node in traced.nodes:
-        if traced.kinds[node] != "sum":
-            continue
-        first, second = traced.reads(node)
-        fixed = [bool(constant[read].all()) for read in (first, second)]
-        if fixed == [True, False]:
-            branch, other = first, second
-        elif fixed == [False, True]:
-            branch, other = second, first
-        else:
-            continue
-        if traced.kinds[branch] == "constant":
-            continue
-        value = traced.values[branch]
-        if not bool(value.any()) and (branch is second or "sub" not in str(node.target)):
-            return Edit("drop", node.name, other.name), None
-        if bool(is_uniform(value).all()):
-            value = value.reshape(*value.shape[:2], -1).mean(2)
-            value = value.view(*value.shape, *(1 for _ in traced.values[branch].shape[2:]))
-        elif constants != "bias-map":
-            continue
-        buffer = free_name(traced.module, "constant")
-        return Edit("constant", node.name, branch.name, buffer), value.clone()
-    return None
+class _Search:
+    """Looks for a branch that can go."""
+
+    def __init__(self, traced: Traced, policy: Policy) -> None:
+        self._traced, self._policy = traced, policy
+        self._always = constancy(traced)
+        self._here = constancy(traced, one_size=True) if policy.one_size else self._always
+        self._extents = extents(traced)
+
+    def next(self) -> Dropped | None:
+        for node in self._traced.nodes:
+            if self._traced.kinds[node] == "sum":
+                sides = _branch_and_other(self._traced, node, self._here)
+                found = None if sides is None else self._dropped(node, *sides)
+                if found is not None:
+                    return found
+        return None
+
+    def _dropped(self, node: fx.Node, branch: fx.Node, other: fx.Node) -> Dropped | None:
+        value, given = self._traced.values[branch], self._traced.values[node]
+        is_even = bool((self._here[branch] == UNIFORM).all())
+        if not is_even and not self._policy.leaves_maps:
+            return None
+        # What goes must not be what the other side is spread over.
+        is_spread_always = self._extents[other] == self._extents[node]
+        if not is_spread_always and not self._policy.one_size:
+            return None
+        if self._traced.values[other].shape != given.shape:
+            return None
+        is_first = branch is self._traced.reads(node)[0]
+        at_one_size = not (is_spread_always and bool((self._always[branch] == UNIFORM).all()))
+        if not bool(value.any()) and not (is_first and "sub" in _called(node)):
+            return Dropped(Edit("drop", node.name, other.name), None, at_one_size)
+        if is_even or bool(is_uniform(value).all()):
+            even = value.reshape(*value.shape[:2], -1).mean(2)
+            value = even.view(*even.shape, *(1 for _ in value.shape[2:]))
+        buffer = free_name(self._traced.module, "constant")
+        edit = Edit("constant", node.name, branch.name, buffer)
+        return Dropped(edit, value.clone(), at_one_size)
+
+
+def _branch_and_other(
+    traced: Traced, node: fx.Node, level: Mapping[fx.Node, Tensor]
+) -> tuple[fx.Node, fx.Node] | None:
+    """The constant side of a sum and the one that varies, unless compaction left the former."""
+    first, second = traced.reads(node)
+    fixed = [bool((level[read] >= FIXED).all()) for read in (first, second)]
+    if fixed[0] == fixed[1]:
+        return None
+    branch, other = (first, second) if fixed[0] else (second, first)
+    return None if traced.kinds[branch] == "constant" else (branch, other)
+
+
+def _called(node: fx.Node) -> str:
+    """The name of the function or method that a step calls."""
+    return str(getattr(node.target, "__name__", node.target))

@@ -15,7 +15,8 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from robench.compaction.operations import padding_amounts, words
+from robench.compaction.counts import ChannelCounts
+from robench.compaction.operations import BatchNorm, Weighted, padding_amounts, words
 
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn
@@ -35,16 +36,22 @@ class Strands:
         of: step → int64 [channels], the strand of each channel that it gives.
         count: how many strands there are; they are numbered 0 … count - 1.
         pinned: bool [count], true where a strand cannot go, whatever it carries.
+        whole: names of the modules whose weights forward() reads by itself; they stay as they are.
     """
 
     def __init__(self, traced: Traced) -> None:
         self._traced = traced
         self._ties: list[tuple[Tensor, Tensor]] = []
         self._pins: list[tuple[Tensor, str]] = []
+        self._counts = ChannelCounts(traced)
         self.of: dict[fx.Node, Tensor] = {}
         self.count = 0
+        self.whole = {
+            owner for node in traced.nodes if (owner := _owner_of_read_weight(traced, node))
+        }
         for node in traced.nodes:
             self._follow(node)
+        self._tie_shared_norms()
         self._merge()
 
     def why(self, node: fx.Node) -> str | None:
@@ -59,29 +66,43 @@ class Strands:
 
     def _follow(self, node: fx.Node) -> None:
         traced, kind = self._traced, self._traced.kinds[node]
+        for counted in self._counts.used_by(node):
+            self._pin(
+                self.of[counted],
+                f"{words(node, traced.parts)} computes with the number of these channels",
+            )
         if kind == "form":
             return
         read = [self.of[other] for other in traced.reads(node)]
         if kind == "output":
             for strands in read:
                 self._pin(strands, "")
-        elif kind == "layer":
-            self.of[node] = self._units(traced.layer(node), read[0])
-        elif kind in ("norm", "each"):
-            self.of[node] = read[0]
-        elif kind == "flatten":
-            channels = len(read[0])
-            self.of[node] = read[0].repeat_interleave(traced.values[node].shape[1] // channels)
-        elif kind in ("sum", "product"):
+            return
+        self.of[node] = self._given(node, read)
+        if node.op == "call_module" and str(node.target) in self.whole:
+            for strands in (*read, self.of[node]):
+                self._pin(strands, f"forward() reads a weight of {str(node.target)!r} by itself")
+
+    def _given(self, node: fx.Node, read: list[Tensor]) -> Tensor:
+        """The strands of what a step gives."""
+        traced, kind = self._traced, self._traced.kinds[node]
+        if kind == "layer":
+            return self._units(traced.layer(node), read[0])
+        if kind in ("norm", "each"):
+            return read[0]
+        if kind == "flatten":
+            return read[0].repeat_interleave(traced.channels(node) // len(read[0]))
+        if kind in ("sum", "product"):
             self._ties.append((read[0], read[-1]))
-            self.of[node] = read[0]
-        elif kind == "concatenate":
-            self.of[node] = torch.cat(read)
-        elif kind == "pad":
+            return read[0]
+        if kind == "concatenate":
+            return torch.cat(read)
+        if kind in ("split", "piece"):
+            return traced.pieces(node, read[0])
+        if kind == "pad":
             before, after = (self._new(count) for count in padding_amounts(node)[4:])
-            self.of[node] = torch.cat([before, read[0], after])
-        else:
-            self._barrier(node, read)
+            return torch.cat([before, read[0], after])
+        return self._barrier(node, read)
 
     def _units(self, layer: nn.Conv2d | nn.Linear, read: Tensor) -> Tensor:
         """New strands, one a unit; a depthwise convolution goes on with those that it reads."""
@@ -91,15 +112,22 @@ class Strands:
             self._ties.append((read.repeat_interleave(len(units) // groups), units))
         return units
 
-    def _barrier(self, node: fx.Node, read: Sequence[Tensor]) -> None:
+    def _barrier(self, node: fx.Node, read: Sequence[Tensor]) -> Tensor:
         """A step of unknown effect, the input, or a constant that is added to other strands."""
-        value = self._traced.values[node]
-        self.of[node] = self._new(value.shape[1] if value.ndim > 1 else 0)
+        given = self._new(self._traced.channels(node))
         if self._traced.kinds[node] == "constant":
-            return
+            return given
         reason = f"{words(node, self._traced.parts)} may mix or count channels"
-        for strands in (*read, self.of[node]):
+        for strands in (*read, given):
             self._pin(strands, reason)
+        return given
+
+    def _tie_shared_norms(self) -> None:
+        """A BatchNorm that is called several times loses the same channels in each place."""
+        first: dict[str, Tensor] = {}
+        for node, strands in self.of.items():
+            if self._traced.kinds[node] == "norm":
+                self._ties.append((first.setdefault(str(node.target), strands), strands))
 
     def _new(self, count: int) -> Tensor:
         strands = torch.arange(self.count, self.count + count)
@@ -122,3 +150,11 @@ class Strands:
         self.pinned = torch.zeros(self.count, dtype=torch.bool)
         for strands, _ in self._pins:
             self.pinned[strands] = True
+
+
+def _owner_of_read_weight(traced: Traced, node: fx.Node) -> str | None:
+    """The layer or BatchNorm one of whose tensors a step fetches, for whatever use."""
+    owner = str(node.target).rpartition(".")[0]
+    if node.op != "get_attr" or not isinstance(traced.parts.get(owner), Weighted | BatchNorm):
+        return None
+    return owner

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from robench.compaction.observe import run
+from robench.compaction.observe import input_gradient, run
 from robench.errors import CompactionError, InputError
 
 if TYPE_CHECKING:
@@ -21,11 +21,16 @@ def check_network(model: nn.Module) -> None:
     """Refuse what would be compacted to something else than it computes.
 
     Raises:
-        InputError: it is no network, has no parameters, or is in training mode.
+        InputError: it is no network, is scripted, has no parameters, or is in training mode.
         CompactionError: layers share a weight.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"a {type(model).__name__} is no network", allowed="a torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InputError(
+            f"a {type(model).__name__} is scripted, so that its layers cannot be told apart",
+            hint="give the network that was scripted, and script what comes out",
+        )
     if not any(True for _ in model.parameters()):
         raise InputError(f"{type(model).__name__} has no parameters, so nothing can be taken out")
     training = [
@@ -71,7 +76,7 @@ def check_example(model: nn.Module, example: Tensor) -> Tensor:
 
     Raises:
         InputError: it is no batch of numbers, lies on another device, or the network gives no
-            finite logits for it.
+            finite logits for it, or no gradient.
     """
     if not isinstance(example, torch.Tensor):
         raise InputError(
@@ -93,11 +98,13 @@ def check_example(model: nn.Module, example: Tensor) -> Tensor:
         )
     if not bool(example.isfinite().all()):
         raise InputError("the example holds values that are infinite or not a number")
+    inputs = example.detach().to(next(model.parameters()).dtype)
     with torch.no_grad():
-        logits = run(model, example.detach().to(next(model.parameters()).dtype))
+        logits = run(model, inputs)
     if not bool(logits.isfinite().all()):
         raise InputError(
             f"{type(model).__name__} gives logits that are infinite or not a number",
             hint="look at how the network was trained: it has probably diverged",
         )
+    input_gradient(model, inputs[:1])  # which will be compared
     return example.detach()

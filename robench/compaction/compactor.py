@@ -9,6 +9,7 @@ section 3.2, calls such a neuron a bias neuron).
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -17,11 +18,14 @@ import torch
 from robench.compaction.branches import drop_constant_branches
 from robench.compaction.checks import check_example, check_network, precision_of
 from robench.compaction.columns import apply_columns, choose_columns, undo_columns
-from robench.compaction.keep import Constants, Plan
+from robench.compaction.edits import Edit, apply_edits, free_name
+from robench.compaction.forms.gathered import GatheredConv2d
+from robench.compaction.keep import Constants, Plan, Policy
 from robench.compaction.observe import run
 from robench.compaction.operations import words
-from robench.compaction.proof import prove_equal
+from robench.compaction.proof import prove_equal, prove_equal_at_sizes, worst
 from robench.compaction.report import CompactionReport, LayerReport
+from robench.compaction.sizes import only_shape, sizes_taken
 from robench.compaction.surgery import shrink
 from robench.compaction.torch_pruning import remove_dead_groups
 from robench.compaction.trace import Traced, traced_copy
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench.compaction.columns import ColumnChoice
-    from robench.compaction.edits import Edit
 
 __all__ = ["Backend", "compact"]
 
@@ -49,12 +52,14 @@ class _Smaller:
         kept: layer → bool [units], which of its units it has.
         layers: one entry a layer of the original.
         edits: changes of its graph.
+        whole: layers whose weights forward() reads by itself.
     """
 
     network: nn.Module
     kept: Mapping[str, Tensor]
     layers: tuple[LayerReport, ...]
     edits: tuple[Edit, ...] = ()
+    whole: frozenset[str] = frozenset()
 
 
 def compact(
@@ -75,8 +80,14 @@ def compact(
     measured to be quicker, for images of this size. What lies next to a step that may mix channels
     stays whole. Every layer that stays keeps at least one unit, and the last layer keeps all.
 
-    The result was compared with the original before it is returned: logits and input gradients,
-    in double and single precision, on `example` and on random inputs.
+    What is removed holds for images of every size that the network takes. Where a constant is taken
+    over that would be another one at another size (``constants="bias-map"``, or the border that
+    padding makes in a network that takes images of one size alone), the result refuses other sizes,
+    and its report names the one that it takes.
+
+    The result was compared with the original before it is returned: logits and input gradients, in
+    double and single precision, on `example` and on random inputs, dark, inverted and negative ones
+    among them, and on images of some other sizes.
 
     Args:
         model: a network of Conv2d and Linear layers that torch.fx can trace, in evaluation mode,
@@ -85,9 +96,9 @@ def compact(
         constants: what becomes of a constant other than zero behind which a convolution is padded
             with zeros, so that no single bias can take it over. ``keep``: its unit stays, and the
             report says so. ``bias-map``: the next layer gets a bias for each pixel; exact, and for
-            images of this size alone. ``zero-bn``: the BatchNorm on the way is told to make the
-            constant zero first. That changes the function; the report says by how much, and the
-            rest is exact.
+            images of this size alone: others are refused. ``zero-bn``: the BatchNorm on the way is
+            told to make the constant zero first. That changes the function; the report says by how
+            much, and the rest is exact.
         columns: whether convolutions may be computed over their columns that are not zero.
         backend: what follows the network. ``fx``: torch.fx, all of the above. ``torch-pruning``:
             the package of that name, for networks that torch.fx cannot trace; only channels go
@@ -111,29 +122,36 @@ def compact(
     _check_choices(constants, backend)
     with torch.inference_mode(mode=False):  # gradients are compared, whatever the caller does
         check_network(model)
-        if backend == "fx":
-            _check_traceable(model)  # before the copy, which computed weights do not survive
         precision = precision_of(model)
         inputs = check_example(model, example).double()
+        if backend == "fx":
+            _check_traceable(model)  # before the copy, which computed weights do not survive
         original = copy.deepcopy(model).double()
         change = _silence(original, inputs) if constants == "zero-bn" else 0.0
         plain = undo_columns(copy.deepcopy(original))
+        sizes = sizes_taken(original, inputs)
         if backend == "fx":
-            smaller = _without_dead_units(plain, inputs, constants)
+            policy = Policy(constants, one_size=not sizes)
+            smaller = _without_dead_units(plain, inputs, policy)
         else:
-            smaller = _Smaller(*remove_dead_groups(plain, inputs))
+            smaller = _Smaller(*remove_dead_groups(plain, inputs, sizes))
         compacted = smaller.network
-        choices = _columns(compacted, inputs.to(precision)) if columns else []
+        if only_shape(compacted):
+            sizes = []
+        elsewhere = prove_equal_at_sizes(original, compacted, smaller.kept, inputs, sizes)
+        choices = _columns(compacted, inputs.to(precision), smaller.whole) if columns else []
         differences = prove_equal(original, compacted, smaller.kept, inputs)
         compacted.to(precision)
     report = CompactionReport(
         layers=smaller.layers,
-        differences=differences,
+        differences=worst([differences, elsewhere]),
         parameters_before=sum(parameter.numel() for parameter in model.parameters()),
         parameters_after=sum(parameter.numel() for parameter in compacted.parameters()),
         columns=tuple(choices),
         edits=smaller.edits,
         changed_by_zero_bn=change,
+        input_sizes=(tuple(inputs.shape[2:]), *sizes) if inputs.ndim > 2 else (),
+        only_shape=tuple(inputs.shape[1:]) if _takes_one_size(compacted) else None,
     )
     # nn.Module has no such attribute in its type, and must not take the report for a submodule.
     object.__setattr__(compacted, "report", report)
@@ -160,27 +178,40 @@ def _check_traceable(model: nn.Module) -> None:
         raise NotApplicableError(error.what, where=error.where, hint=hint) from error
 
 
-def _without_dead_units(original: nn.Module, inputs: Tensor, constants: Constants) -> _Smaller:
+def _without_dead_units(original: nn.Module, inputs: Tensor, policy: Policy) -> _Smaller:
     compacted = copy.deepcopy(original)
     module = traced_copy(compacted)
     names = [str(node.target) for node, _ in Traced(module, inputs[:1]).weighted]
-    edits = drop_constant_branches(module, inputs[:1], constants)
+    dropped = drop_constant_branches(module, inputs[:1], policy)
     traced = Traced(module, inputs[:1])
-    plan = Plan(traced, constants)
-    edits += shrink(traced, plan)
+    plan = Plan(traced, policy)
+    edits = [branch.edit for branch in dropped] + shrink(traced, plan)
+    branches, layers = ([one.at_one_size for one in found] for found in (dropped, plan.layers))
+    if any([*branches, *layers]) and only_shape(module) is None:
+        (step,) = (node.name for node in traced.nodes if traced.kinds[node] == "input")
+        name, shape = free_name(module, "one_size"), tuple(inputs.shape[1:])
+        edits.append(Edit("one-size", step, name, sizes=shape))
+        apply_edits(module, edits[-1:], {})
     return _Smaller(
         network=module.eval() if edits else compacted,
         kept={layer.name: layer.kept for layer in plan.layers},
         layers=tuple(_layer_reports(names, traced, plan, original)),
         edits=tuple(edits),
+        whole=frozenset(plan.strands.whole),
     )
 
 
-def _columns(compacted: nn.Module, example: Tensor) -> list[ColumnChoice]:
+def _columns(compacted: nn.Module, example: Tensor, whole: frozenset[str]) -> list[ColumnChoice]:
     """Compute convolutions over the columns that are left where that pays."""
-    choices = choose_columns(copy.deepcopy(compacted).to(example.dtype), example)
+    found = choose_columns(copy.deepcopy(compacted).to(example.dtype), example)
+    choices = [choice for choice in found if choice.name not in whole]
     apply_columns(compacted, choices)
     return choices
+
+
+def _takes_one_size(compacted: nn.Module) -> bool:
+    gathers = any(isinstance(part, GatheredConv2d) for part in compacted.modules())
+    return gathers or only_shape(compacted) is not None
 
 
 def _silence(model: nn.Module, inputs: Tensor) -> float:
@@ -188,12 +219,15 @@ def _silence(model: nn.Module, inputs: Tensor) -> float:
     with torch.no_grad():
         before = run(model, inputs)
         traced = Traced(traced_copy(model), inputs[:1])
-        plan = Plan(traced, "keep")
+        plan = Plan(traced, Policy("keep"))
         stuck = torch.zeros_like(plan.needed)
         for layer in plan.layers:
             stuck[plan.strands.of[layer.node][layer.stuck]] = True
-        for node, own in plan.strands.of.items():
-            if traced.kinds[node] == "norm":
+        norms = [node for node in plan.strands.of if traced.kinds[node] == "norm"]
+        calls = Counter(str(node.target) for node in norms)
+        for node in norms:
+            own = plan.strands.of[node]
+            if calls[str(node.target)] == 1:  # in another place its channels may be alive
                 for parameter in traced.parts[str(node.target)].parameters():
                     parameter[stuck[own]] = 0
         return float((run(model, inputs) - before).abs().amax())

@@ -1,8 +1,9 @@
-"""Which channels never vary, whatever the input.
+"""Which channels never vary, whatever the input, and which of those are even at every image size.
 
 A unit is constant when all its weights from channels that vary are zero, and a channel stays
-constant through every step that treats it by itself. What the constant is, is read off the network
-as it runs on one input.
+constant through every step that treats it by itself. Whether its map is even, one value for all
+pixels of all image sizes, is followed through the steps as well: padding makes a border of what was
+even before. What the value is, is read off the network as it runs on one input.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from robench.compaction.operations import padding_amounts
+from robench.compaction.spatial import border_value
 from robench.errors import CompactionError
 
 if TYPE_CHECKING:
@@ -21,18 +23,36 @@ if TYPE_CHECKING:
 
     from robench.compaction.trace import Traced
 
-__all__ = ["blocks", "constant_channels", "is_uniform", "is_zero", "pads_with_zeros"]
+__all__ = ["FIXED", "UNIFORM", "VARIES", "blocks", "constancy", "is_uniform", "is_zero"]
+
+VARIES = 0
+"""A channel that depends on the input."""
+FIXED = 1
+"""A channel that is the same for every input of one size, but that may have a border."""
+UNIFORM = 2
+"""A channel with one value, the same for all pixels at every image size."""
 
 _UNIFORM = 1e-12
 """A constant map that was pooled or normalised is constant up to rounding in double precision."""
 
 
-def constant_channels(traced: Traced) -> dict[fx.Node, Tensor]:
-    """For each step bool [channels] on the CPU: the channels that no input changes."""
+def constancy(traced: Traced, *, one_size: bool = False) -> dict[fx.Node, Tensor]:
+    """For each step int8 [channels] on the CPU: VARIES, FIXED or UNIFORM.
+
+    Args:
+        traced: the network, float64.
+        one_size: whether only images of the size that was traced count, so that a map is even
+            where it was seen to be.
+    """
     found: dict[fx.Node, Tensor] = {}
     for node in traced.nodes:
-        if traced.kinds[node] not in ("form", "output"):
-            found[node] = _of_step(traced, node, [found[read] for read in traced.reads(node)])
+        if traced.kinds[node] in ("form", "output"):
+            continue
+        level = _of_step(traced, node, [found[read] for read in traced.reads(node)])
+        value = traced.values[node]
+        if one_size and isinstance(value, torch.Tensor) and value.ndim > 1:
+            level = level.where((level < FIXED) | ~is_uniform(value), _full(len(level), UNIFORM))
+        found[node] = level
     return found
 
 
@@ -54,54 +74,69 @@ def is_uniform(value: Tensor) -> Tensor:
     return (spread <= _UNIFORM * flat.abs().amax(1).clamp(min=1.0)).cpu()
 
 
-def pads_with_zeros(layer: nn.Conv2d | nn.Linear) -> bool:
-    """Whether the border of a constant map looks different to the kernel than its middle."""
-    if not isinstance(layer, nn.Conv2d):
-        return False
-    if layer.padding_mode != "zeros" or layer.padding == "valid":
-        return False
-    if layer.padding == "same":
-        return any(size > 1 for size in layer.kernel_size)
-    return any(size != 0 for size in layer.padding)
-
-
 def _of_step(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
     kind, value = traced.kinds[node], traced.values[node]
     if kind == "layer":
-        return _of_layer(traced.layer(node), read[0])
+        return _of_layer(traced, node, read[0])
     if kind == "norm":
-        return read[0] | _silenced(traced.parts[str(node.target)])
+        return read[0].where(~_silenced(traced.parts[str(node.target)]), UNIFORM)
     if kind == "each":
-        return read[0]
+        return _with_border(traced, node, read[0])
     if kind == "flatten":
         return read[0].repeat_interleave(value.shape[1] // len(read[0]))
-    if kind == "sum":
-        return read[0] & read[-1]
-    if kind == "product":
-        first, second = (
-            constant & is_zero(traced.values[other])
-            for constant, other in zip(read, traced.reads(node), strict=True)
-        )
-        return (read[0] & read[-1]) | first | second  # nothing times anything is nothing
-    if kind == "concatenate":
-        return torch.cat(read)
+    if kind in ("sum", "product", "concatenate"):
+        return _joined(traced, node, read)
+    if kind in ("split", "piece"):
+        return traced.pieces(node, read[0])
     if kind == "pad":
         before, after = padding_amounts(node)[4:]
-        return F.pad(read[0], (before, after), value=True)
-    channels = value.shape[1] if value.ndim > 1 else 0
-    return torch.full((channels,), kind == "constant")
+        return F.pad(_with_border(traced, node, read[0]), (before, after), value=UNIFORM)
+    if kind == "constant":
+        is_even = all(size == 1 for size in value.shape[2:])
+        return _full(value.shape[1], UNIFORM if is_even else FIXED)
+    return _full(traced.channels(node), VARIES)
 
 
-def _of_layer(layer: nn.Conv2d | nn.Linear, inputs_constant: Tensor) -> Tensor:
+def _of_layer(traced: Traced, node: fx.Node, read: Tensor) -> Tensor:
+    layer = traced.layer(node)
     weight = blocks(layer)
-    if inputs_constant.numel() != weight.shape[0] * weight.shape[2]:
+    if read.numel() != weight.shape[0] * weight.shape[2]:
         raise CompactionError(
-            f"a {type(layer).__name__} of {weight.shape[0] * weight.shape[2]} inputs reads "
-            f"{inputs_constant.numel()} channels"
+            f"{node.name!r}, a {type(layer).__name__} of {weight.shape[0] * weight.shape[2]} "
+            f"inputs, reads {read.numel()} channels",
+            where=str(node.target),
+            hint="the original is unchanged; please report the network",
         )
-    varies = ~inputs_constant.to(weight.device).view(weight.shape[0], 1, -1, 1)
-    reads = ((weight != 0) & varies).flatten(2).any(2)
-    return ~reads.flatten().cpu()
+    own = _with_border(traced, node, read).to(weight.device)
+    own = own.view(weight.shape[0], 1, -1).expand(weight.shape[:3])
+    least = own.where((weight != 0).any(3), UNIFORM).amin(2)
+    return least.flatten().cpu()
+
+
+def _with_border(traced: Traced, node: fx.Node, read: Tensor) -> Tensor:
+    """What becomes of channels that a step takes some value for outside their maps."""
+    outside = border_value(traced, node)
+    if outside is None:
+        return read
+    value = traced.read(node)
+    differs = (value != outside).reshape(value.shape[1], -1).any(1).cpu()
+    return read.where(~differs, read.clamp(max=FIXED))
+
+
+def _joined(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
+    if traced.kinds[node] == "concatenate":
+        return torch.cat(read)
+    least = torch.minimum(read[0], read[-1])
+    if traced.kinds[node] == "sum":
+        return least
+    # Nothing times anything is nothing.
+    for level, factor in zip(read, traced.reads(node), strict=True):
+        least = least.where(~is_zero(traced.values[factor]), torch.maximum(least, level))
+    return least
+
+
+def _full(count: int, level: int) -> Tensor:
+    return torch.full((count,), level, dtype=torch.int8)
 
 
 def is_zero(value: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 Most compactions only make layers smaller and need none. A branch that is constant goes as a whole;
 a constant whose border a padded convolution sees becomes a map that is added; inputs that nothing
-reads are left out by a selection.
+reads are left out by a selection; pieces that lost channels unevenly are cut elsewhere; and what
+holds for images of one size alone takes no others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import fx
+
+from robench.compaction.sizes import OneSize
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,18 +32,21 @@ class Edit:
         kind: ``drop``: `step` gives what `operand`, which it reads, gives. ``constant``: `step`
             reads a stored tensor instead of `operand`. ``add``: a stored tensor is added to what
             `step` gives. ``select``: `step` reads some channels of `operand` alone. ``pad``: `step`
-            pads by other amounts.
+            pads by other amounts. ``split``: `step` cuts elsewhere. ``one-size``: `step`, the
+            network's input, has one size alone.
         step: name of the step in the graph.
-        operand: name of a step that it reads.
+        operand: name of a step that it reads; of the module that refuses other inputs.
         buffer: name of the stored tensor, if there is one.
         padding: the amounts, last dimension first, if `step` pads.
+        sizes: channels of each piece if `step` cuts; the shape of one input if it has one alone.
     """
 
-    kind: Literal["drop", "constant", "add", "select", "pad"]
+    kind: Literal["drop", "constant", "add", "select", "pad", "split", "one-size"]
     step: str
     operand: str = ""
     buffer: str = ""
     padding: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
 
 
 def apply_edits(
@@ -63,7 +69,10 @@ def apply_edits(
         steps = {node.name: node for node in module.graph.nodes}
         if edit.buffer:
             module.register_buffer(edit.buffer, buffers[edit.buffer])
-        _apply(module.graph, edit, steps[edit.step], steps.get(edit.operand))
+        if edit.kind == "one-size":
+            _allow_one_size(module, steps[edit.step], edit)
+        else:
+            _apply(module.graph, edit, steps[edit.step], steps.get(edit.operand))
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
@@ -71,11 +80,18 @@ def apply_edits(
 
 
 def free_name(module: fx.GraphModule, prefix: str, taken: Collection[str] = ()) -> str:
-    """A name for a stored tensor that the module does not have yet."""
+    """A name that the module does not have yet, for a tensor or a module to store."""
     number = 0
     while hasattr(module, f"{prefix}_{number}") or f"{prefix}_{number}" in taken:
         number += 1
     return f"{prefix}_{number}"
+
+
+def _allow_one_size(module: fx.GraphModule, step: fx.Node, edit: Edit) -> None:
+    module.add_submodule(edit.operand, OneSize(edit.sizes).eval())
+    with module.graph.inserting_after(step):
+        checked = module.graph.call_module(edit.operand, (step,))
+    step.replace_all_uses_with(checked, delete_user_cb=lambda user: user is not checked)
 
 
 def _apply(graph: fx.Graph, edit: Edit, step: fx.Node, operand: fx.Node | None) -> None:
@@ -88,6 +104,10 @@ def _apply(graph: fx.Graph, edit: Edit, step: fx.Node, operand: fx.Node | None) 
         return
     if edit.kind == "pad":
         step.args, step.kwargs = (step.all_input_nodes[0], edit.padding), {}
+        return
+    if edit.kind == "split":
+        step.op, step.target = "call_function", torch.split
+        step.args, step.kwargs = (step.all_input_nodes[0], list(edit.sizes), 1), {}
         return
     if operand is None:
         raise KeyError(edit.operand)

@@ -13,24 +13,38 @@ import torch
 from torch import nn
 
 from robench.compaction.channels import Strands
-from robench.compaction.constants import (
-    blocks,
-    constant_channels,
-    is_uniform,
-    is_zero,
-    pads_with_zeros,
-)
+from robench.compaction.constants import FIXED, UNIFORM, blocks, constancy, is_uniform, is_zero
+from robench.compaction.spatial import border_value
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
 
     from robench.compaction.trace import Traced
 
-__all__ = ["Constants", "LayerPlan", "Plan"]
+__all__ = ["Constants", "LayerPlan", "Plan", "Policy"]
 
 Constants = Literal["keep", "bias-map", "zero-bn"]
 """What becomes of a constant whose border a padded convolution would see: its unit stays, or the
 next layer gets a bias of its own for each pixel, or BatchNorm is told to make the constant zero."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What may become of constants.
+
+    Attributes:
+        constants: of those that no single bias can take over.
+        one_size: whether the network takes images of one size alone, so that a constant need not
+            be even at others.
+    """
+
+    constants: Constants = "keep"
+    one_size: bool = False
+
+    @property
+    def leaves_maps(self) -> bool:
+        """Whether a constant that is not even may be left behind as a map."""
+        return self.constants == "bias-map"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +62,7 @@ class LayerPlan:
             unit, or a map a unit.
         folded: bool [units], gone, and a constant other than zero went into its readers' biases.
         stuck: bool [units], constant, and kept because a reader cannot take the constant over.
+        at_one_size: whether a constant is taken over that is another at other image sizes.
         why: why units were kept although they may be dead, or ``None``.
     """
 
@@ -60,6 +75,7 @@ class LayerPlan:
     shift: Tensor
     folded: Tensor
     stuck: Tensor
+    at_one_size: bool
     why: str | None
 
 
@@ -75,6 +91,7 @@ class _Reader:
         units: int64 [units], the strand of each.
         constant: bool [inputs], which do not depend on the network's input.
         movable: bool [inputs], constant, and the layer's bias can take the constant over.
+        movable_always: bool [inputs], likewise, whatever the size of the images.
     """
 
     node: fx.Node
@@ -84,6 +101,7 @@ class _Reader:
     units: Tensor
     constant: Tensor
     movable: Tensor
+    movable_always: Tensor
 
 
 class Plan:
@@ -91,7 +109,7 @@ class Plan:
 
     Args:
         traced: the network, float64; it stays as it is.
-        constants: what becomes of constants that no single bias can take over.
+        policy: what may become of constants.
 
     Attributes:
         strands: the strands of the network.
@@ -99,12 +117,15 @@ class Plan:
         layers: one plan a layer, in the order of execution. Each keeps at least one unit.
     """
 
-    def __init__(self, traced: Traced, constants: Constants) -> None:
+    def __init__(self, traced: Traced, policy: Policy) -> None:
         self.strands = Strands(traced)
-        found = constant_channels(traced)
         self._traced = traced
-        self._readers = [
-            _reader(traced, node, self.strands, found, constants) for node in traced.layers
+        self._readers = _readers(traced, self.strands, policy)
+        self._pieces = [
+            piece
+            for node in traced.nodes
+            if traced.kinds[node] == "split"
+            for piece in torch.split(self.strands.of[node], traced.piece_sizes(node))
         ]
         self.needed = self.strands.pinned.clone()
         self._evened: dict[int, str] = {}
@@ -126,6 +147,9 @@ class Plan:
                 if not bool(needed[reader.inputs].any()):
                     needed[reader.inputs[0]] = True
                 self._even_out(reader)
+            for piece in self._pieces:
+                if len(piece) and not bool(needed[piece].any()):
+                    needed[piece[0]] = True
 
     def _even_out(self, reader: _Reader) -> None:
         """Groups of a convolution must be of one size; those without anything at all may go."""
@@ -148,7 +172,7 @@ class Plan:
         for reader in self._readers:
             read = _read_by(reader, self.needed[reader.units])
             stuck = read & reader.constant & ~reader.movable
-            reason = f"{reader.name!r} pads a constant with zeros"
+            reason = _stuck_before(self._traced, reader)
             blocked.update(dict.fromkeys(reader.inputs[stuck].tolist(), reason))
         return blocked
 
@@ -161,9 +185,12 @@ class Plan:
 
     def _moved(self, reader: _Reader) -> Tensor:
         """Bool [inputs]: gone, and the layer's bias takes a constant other than zero over."""
+        return self._gone(reader) & ~is_zero(self._traced.read(reader.node))
+
+    def _gone(self, reader: _Reader) -> Tensor:
+        """Bool [inputs]: gone, and read where units stay."""
         gone = ~self.needed[reader.inputs] & reader.constant
-        is_read = _read_by(reader, self.needed[reader.units])
-        return gone & is_read & ~is_zero(self._traced.read(reader.node))
+        return gone & _read_by(reader, self.needed[reader.units])
 
     def _plan(self, reader: _Reader) -> LayerPlan:
         kept, inputs_kept = self.needed[reader.units], self.needed[reader.inputs]
@@ -175,10 +202,11 @@ class Plan:
             layer=reader.layer,
             kept=kept,
             inputs_kept=inputs_kept,
-            unread=inputs_kept & ~_read_by(reader, kept),
+            unread=inputs_kept & ~_read_by(reader, kept) & (reader.name not in self.strands.whole),
             shift=_shift(reader.layer, self._traced.read(reader.node), self._moved(reader)),
             folded=~kept & self._folded[reader.units],
             stuck=stuck,
+            at_one_size=bool((self._gone(reader) & ~reader.movable_always).any()),
             why=self._why(reader, stuck, blocked),
         )
 
@@ -189,21 +217,45 @@ class Plan:
         return self.strands.why(reader.node) or None
 
 
-def _reader(
-    traced: Traced,
-    node: fx.Node,
-    strands: Strands,
-    constant: dict[fx.Node, Tensor],
-    constants: Constants,
-) -> _Reader:
-    layer, source = traced.layer(node), traced.reads(node)[0]
-    value = traced.values[source]
-    own = constant[source]
-    movable = own
-    if constants != "bias-map" and isinstance(layer, nn.Conv2d):
-        movable = own & (is_zero(value) | (is_uniform(value) & (not pads_with_zeros(layer))))
-    name = str(node.target)
-    return _Reader(node, name, layer, strands.of[source], strands.of[node], own, movable)
+def _readers(traced: Traced, strands: Strands, policy: Policy) -> list[_Reader]:
+    always = constancy(traced)
+    here = constancy(traced, one_size=True) if policy.one_size else always
+    readers = []
+    for node in traced.layers:
+        (source,) = traced.reads(node)
+        constant = here[source] >= FIXED
+        movable_always = _movable(traced, node, always[source])
+        movable = _movable(traced, node, here[source])
+        if policy.leaves_maps or (policy.one_size and isinstance(traced.layer(node), nn.Linear)):
+            movable = constant
+        readers.append(
+            _Reader(
+                node=node,
+                name=str(node.target),
+                layer=traced.layer(node),
+                inputs=strands.of[source],
+                units=strands.of[node],
+                constant=constant,
+                movable=movable,
+                movable_always=movable_always,
+            )
+        )
+    return readers
+
+
+def _movable(traced: Traced, node: fx.Node, level: Tensor) -> Tensor:
+    """Bool [inputs]: which constants add one number a unit to what a layer gives."""
+    is_even = level == UNIFORM
+    if border_value(traced, node) is None:
+        return is_even
+    return is_even & is_zero(traced.read(node))
+
+
+def _stuck_before(traced: Traced, reader: _Reader) -> str:
+    """Why a layer cannot take constants over."""
+    if border_value(traced, reader.node) is not None:
+        return f"{reader.name!r} pads a constant with zeros"
+    return f"{reader.name!r} reads a constant that depends on the pixel or on the image size"
 
 
 def _read_by(reader: _Reader, units: Tensor) -> Tensor:

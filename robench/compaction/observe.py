@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.errors import InputError
+from robench.errors import InputError, RobenchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor, nn
 
-__all__ = ["observe", "run"]
+__all__ = ["input_gradient", "observe", "run"]
 
 
 def run(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -25,7 +25,9 @@ def run(model: nn.Module, inputs: Tensor) -> Tensor:
     """
     try:
         logits = model(inputs.clone())
-    except (RuntimeError, ValueError, IndexError) as error:
+    except RobenchError:  # of a step of ours, or of a hook
+        raise
+    except Exception as error:  # a network of the user's own raises what it likes
         raise InputError(
             f"{type(model).__name__} does not take an example of shape {tuple(inputs.shape)}: "
             f"{error}",
@@ -38,6 +40,32 @@ def run(model: nn.Module, inputs: Tensor) -> Tensor:
             allowed="networks that return one tensor of logits",
         )
     return logits
+
+
+def input_gradient(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Gradient of a random projection of the logits, the same projection on each call.
+
+    It is zero where the logits do not depend on the inputs.
+
+    Raises:
+        InputError: as :func:`run`, or the gradient cannot be computed.
+    """
+    with torch.enable_grad():
+        leaf = inputs.clone().requires_grad_()
+        logits = run(model, leaf)
+        generator = torch.Generator().manual_seed(1)
+        direction = torch.randn(logits.shape, generator=generator, dtype=torch.float64)
+        projected = (logits * direction.to(logits)).sum()
+        if not projected.requires_grad:
+            return torch.zeros_like(inputs)
+        try:
+            (gradient,) = torch.autograd.grad(projected, leaf, allow_unused=True)
+        except RuntimeError as error:
+            raise InputError(
+                f"the gradient of {type(model).__name__} cannot be computed: {error}",
+                hint="a tensor that is needed for the gradient was probably overwritten in place",
+            ) from error
+    return torch.zeros_like(inputs) if gradient is None else gradient
 
 
 def observe(

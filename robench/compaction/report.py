@@ -69,6 +69,10 @@ class CompactionReport:
         edits: changes of the graph, beside the layers that became smaller.
         changed_by_zero_bn: by how much the largest logit moved when constants were made zero
             before all this; 0 where that was not asked for.
+        input_sizes: sizes of images (height, width) at which the two networks were compared: the
+            example's, and some others that the original takes.
+        only_shape: the shape of one input where the compacted network holds for images of this
+            size alone, and refuses others; else ``None``.
     """
 
     layers: tuple[LayerReport, ...]
@@ -78,6 +82,8 @@ class CompactionReport:
     columns: tuple[ColumnChoice, ...] = ()
     edits: tuple[Edit, ...] = ()
     changed_by_zero_bn: float = 0.0
+    input_sizes: tuple[tuple[int, ...], ...] = ()
+    only_shape: tuple[int, ...] | None = None
 
     @property
     def units_removed(self) -> int:
@@ -101,11 +107,15 @@ class CompactionReport:
             parameters_before=data["parameters_before"],
             parameters_after=data["parameters_after"],
             columns=tuple(_column_choice(choice) for choice in data["columns"]),
-            edits=tuple(
-                Edit(**{**edit, "padding": tuple(edit["padding"])}) for edit in data["edits"]
-            ),
+            edits=tuple(map(_edit, data["edits"])),
             changed_by_zero_bn=data["changed_by_zero_bn"],
+            input_sizes=tuple(map(tuple, data.get("input_sizes", ()))),
+            only_shape=None if data.get("only_shape") is None else tuple(data["only_shape"]),
         )
+
+
+def _edit(data: dict[str, Any]) -> Edit:
+    return Edit(**{**data, **{key: tuple(data.get(key, ())) for key in ("padding", "sizes")}})
 
 
 def _column_choice(data: dict[str, Any]) -> ColumnChoice:

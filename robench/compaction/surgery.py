@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from robench.compaction.constants import blocks
 from robench.compaction.edits import Edit, apply_edits, free_name
-from robench.compaction.operations import padding_amounts
+from robench.compaction.operations import cut_sizes, padding_amounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,17 +63,22 @@ def shrink(traced: Traced, plan: Plan) -> list[Edit]:
             _add_to_bias(layer.layer, shift[0])
     _shrink_between(traced, plan)
     edits += _narrower_paddings(traced, plan)
+    edits += _other_cuts(traced, plan)
     apply_edits(traced.module, edits, buffers)
     return edits
 
 
 def _shrink_between(traced: Traced, plan: Plan) -> None:
     """BatchNorms, and constants that stand for branches."""
+    shrunk: set[str] = set()
     for node, strands in plan.strands.of.items():
         kept, name = plan.needed[strands], str(node.target)
-        if traced.kinds[node] == "norm" and not kept.all():
+        if kept.all() or name in shrunk:
+            continue
+        if traced.kinds[node] == "norm":
             shrink_batch_norm(traced.parts[name], kept)
-        elif traced.kinds[node] == "constant" and not kept.all():
+            shrunk.add(name)
+        elif traced.kinds[node] == "constant":
             traced.module.register_buffer(name, traced.module.get_buffer(name)[:, kept])
 
 
@@ -86,6 +92,17 @@ def _narrower_paddings(traced: Traced, plan: Plan) -> Iterator[Edit]:
         left = int(kept[:before].sum()), int(kept[len(kept) - after :].sum())
         if left != (before, after):
             yield Edit("pad", node.name, padding=(*amounts[:4], *left))
+
+
+def _other_cuts(traced: Traced, plan: Plan) -> Iterator[Edit]:
+    """Cuts that would fall elsewhere, now that the pieces have lost channels."""
+    for node in traced.nodes:
+        if traced.kinds[node] != "split" or node.target is operator.getitem:
+            continue
+        kept = plan.needed[plan.strands.of[node]]
+        sizes = tuple(int(own.sum()) for own in torch.split(kept, traced.piece_sizes(node)))
+        if not kept.all() and sizes != cut_sizes(node, int(kept.sum())):
+            yield Edit("split", node.name, sizes=sizes)
 
 
 def shrink_layer(layer: nn.Conv2d | nn.Linear, units: Tensor, inputs: Tensor) -> None:

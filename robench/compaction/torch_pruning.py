@@ -10,10 +10,10 @@ forward().
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -29,6 +29,16 @@ __all__ = ["remove_dead_groups"]
 
 _Layers = nn.Conv2d | nn.Linear
 _Norms = nn.BatchNorm1d | nn.BatchNorm2d
+_CHANNELS = (1, 2**64 - 3)
+"""The dimension of channels, from the front and from the back of four, as autograd keeps it."""
+_CUTS = ("_SplitOp", "_UnbindOp")
+"""Torch-Pruning's steps that cut channels into pieces, which it does not shrink alike."""
+_MIXING = (
+    "Amax", "Amin", "Cum", "Flip", "Gather", "Glu", "Index", "LinalgVectorNorm", "LogSoftmax",
+    "Logsumexp", "Max", "Median", "Min", "Mode", "Norm", "Prod", "Roll", "Softmax", "Sort", "Stack",
+    "Std", "Topk", "Var",
+)  # fmt: skip
+"""How autograd's names of functions begin that look at several channels at once."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,8 @@ class _Group:
         if isinstance(part, nn.Conv2d) and part.groups > 1:
             is_depthwise = part.groups == part.in_channels == part.out_channels
             return None if is_depthwise else f"{name!r} is a grouped convolution"
+        if _mixes_channels(part):
+            return f"{item.dep.target.name!r} may mix, count or cut channels"
         if isinstance(part, nn.Parameter):
             return "a parameter outside layers has these channels"
         may_count = isinstance(part, nn.Module) and not isinstance(part, _Layers | _Norms)
@@ -84,7 +96,7 @@ class _Dead:
 
 
 def remove_dead_groups(
-    original: nn.Module, inputs: Tensor
+    original: nn.Module, inputs: Tensor, sizes: Sequence[tuple[int, ...]] = ()
 ) -> tuple[nn.Module, dict[str, Tensor], tuple[LayerReport, ...]]:
     """Remove the channels whose weights are zero in all layers of their dependency group.
 
@@ -95,6 +107,8 @@ def remove_dead_groups(
     Args:
         original: float64, in evaluation mode; it stays as it is.
         inputs: real inputs, float64 [N, …].
+        sizes: other sizes of images that the network takes, [H, W] each: what is read as zero must
+            be zero there too.
 
     Returns:
         The smaller network, which remains to be proven equal; layer → bool [units], which of its
@@ -115,6 +129,11 @@ def remove_dead_groups(
     notes: dict[str, str] = {}
     with torch.enable_grad():
         reads_zero = _observed(network, layers, inputs)
+        generator = torch.Generator().manual_seed(0)
+        for size in sizes:
+            drawn = torch.rand(2, inputs.shape[1], *size, generator=generator).to(inputs)
+            other = _observed(network, layers, drawn)
+            reads_zero = {layer: zero & other[layer] for layer, zero in reads_zero.items()}
         graph = library.DependencyGraph()
         with _following(network):
             graph.build_dependency(
@@ -132,6 +151,22 @@ def remove_dead_groups(
         parameter.requires_grad_(trainable[name])
     _check_it_runs(network, inputs)
     return network, kept, tuple(_reports(network, original, kept, notes))
+
+
+def _mixes_channels(part: object) -> bool:
+    """Whether a step between layers is one that Torch-Pruning takes for one of each channel."""
+    if type(part).__name__ in _CUTS:
+        return True
+    if type(part).__name__ == "_SliceOp":
+        return cast("Any", part).grad_fn._saved_dim in _CHANNELS  # autograd has no other name
+    step = getattr(part, "_grad_fn", None)  # autograd's node of a function
+    name = step.name() if callable(getattr(step, "name", None)) else str(step)
+    if name.startswith(_MIXING) and "Pool" not in name:
+        return True
+    if not name.startswith("Mean"):
+        return False
+    axes = getattr(step, "_saved_dim", None)
+    return axes is None or any(axis in _CHANNELS for axis in axes)
 
 
 def _library() -> Any:
@@ -215,8 +250,10 @@ def _dead_of(group: _Group, kept: Mapping[str, Tensor], notes: dict[str, str]) -
     alive = torch.zeros(len(root.weight), dtype=torch.bool)
     for item in group.items:
         alive[torch.tensor(item.root_idxs)[~group.zeros(item)]] = True
-    if not alive.any():
-        alive[0] = True
+    for item in writers:  # several, whose channels lie side by side, may share a group
+        places = torch.tensor(item.root_idxs)
+        if not alive[places].any():
+            alive[places[0]] = True
     for item in writers:
         gone = ~alive[torch.tensor(item.root_idxs)]
         kept[group.names[item.dep.target.module]][torch.tensor(item.idxs)[gone]] = False

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import operator
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import fx, nn
+from torch.utils._pytree import tree_map_only
 
 from robench.compaction.observe import run
-from robench.compaction.operations import Weighted, kind_of
+from robench.compaction.operations import Weighted, kind_of, operands
 from robench.errors import CompactionError
 from robench.models.chain import trace
 
@@ -45,9 +47,9 @@ class Traced:
         self.nodes = list(module.graph.nodes)
         self.parts: dict[str, nn.Module] = dict(module.named_modules())
         self.values = _values(module, example)
-        self.kinds: dict[fx.Node, Kind] = {
-            node: kind_of(node, self.parts, self.values) for node in self.nodes
-        }
+        self.kinds: dict[fx.Node, Kind] = {}
+        for node in self.nodes:
+            self.kinds[node] = kind_of(node, self.parts, self.values, self.kinds)
 
     @property
     def weighted(self) -> list[tuple[fx.Node, nn.Conv2d | nn.Linear]]:
@@ -68,12 +70,36 @@ class Traced:
         return module
 
     def reads(self, node: fx.Node) -> list[fx.Node]:
-        """The steps whose tensors a step reads, sizes left out."""
+        """The steps whose tensors a step reads, sizes left out.
+
+        A concatenation's come in their order, each as often as it stands there.
+        """
+        if self.kinds[node] == "concatenate":
+            return operands(node)
         return [read for read in node.all_input_nodes if self.kinds[read] != "form"]
+
+    def channels(self, node: fx.Node) -> int:
+        """How many channels a step gives; 0 if that is no tensor of channels."""
+        value = self.values[node]
+        return value.shape[1] if isinstance(value, torch.Tensor) and value.ndim > 1 else 0
+
+    def piece_sizes(self, node: fx.Node) -> list[int]:
+        """How many channels each piece has that a split gives."""
+        return [piece.shape[1] for piece in self.values[node]]
+
+    def pieces(self, node: fx.Node, channels: Tensor) -> Tensor:
+        """What a split or a piece takes of something [channels] that its source has for each."""
+        if node.target is not operator.getitem:
+            return channels
+        (source,) = self.reads(node)
+        chosen = torch.split(channels, self.piece_sizes(source))[cast("int | slice", node.args[1])]
+        if isinstance(chosen, torch.Tensor):
+            return chosen
+        return torch.cat(chosen) if chosen else channels[:0]
 
     def read(self, node: fx.Node) -> Tensor:
         """The tensor that a step of one input reads."""
-        value: Tensor = self.values[node.all_input_nodes[0]]
+        value: Tensor = self.values[self.reads(node)[0]]
         return value
 
 
@@ -117,8 +143,8 @@ class _Interpreter(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
-        # A copy: the step after may work in place.
-        self._seen[n] = value.clone() if isinstance(value, torch.Tensor) else value
+        # Copies: the step after may work in place.
+        self._seen[n] = tree_map_only(torch.Tensor, torch.clone, value)
         return value
 
 

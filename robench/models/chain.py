@@ -8,6 +8,7 @@ it looks, and changes nothing.
 
 from __future__ import annotations
 
+import inspect
 import operator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -26,8 +27,12 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 # Methods and attributes of a tensor that tell its form, not its values.
 _FORM_METHODS = {"size", "dim", "numel"}
 _FORM_ATTRIBUTES = {"shape", "ndim", "dtype", "device"}
-_FAILURES = (fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError)
+_FAILURES = (
+    fx.proxy.TraceError, TypeError, ValueError, RuntimeError, AttributeError, NameError,
+    LookupError, AssertionError,
+)  # fmt: skip
 """What tracing raises, beside its own error, where forward() does what no graph can hold."""
+_IN_PLACE = {"iadd", "isub", "imul", "itruediv", "ifloordiv", "ipow", "imod"}
 _ARITHMETIC = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv}
 
 
@@ -111,8 +116,30 @@ def chain(model: nn.Module) -> list[Layer]:
 class _Tracer(fx.Tracer):
     """Stops at layers, and at modules that hold neither a layer nor a BatchNorm.
 
-    A module whose class says `is_one_step` is one, whatever it holds.
+    A module whose class says `is_one_step` is one, whatever it holds. Parameters of forward() that
+    have a default are given it: networks are called with their input alone.
     """
+
+    def create_args_for_root(
+        self,
+        root_fn: Callable[..., Any],
+        is_module: bool,
+        concrete_args: dict[str, Any] | tuple[Any, ...] | None = None,
+    ) -> tuple[Any, list[Any]]:
+        function, arguments = super().create_args_for_root(root_fn, is_module, concrete_args)
+        code = inspect.unwrap(root_fn).__code__
+        parameters = inspect.signature(inspect.unwrap(root_fn)).parameters
+        for place, name in enumerate(code.co_varnames[: len(arguments)]):
+            given = parameters.get(name)
+            if place < 2 or given is None:  # the module and its input
+                continue
+            if given.kind is given.VAR_POSITIONAL:
+                arguments[place] = ()
+            elif given.kind is given.VAR_KEYWORD:
+                arguments[place] = {}
+            elif given.default is not given.empty:
+                arguments[place] = given.default
+        return function, arguments
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if getattr(m, "is_one_step", False):
@@ -161,9 +188,44 @@ def trace(model: nn.Module, *, closely: bool = False) -> fx.Graph:
             f"{type(model).__name__} cannot be traced: {error}",
             hint="forward() may not branch on the values or the shape of its input",
         ) from error
+    _leave_out_unused_inputs(graph)
+    _follow_in_place(graph, model)
     traced = fx.GraphModule(model, graph)
     traced.graph.eliminate_dead_code()
     return traced.graph
+
+
+def _leave_out_unused_inputs(graph: fx.Graph) -> None:
+    for node in [node for node in graph.nodes if node.op == "placeholder"][1:]:
+        if not node.users and node.args:  # it has a default
+            graph.erase_node(node)
+
+
+def _follow_in_place(graph: fx.Graph, model: nn.Module) -> None:
+    """What a step wrote over, later steps read from that step: else a graph would leave it out."""
+    forms: set[fx.Node] = set()
+    seen: set[fx.Node] = set()
+    for node in graph.nodes:
+        seen.add(node)
+        if _is_form(node, forms):
+            forms.add(node)
+        elif _is_in_place(node, model) and node.all_input_nodes[0] not in forms:
+            node.all_input_nodes[0].replace_all_uses_with(
+                node, delete_user_cb=lambda user: user not in seen
+            )
+
+
+def _is_in_place(node: fx.Node, model: nn.Module) -> bool:
+    if node.op == "call_module":
+        return getattr(model.get_submodule(str(node.target)), "inplace", False) is True
+    if node.op == "call_method":
+        return str(node.target).endswith("_") and not str(node.target).endswith("__")
+    if node.op != "call_function" or not node.all_input_nodes:
+        return False
+    name = getattr(node.target, "__name__", "")
+    is_operator = getattr(operator, name, None) is node.target and name in _IN_PLACE
+    is_named = name.endswith("_") and not name.endswith("__")
+    return is_operator or is_named or node.kwargs.get("inplace") is True
 
 
 def _steps(graph: fx.Graph, model: nn.Module) -> list[Operation]:

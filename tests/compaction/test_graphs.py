@@ -334,7 +334,7 @@ def test_a_constant_before_padding_by_each_policy() -> None:
 
     mapped, report = same(padded(0.7), IMAGES, constants="bias-map")
     assert units(report)["0"] == 3
-    assert [edit.kind for edit in report.edits] == ["add"]
+    assert [edit.kind for edit in report.edits] == ["add", "one-size"]
     bias_map = dict(mapped.named_buffers())["constant_0"]
     assert bias_map.shape == (1, 3, 6, 6)
     assert (bias_map[..., 0, 0] != bias_map[..., 3, 3]).all()  # the border differs

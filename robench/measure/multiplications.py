@@ -10,9 +10,9 @@ what is left is neither counted nor passed over, and is listed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,16 +27,13 @@ from torch.utils.flop_counter import flop_registry
 
 from robench.measure.free_operators import FREE
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["Multiplications", "multiplications"]
 
 _INPUT, _WEIGHT = 1, 2
 """What a tensor was computed from; both may be true."""
 
 _aten = torch.ops.aten
-_OPERANDS: dict[Any, tuple[int, int]] = {
+_FACTORS: dict[Any, tuple[int, ...]] = {
     _aten.mm: (0, 1),
     _aten.bmm: (0, 1),
     _aten.mv: (0, 1),
@@ -47,15 +44,24 @@ _OPERANDS: dict[Any, tuple[int, int]] = {
     _aten.addmv: (1, 2),
     _aten.convolution: (0, 1),
     _aten._convolution: (0, 1),
+    _aten.mkldnn_rnn_layer: (1, 2),
 }
-"""Places of the two factors among the arguments."""
-_PRODUCTS_OF_VECTORS: dict[Any, Callable[..., int]] = {
-    _aten.mv: lambda matrix, _: int(matrix.numel()),
-    _aten.addmv: lambda _, matrix, __: int(matrix.numel()),
-    _aten.dot: lambda vector, _: int(vector.numel()),
-    _aten.vdot: lambda vector, _: int(vector.numel()),
+"""Places of the factors among the arguments; of a recurrent layer, of its weights."""
+
+
+def _of_recurrent_layer(inputs: Tensor, of_inputs: Tensor, of_states: Tensor, *_: object) -> int:
+    steps = inputs.numel() // inputs.shape[-1]
+    return steps * (of_inputs.numel() + of_states.numel())
+
+
+_FORMULAS: dict[Any, Callable[..., int]] = {
+    _aten.mv: lambda matrix, *_: int(matrix.numel()),
+    _aten.addmv: lambda _, matrix, *__: int(matrix.numel()),
+    _aten.dot: lambda vector, *_: int(vector.numel()),
+    _aten.vdot: lambda vector, *_: int(vector.numel()),
+    _aten.mkldnn_rnn_layer: _of_recurrent_layer,
 }
-"""Multiply-accumulates of what torch's counter leaves out."""
+"""Multiply-accumulates of what torch's counter leaves out, from the arguments."""
 
 
 class Multiplications:
@@ -77,8 +83,8 @@ class Multiplications:
 def multiplications(model: nn.Module, inputs: Tensor) -> Multiplications:
     """Count the multiply-accumulates of one call of a network.
 
-    Recurrent layers and attention are computed by their plain operators meanwhile, since torch
-    tells nothing about what is inside of its fused ones.
+    Attention, and recurrent layers on a GPU, are computed by their plain operators meanwhile, since
+    torch tells nothing about what is inside of its fused ones.
 
     Args:
         model: in evaluation mode, on the device of the inputs.
@@ -110,19 +116,14 @@ def multiplications(model: nn.Module, inputs: Tensor) -> Multiplications:
 
 @contextmanager
 def _plain_operators() -> Iterator[None]:
-    """No fused attention and no fused recurrent layers inside."""
-    was_quick, had_library = (
-        torch.backends.mha.get_fastpath_enabled(),
-        torch._C._get_mkldnn_enabled(),
-    )
+    """No fused attention, and no recurrent layers of cuDNN inside."""
+    was_quick = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(value=False)
-    torch._C._set_mkldnn_enabled(False)
     try:
         with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(value=was_quick)
-        torch._C._set_mkldnn_enabled(had_library)
 
 
 class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -153,7 +154,7 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         given = kwargs or {}
         operator = getattr(func, "_overloadpacket", func)
-        is_known = operator in flop_registry or operator in _PRODUCTS_OF_VECTORS
+        is_known = operator in flop_registry or operator in _FORMULAS
         if not is_known and isinstance(func, torch._ops.OpOverload):
             with self:
                 made = func.decompose(*args, **given)
@@ -175,19 +176,20 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._sources.get(_memory(tensor)[1], 0)
 
     def _count(self, operator: Any, args: Any, kwargs: dict[str, Any], made: Any) -> None:
-        if operator in _PRODUCTS_OF_VECTORS:
-            macs = _PRODUCTS_OF_VECTORS[operator](*args[:3])
+        if operator in _FORMULAS:
+            macs = _FORMULAS[operator](*args)
         else:
             macs = int(flop_registry[operator](*args, **kwargs, out_val=made)) // 2
         name = self._calls[-1]
         self._found.macs[name] += macs
         self._found.macs_nonzero[name] += macs
-        factors = [args[place] for place in _OPERANDS.get(operator, ())]
+        factors = [args[place] for place in _FACTORS.get(operator, ())]
         weights = [factor for factor in factors if self._source(factor) == _WEIGHT]
-        if len(weights) == 1 and weights[0].numel():
-            # Each number of a factor takes part in as many multiplications as any other.
-            uses = macs // weights[0].numel()
-            self._found.macs_nonzero[name] -= uses * _zeros(weights[0])
+        is_recurrent = operator is _aten.mkldnn_rnn_layer
+        if weights and len(weights) == (2 if is_recurrent else 1):
+            # Each number of a weight takes part in as many multiplications as any other.
+            uses = macs // max(1, sum(weight.numel() for weight in weights))
+            self._found.macs_nonzero[name] -= uses * sum(map(_zeros, weights))
 
 
 def _memory(tensor: Tensor) -> tuple[object, int]:

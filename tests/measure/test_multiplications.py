@@ -203,6 +203,6 @@ def test_what_is_not_counted_is_said() -> None:
 
 
 def test_switches_of_torch_are_as_before() -> None:
-    before = torch._C._get_mkldnn_enabled(), torch.backends.mha.get_fastpath_enabled()
+    before = torch.backends.cudnn.enabled, torch.backends.mha.get_fastpath_enabled()
     count(nn.Linear(3, 2), 1, 3)
-    assert (torch._C._get_mkldnn_enabled(), torch.backends.mha.get_fastpath_enabled()) == before
+    assert (torch.backends.cudnn.enabled, torch.backends.mha.get_fastpath_enabled()) == before

@@ -33,6 +33,7 @@ __all__ = ["FAILURES", "executable", "put_channels_last"]
 
 FAILURES = (
     RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError, TracerWarning,
+    SystemError,
 )  # fmt: skip
 """What torch raises, and the forms of layers, for networks that they do not take."""
 _TRACED = 2

@@ -95,6 +95,7 @@ class InferenceForm(nn.Module):
             and type(inputs) is Tensor
             and inputs.shape[1:] == self.recipe.input_shape
             and inputs.numel() > 0
+            and (inputs.is_cpu or inputs.is_cuda)
             and inputs.layout is torch.strided
             and not inputs.is_neg()
             and not inputs._is_zerotensor()

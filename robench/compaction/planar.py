@@ -68,8 +68,10 @@ class _Chain:
     def direct(self, conv: nn.Conv2d, maps: Tensor) -> DirectConv2d:
         """All of it in one."""
         used, shape = used_columns(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
+        # Weights that were loaded later may be all zero, of which a kernel leaves none out.
+        is_whole = bool(used.all()) or not bool(used.flatten(1).any(1).all())
         return DirectConv2d(
-            conv, shape, None if bool(used.all()) else used,
+            conv, shape, None if is_whole else used,
             added=self.added is not None, rectified=self.rectified, pooled=self.pooled,
         ).eval()  # fmt: skip
 

@@ -11,11 +11,14 @@ shape, so each is timed against the dense layer, and a layer is only replaced wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
+import torch
 from torch import nn
 
+from robench.compaction.budget import CHOICE_S, Budget
 from robench.compaction.forms.cropped import CroppedConv2d
 from robench.compaction.forms.direct import DirectConv2d, has_kernel
 from robench.compaction.forms.gathered import GatheredConv2d
@@ -39,6 +42,7 @@ __all__ = [
 
 Form = Literal["dense", "cropped", "gathered", "direct"]
 
+_ALONE = "there is no other form of it"
 _LEAST_SHARE = 0.1
 """Share of zero columns below which nothing is tried."""
 
@@ -55,7 +59,9 @@ class ColumnChoice:
         columns_kept: those that some filter uses.
         input_shape: (channels, height, width) that the layer reads.
         window: first row, last row, first column, last column of the kernel that are used.
-        latency_ms: form → batch size → milliseconds, the best of several calls.
+        latency_ms: form → batch size → milliseconds, the best of several calls; of the layer that
+            was timed in its place, where that has the same shape and the same columns.
+        note: why there are no times of its own, or ``None``.
     """
 
     name: str
@@ -65,34 +71,50 @@ class ColumnChoice:
     input_shape: tuple[int, int, int]
     window: tuple[int, int, int, int]
     latency_ms: dict[str, dict[str, float]]
+    note: str | None = None
 
 
 def choose_columns(
-    model: nn.Module, example: Tensor, narrowed: Container[str] = ()
+    model: nn.Module,
+    example: Tensor,
+    narrowed: Container[str] = (),
+    budget: Budget | None = None,
 ) -> list[ColumnChoice]:
     """Find the quickest form of every convolution with zero columns, or that became narrower.
+
+    Layers of the same shape and the same columns are timed once. Those that save most
+    multiply-accumulates come first; what the budget does not reach stays dense, and says so.
 
     Args:
         model: in evaluation mode, in the precision and on the device in which it will run; it
             stays as it is.
         example: a batch of inputs; one input and the whole batch are timed.
         narrowed: names of the layers that lost filters or channels.
+        budget: of the time that this may take; a minute by default.
 
     Returns:
-        One choice for each convolution that was tried in another form, in module order.
+        One choice for each convolution that was to be tried in another form, in module order.
     """
     found = {
         name: part
         for name, part in model.named_modules()
         if type(part) is nn.Conv2d and (has_zero_columns(part) or name in narrowed)
     }
-    seen = observe(model, found, example)
-    forms = {name: forms_of(conv, seen[name][0]) for name, conv in found.items()}
-    return [
-        _choose(name, conv, forms[name], seen[name][0])
-        for name, conv in found.items()
-        if len(forms[name]) > 1
-    ]
+    seen = observe(model, found, example[:1])
+    layers = [_Layer(name, conv, *seen[name]) for name, conv in found.items() if name in seen]
+    layers.sort(key=lambda layer: layer.macs_saved, reverse=True)
+    spending = budget or Budget(CHOICE_S)
+    choices = {layer.name: _untimed(layer) for layer in layers}
+    timed_before: dict[object, ColumnChoice] = {}
+    for layer in spending.spend(layers, "timing convolutions with zero columns"):
+        before = timed_before.get(layer.kind)
+        if before is None:
+            choices[layer.name] = timed_before[layer.kind] = _choose(layer, len(example))
+        else:
+            choices[layer.name] = replace(
+                before, name=layer.name, note=f"timed as {before.name!r}, which is alike"
+            )
+    return [choices[name] for name in found if name in choices and choices[name].note != _ALONE]
 
 
 def forms_of(conv: nn.Conv2d, maps: Tensor) -> dict[str, nn.Module]:
@@ -186,19 +208,68 @@ def _window(used: Tensor) -> tuple[int, int, int, int]:
     return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
 
 
-def _choose(
-    name: str, conv: nn.Conv2d, forms: Mapping[str, nn.Module], maps: Tensor
-) -> ColumnChoice:
-    used, seconds = used_columns(conv), timed(forms, maps)
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A convolution that may be computed in another form.
+
+    Attributes:
+        name: qualified.
+        conv: itself.
+        read: what it reads, for one input.
+        written: what it writes.
+    """
+
+    name: str
+    conv: nn.Conv2d
+    read: Tensor
+    written: Tensor
+
+    @property
+    def macs_saved(self) -> int:
+        """Multiply-accumulates that columns of zeros save, or a quicker form where none is."""
+        used = used_columns(self.conv)
+        zero = 1 - int(used.sum()) / used.numel()
+        macs = self.conv.weight.numel() * math.prod(self.written.shape[2:])
+        return round(macs * (zero or _LEAST_SHARE))
+
+    @property
+    def kind(self) -> object:
+        """Equal for layers of which one form is as quick as that of the other."""
+        conv = self.conv
+        shape = (*conv.weight.shape, *conv.stride, *conv.dilation, conv.groups, str(conv.padding))
+        used = used_columns(conv).flatten().cpu().numpy().tobytes()
+        return shape, conv.bias is None, tuple(self.read.shape), used
+
+
+def _untimed(layer: _Layer) -> ColumnChoice:
+    used, read = used_columns(layer.conv), layer.read
     return ColumnChoice(
-        name=name,
-        form=cast("Form", quickest(seconds)),
+        name=layer.name,
+        form="dense",
         columns=used.numel(),
         columns_kept=int(used.sum()),
-        input_shape=(maps.shape[1], maps.shape[2], maps.shape[3]),
+        input_shape=(read.shape[1], read.shape[2], read.shape[3]),
         window=_window(used),
+        latency_ms={},
+        note="not timed: the time for the choice was over",
+    )
+
+
+def _choose(layer: _Layer, count: int) -> ColumnChoice:
+    """The quickest form, for one input and for `count` of them."""
+    forms = forms_of(layer.conv, layer.read)
+    if len(forms) == 1:
+        return replace(_untimed(layer), note=_ALONE)
+    maps = torch.rand(
+        (count, *layer.read.shape[1:]), dtype=layer.read.dtype, device=layer.read.device
+    )
+    seconds = timed(forms, maps)
+    return replace(
+        _untimed(layer),
+        form=cast("Form", quickest(seconds)),
         latency_ms={
             form: {str(size): 1e3 * taken for size, taken in zip(sizes(maps), times, strict=True)}
             for form, times in seconds.items()
         },
+        note=None,
     )

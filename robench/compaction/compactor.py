@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import torch
 
 from robench.compaction.branches import drop_constant_branches
+from robench.compaction.budget import CHOICE_S, Budget
 from robench.compaction.checks import check_example, check_network, precision_of
 from robench.compaction.columns import apply_columns, choose_columns, undo_columns
 from robench.compaction.edits import Edit, apply_edits, free_name
@@ -69,6 +70,7 @@ def compact(
     constants: Constants = "keep",
     columns: bool = True,
     backend: Backend = "fx",
+    choice_s: float = CHOICE_S,
 ) -> nn.Module:
     """Take the dead neurons, filters and branches out of a network without changing its function.
 
@@ -105,6 +107,8 @@ def compact(
             whose weights are zero in all layers that they are tied to, and that are read as zero
             everywhere, with `constants` left at ``keep``. It follows forward() along the path that
             the example takes. The proof is the same.
+        choice_s: seconds for timing forms of convolutions with zero columns, those with most to
+            gain first; what is not reached stays dense, and the report says so.
 
     Returns:
         A network with smaller layers, on the same device, in the same precision: of the same class
@@ -120,6 +124,7 @@ def compact(
             each call, or the smaller network is not equal; the message names the layer.
     """
     _check_choices(constants, backend)
+    Budget(choice_s)  # which refuses what is no time
     with torch.inference_mode(mode=False):  # gradients are compared, whatever the caller does
         check_network(model)
         precision = precision_of(model)
@@ -139,7 +144,8 @@ def compact(
         if only_shape(compacted):
             sizes = []
         elsewhere = prove_equal_at_sizes(original, compacted, smaller.kept, inputs, sizes)
-        choices = _columns(compacted, inputs.to(precision), smaller.whole) if columns else []
+        single = inputs.to(precision)
+        choices = _columns(compacted, single, smaller.whole, choice_s) if columns else []
         differences = prove_equal(original, compacted, smaller.kept, inputs)
         compacted.to(precision)
     report = CompactionReport(
@@ -201,9 +207,12 @@ def _without_dead_units(original: nn.Module, inputs: Tensor, policy: Policy) -> 
     )
 
 
-def _columns(compacted: nn.Module, example: Tensor, whole: frozenset[str]) -> list[ColumnChoice]:
+def _columns(
+    compacted: nn.Module, example: Tensor, whole: frozenset[str], choice_s: float
+) -> list[ColumnChoice]:
     """Compute convolutions over the columns that are left where that pays."""
-    found = choose_columns(copy.deepcopy(compacted).to(example.dtype), example)
+    single, budget = copy.deepcopy(compacted).to(example.dtype), Budget(choice_s)
+    found = choose_columns(single, example, budget=budget)
     choices = [choice for choice in found if choice.name not in whole]
     apply_columns(compacted, choices)
     return choices

@@ -1,130 +1,182 @@
 """The form in which a network would be deployed, quicker for dense and compacted networks alike.
 
 BatchNorm in evaluation mode is one scale and one offset a channel, which the layer before it can
-take over. Rectifiers need no memory of their own. Maps lie in one of two ways, whichever is quicker
-for the network: with the channels of one pixel side by side, so that the library's convolutions
-read whole vectors of them, and those of few filters and max pooling have quicker forms still
-(:mod:`robench.compaction.narrow`); or as planes, one channel after the other, where convolutions
-have kernels of their own (:mod:`robench.compaction.planar`). Each is taken where it was measured to
-be. It is a form of its own, never put in another's place.
+take over. Rectifiers need no memory of their own. How the network that is left is executed is
+measured, for a single input and for a batch: step by step with maps in one of two layouts, or as
+TorchScript (:mod:`robench.compaction.executables`). It is a form of its own, never put in another's
+place.
 """
 
 from __future__ import annotations
 
 import copy
 import operator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, get_args
 
 import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from robench.compaction.budget import CHOICE_S, Budget
 from robench.compaction.checks import check_example, check_network, precision_of
 from robench.compaction.columns import undo_columns
+from robench.compaction.executables import FAILURES, executable, put_channels_last
+from robench.compaction.inference_module import InferenceForm
 from robench.compaction.narrow import quickest_forms
 from robench.compaction.operations import BatchNorm, Weighted
 from robench.compaction.planar import take_quickest
 from robench.compaction.proof import prove_equal
-from robench.compaction.quickest import quickest, timed
+from robench.compaction.quickest import quickest, sizes, timed
+from robench.compaction.recipe import Execution, Recipe
 from robench.compaction.trace import traced_copy
 from robench.errors import NotApplicableError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["inference_form"]
+__all__ = ["Folded", "folded", "inference_form"]
 
 _IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 _IMAGES = 4
 """Dimensions of a batch of images."""
-_SLACK = 0.05
-"""Share of its time that the network may lose with one input, for gains with a batch."""
+_LEAST_GAIN = 1.03
+"""Times quicker that an execution must be than a simpler one, so that noise does not decide."""
 
 
-def inference_form(model: nn.Module, example: Tensor) -> nn.Module:
-    """Fold BatchNorm, rectify in place, give maps and layers the form in which they are quickest.
+@dataclass(frozen=True)
+class Folded:
+    """A network of fewer steps.
+
+    Attributes:
+        network: in which BatchNorms are folded and rectifiers write in place.
+        layers: those that took a BatchNorm over.
+    """
+
+    network: fx.GraphModule
+    layers: set[str]
+
+    def calls(self, *kinds: type[nn.Module]) -> list[str]:
+        """Names of the steps that are modules of these kinds."""
+        nodes = self.network.graph.nodes
+        names = [str(node.target) for node in nodes if node.op == "call_module"]
+        return [name for name in names if isinstance(self.network.get_submodule(name), kinds)]
+
+
+def inference_form(
+    model: nn.Module, example: Tensor, *, choice_s: float = CHOICE_S
+) -> InferenceForm:
+    """Fold BatchNorm, rectify in place, and execute the rest in the way that is the quickest here.
 
     The result computes the same function and has the same input gradients, which is proven on
-    `example` and on random inputs as :func:`robench.compact` does. Where pixels that are pooled are
-    exactly equal, the gradient of their maximum may be shared between them. What is quickest was
-    measured on one thread, for images of this size; kernels compute no others, torch does then.
+    `example` and on random inputs as :func:`robench.compact` does, for each way that it uses. What
+    is quickest was measured on one thread, for inputs of this size; see :class:`InferenceForm` for
+    what computes others, and gradients. Its ``.recipe`` says what was chosen, and the times.
 
     Args:
         model: in evaluation mode, float32 or float64; it stays as it is.
-        example: real inputs, [N, …] as the network takes them, N ≥ 1; forms are timed with one of
-            them and with all.
+        example: real inputs, [N, …] as the network takes them, N ≥ 1; one of them and all are
+            timed.
+        choice_s: seconds for timing forms of single layers, those with most to gain first; those
+            that are not reached stay as they are. The whole network is timed in any case.
 
     Raises:
         InputError: the network is in training mode, or does not take the example.
         NotApplicableError: it has neither BatchNorm nor a convolution, or cannot be traced.
         CompactionError: layers share a weight, or the form is not equal; names the layer.
     """
+    budget = Budget(choice_s)
     check_network(model)
     precision = precision_of(model)
     with torch.inference_mode(mode=False):
         inputs = check_example(model, example).double()
         original = copy.deepcopy(model).double()
-        module = traced_copy(undo_columns(copy.deepcopy(original)))
-        _leave_out_idle(module)
-        folded = _fold(module)
-        names = [str(node.target) for node in module.graph.nodes if node.op == "call_module"]
-        parts = {name: module.get_submodule(name) for name in names}
-        convolutions = [name for name, part in parts.items() if isinstance(part, nn.Conv2d)]
-        if not folded and not convolutions:
+        plain = folded(original)
+        if not plain.layers and not plain.calls(nn.Conv2d):
             raise NotApplicableError("there is neither a BatchNorm to fold nor a convolution")
-        _rectify_in_place(module)
-        changed = folded
-        if inputs.ndim == _IMAGES and convolutions:
-            module, taken = _quickest_layout(module, inputs.to(precision))
-            changed = folded | taken
+        recipe = _recipe(plain, inputs.to(precision), budget)
         # What a layer writes that took a BatchNorm over cannot be compared by its name.
         same = {
-            name: torch.ones(len(part.weight), dtype=torch.bool)
-            for name, part in parts.items()
-            if isinstance(part, nn.Conv2d | nn.Linear) and name not in changed
+            name: torch.ones(_units(plain.network, name), dtype=torch.bool)
+            for name in plain.calls(nn.Conv2d, nn.Linear)
+            if name not in plain.layers
         }
-        prove_equal(original, module.eval(), same, inputs)
-    return module.to(precision)
+        for execution in dict.fromkeys((recipe.many, recipe.one)):
+            alike = InferenceForm(plain.network, replace(recipe, one=execution, many=execution))
+            prove_equal(original, alike.eval(), same, inputs)
+        return InferenceForm(plain.network, recipe).eval().to(precision)
 
 
-def _quickest_layout(planar: fx.GraphModule, example: Tensor) -> tuple[fx.GraphModule, set[str]]:
-    """The network in the layout that is quicker; layers that took steps behind them along."""
-    last = copy.deepcopy(planar)
-    _put_channels_last(last)
-    _take_narrow_forms(last, example)
-    taken = take_quickest(planar, example)
-    layouts = {"channels last": last, "planar": planar}
-    forms = {name: copy.deepcopy(own).to(example.dtype).eval() for name, own in layouts.items()}
-    seconds = timed(forms, example)
-    slack_s = _SLACK * seconds["channels last"][0]
-    if quickest(seconds, slack_s, least_gain=1.0) == "planar":
-        return planar, taken
-    return last, set()
+def _units(network: nn.Module, name: str) -> int:
+    return len(network.get_submodule(name).get_parameter("weight"))
 
 
-def _put_channels_last(module: fx.GraphModule) -> None:
-    """Hand the first convolutions their maps with channels last, and lay all filters out alike.
+def folded(model: nn.Module) -> Folded:
+    """A copy of a network with fewer steps, of plain layers.
 
-    What convolutions write then lies likewise. What comes before them is left as it is: steps over
-    three channels are slow where these lie last.
+    Args:
+        model: it stays as it is.
+
+    Raises:
+        NotApplicableError: it cannot be traced.
+        CompactionError: a layer is called twice, or its weight is computed on each call.
     """
-    parts, behind = dict(module.named_modules()), set[fx.Node]()
-    for node in list(module.graph.nodes):
-        is_conv = node.op == "call_module" and isinstance(parts[str(node.target)], nn.Conv2d)
-        if is_conv and behind.isdisjoint(node.all_input_nodes):
-            (maps,) = node.all_input_nodes
-            with module.graph.inserting_before(node):
-                turned = module.graph.call_method(
-                    "contiguous", (maps,), {"memory_format": torch.channels_last}
-                )
-            node.replace_input_with(maps, turned)
-        if is_conv or not behind.isdisjoint(node.all_input_nodes):
-            behind.add(node)
-    module.recompile()
-    for part in (parts[name] for name in _called(module)):
-        if isinstance(part, nn.Conv2d):
-            # Not `contiguous`: filters of one channel lie either way, and would stay as they are.
-            part.weight.data = part.weight.data.to(memory_format=torch.channels_last)
+    module = traced_copy(undo_columns(copy.deepcopy(model).eval()))
+    _leave_out_idle(module)
+    layers = _fold(module)
+    _rectify_in_place(module)
+    return Folded(module.eval(), layers)
+
+
+def _recipe(plain: Folded, example: Tensor, budget: Budget) -> Recipe:
+    """What is quickest for this network, in the precision of the example."""
+    single = copy.deepcopy(plain.network).to(example.dtype).requires_grad_(requires_grad=False)
+    precision = str(example.dtype).removeprefix("torch.")
+    recipe = Recipe(tuple(example.shape[1:]), precision)
+    candidates: tuple[Execution, ...] = ("plain", "frozen", "optimised")
+    if example.ndim == _IMAGES and plain.calls(nn.Conv2d):
+        candidates = get_args(Execution)
+        last = copy.deepcopy(single)
+        put_channels_last(last)
+        narrow = quickest_forms(last, example, budget.part(0.5))
+        planar = take_quickest(copy.deepcopy(single), example, budget)
+        recipe = replace(recipe, narrow=narrow, planar=planar)
+        if budget.is_spent:
+            notes = {"layers": "the time for the choice was over before all of them were timed"}
+            recipe = replace(recipe, notes=notes)
+    forms, notes = _made(candidates, single, recipe, example)
+    seconds = timed(forms, example)
+    best = [
+        quickest({name: [times[place]] for name, times in seconds.items()}, 0.0, _LEAST_GAIN)
+        for place in range(len(sizes(example)))
+    ]
+    latency_ms = {
+        name: {str(size): 1e3 * taken for size, taken in zip(sizes(example), times, strict=True)}
+        for name, times in seconds.items()
+    }
+    one, many = (forms[name].recipe.one for name in (best[0], best[-1]))
+    return replace(
+        recipe, one=one, many=many, latency_ms=latency_ms, notes={**recipe.notes, **notes}
+    )
+
+
+def _made(
+    candidates: tuple[Execution, ...], single: fx.GraphModule, recipe: Recipe, example: Tensor
+) -> tuple[dict[str, InferenceForm], dict[str, str]]:
+    """The ways in which the network can be executed here, and why not in the others."""
+    forms: dict[str, InferenceForm] = {}
+    notes: dict[str, str] = {}
+    for execution in candidates:
+        own = replace(recipe, one=execution, many=execution)
+        try:
+            made = executable(execution, single, own, example)
+        except FAILURES as error:
+            first_line = str(error).strip().partition("\n")[0]
+            notes[execution] = f"{type(error).__name__}: {first_line}"
+        else:
+            forms[execution] = InferenceForm(single, own).eval()
+            forms[execution].adopt(execution, made, example)
+    return forms, notes
 
 
 def _leave_out_idle(module: fx.GraphModule) -> None:
@@ -154,18 +206,6 @@ def _is_made_for(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
     else:
         is_new = source.target in (operator.add, torch.add)
     return is_new and len(source.users) == 1
-
-
-def _take_narrow_forms(module: fx.GraphModule, example: Tensor) -> None:
-    """Give layers the forms that are the quickest in the precision of the example."""
-    found = quickest_forms(copy.deepcopy(module).to(example.dtype), example)
-    for name in found.keys() & _called(module):
-        module.set_submodule(name, found[name](module.get_submodule(name)).eval())
-
-
-def _called(module: fx.GraphModule) -> set[str]:
-    """Names of the modules that are steps of the graph, not parts of such a step."""
-    return {str(node.target) for node in module.graph.nodes if node.op == "call_module"}
 
 
 def _fold(module: fx.GraphModule) -> set[str]:

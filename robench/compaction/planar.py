@@ -15,6 +15,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
+from robench.compaction.budget import CHOICE_S, Budget
 from robench.compaction.checks import precision_of
 from robench.compaction.columns import forms_of, used_columns
 from robench.compaction.forms.direct import DirectConv2d
@@ -23,11 +24,11 @@ from robench.compaction.quickest import quickest, sizes, timed
 from robench.compaction.trace import Traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
-__all__ = ["take_quickest"]
+__all__ = ["take", "take_quickest"]
 
 _SLACK_S = 5e-6
 """What a form may lose with one input, for gains with a batch."""
@@ -59,11 +60,18 @@ class _Chain:
         """Of the convolution."""
         return str(self.node.target)
 
+    @property
+    def kind(self) -> tuple[bool, bool, bool]:
+        """What follows it."""
+        return self.added is not None, self.rectified, self.pooled
+
     def direct(self, conv: nn.Conv2d, maps: Tensor) -> DirectConv2d:
         """All of it in one."""
         used, shape = used_columns(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
+        # Weights that were loaded later may be all zero, of which a kernel leaves none out.
+        is_whole = bool(used.all()) or not bool(used.flatten(1).any(1).all())
         return DirectConv2d(
-            conv, shape, None if bool(used.all()) else used,
+            conv, shape, None if is_whole else used,
             added=self.added is not None, rectified=self.rectified, pooled=self.pooled,
         ).eval()  # fmt: skip
 
@@ -81,34 +89,82 @@ class _Chain:
         return call
 
 
-def take_quickest(module: fx.GraphModule, example: Tensor) -> set[str]:
+def take_quickest(
+    module: fx.GraphModule, example: Tensor, budget: Budget | None = None
+) -> dict[str, str]:
     """Give each convolution, with what follows it, the form that is the quickest here; in place.
+
+    Those that multiply most come first; equal ones with equal steps behind them are timed once.
 
     Args:
         module: in evaluation mode, in any precision.
         example: a batch in the precision in which it will run; one input and all are timed.
+        budget: of the time that this may take; a minute by default.
 
     Returns:
-        Names of the convolutions that took a step behind them along.
+        Qualified name → form of the convolutions that got another one, in the order in which they
+        did: what one of them took along another does not find any more.
     """
     single = copy.deepcopy(module).to(example.dtype)
     parts = dict(module.named_modules())
     calls = [str(node.target) for node in module.graph.nodes if node.op == "call_module"]
-    names = [name for name in calls if type(parts[name]) is nn.Conv2d]
+    seen = observe(single, [name for name in calls if type(parts[name]) is nn.Conv2d], example[:1])
     shapes = _shapes(module, example)
-    taken: set[str] = set()
-    for name, (read, written) in observe(single, names, example).items():
-        # Anew each time: what one chain took along another does not find any more.
+    timed_before: dict[object, str] = {}
+    taken: dict[str, str] = {}
+    names = sorted(seen, key=lambda name: _macs(parts[name], seen[name][1]), reverse=True)
+    for name in (budget or Budget(CHOICE_S)).spend(names, "timing convolutions"):
+        read, written = seen[name]
         chain = _chain(module, name, shapes)
-        maps, own = read.contiguous(), cast("nn.Conv2d", module.get_submodule(name))
-        best = _best(chain, cast("nn.Conv2d", single.get_submodule(name)), maps, written)
-        if best == "direct":
-            module.set_submodule(name, chain.direct(own, maps))
-            _take_along(module, chain, shapes)
-            taken |= {name} if chain.behind else set()
-        elif best != "dense":
-            module.set_submodule(name, forms_of(own, maps)[best])
+        conv = cast("nn.Conv2d", single.get_submodule(name))
+        kind = (str(conv), read.shape, chain.kind, used_columns(conv).cpu().numpy().tobytes())
+        if kind not in timed_before:
+            timed_before[kind] = _best(chain, conv, read, written, len(example))
+        if timed_before[kind] != "dense":
+            _take(module, chain, timed_before[kind], read, shapes)
+            taken[name] = timed_before[kind]
     return taken
+
+
+def take(module: fx.GraphModule, forms: Mapping[str, str], example: Tensor) -> None:
+    """Give convolutions the forms that :func:`take_quickest` chose, in place and in that order.
+
+    Args:
+        module: of the same steps as the one that these were chosen for, in evaluation mode.
+        forms: qualified name → form.
+        example: one input, [1, …].
+
+    Raises:
+        AttributeError, ValueError: the forms do not fit the module.
+    """
+    shapes = _shapes(module, example)
+    for name, form in forms.items():
+        chain = _chain(module, name, shapes)
+        (read,) = chain.node.all_input_nodes
+        maps = example.new_empty(shapes[read])
+        _take(module, chain, form, maps, shapes)
+
+
+def _take(
+    module: fx.GraphModule,
+    chain: _Chain,
+    form: str,
+    maps: Tensor,
+    shapes: dict[fx.Node, torch.Size],
+) -> None:
+    """One convolution in a form, or as it is where its columns are such that it has none."""
+    conv = module.get_submodule(chain.name)
+    if not isinstance(conv, nn.Conv2d):
+        raise ValueError(f"{chain.name!r} is no Conv2d")
+    if form == "direct":
+        module.set_submodule(chain.name, chain.direct(conv, maps))
+        _take_along(module, chain, shapes)
+    else:
+        module.set_submodule(chain.name, forms_of(conv, maps).get(form, conv))
+
+
+def _macs(conv: nn.Module, written: Tensor) -> int:
+    return conv.get_parameter("weight").numel() * written[0, 0].numel()
 
 
 def _shapes(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, torch.Size]:
@@ -117,8 +173,10 @@ def _shapes(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, torch.Size
     return {node: value.shape for node, value in values.items() if isinstance(value, torch.Tensor)}
 
 
-def _best(chain: _Chain, conv: nn.Conv2d, maps: Tensor, written: Tensor) -> str:
-    beside = {size: torch.rand_like(written[:size]) for size in sizes(maps)}
+def _best(chain: _Chain, conv: nn.Conv2d, read: Tensor, written: Tensor, count: int) -> str:
+    """The quickest form, for one input and for `count` of them."""
+    maps, outputs = (_drawn(count, one) for one in (read, written))
+    beside = {size: outputs[:size].clone() for size in sizes(maps)}
     forms = forms_of(conv, maps)
     calls = {name: chain.one_by_one(form, beside) for name, form in forms.items()}
     if "direct" in forms:
@@ -127,6 +185,11 @@ def _best(chain: _Chain, conv: nn.Conv2d, maps: Tensor, written: Tensor) -> str:
             read, None if chain.added is None else beside[len(read)]
         )
     return quickest(timed(calls, maps), _SLACK_S, _LEAST_GAIN) if len(calls) > 1 else "dense"
+
+
+def _drawn(count: int, like: Tensor) -> Tensor:
+    shape = (count, *like.shape[1:])
+    return torch.rand(shape, dtype=like.dtype, device=like.device)
 
 
 def _take_along(module: fx.GraphModule, chain: _Chain, shapes: dict[fx.Node, torch.Size]) -> None:
@@ -149,7 +212,10 @@ def _take_along(module: fx.GraphModule, chain: _Chain, shapes: dict[fx.Node, tor
 
 def _chain(module: fx.GraphModule, name: str, shapes: dict[fx.Node, torch.Size]) -> _Chain:
     parts = dict(module.named_modules())
-    (node,) = (node for node in module.graph.nodes if node.target == name)
+    calls = [node for node in module.graph.nodes if node.target == name]
+    if len(calls) != 1:
+        raise ValueError(f"{name!r} is no step of the network")
+    (node,) = calls
     behind: list[fx.Node] = []
     added: fx.Node | None = None
     rectified = pooled = False

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from robench.compaction.checks import check_example, check_network, precision_of
 from robench.compaction.forms.direct import has_kernel
 from robench.compaction.forms.scattered import ScatteredConv2d
+from robench.compaction.forms.watched import is_transformed, is_unwatched
 from robench.compaction.observe import observe, run
 from robench.compaction.proof import prove_equal
 from robench.errors import CompactionError, InputError, NotApplicableError
@@ -51,7 +53,8 @@ _HALF_TOLERANCE = 2e-2
 class CsrLinear(nn.Module):
     """A linear layer whose weight is kept in compressed sparse rows.
 
-    Gradients reach its inputs; its own weight takes none.
+    Gradients reach its inputs; its own weight takes none. What torch has no sparse product for
+    (tangents, transforms, mixed precision) it computes from all weights, zeros included.
 
     Args:
         linear: the layer; its zeros are not kept.
@@ -79,6 +82,8 @@ class CsrLinear(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """[…, in_features] → […, out_features]."""
+        if not is_unwatched():
+            return F.linear(rows, self._dense(), None if self.bias is None else self.bias[:, 0])
         columns = rows.reshape(-1, self.in_features).t()
         written: Tensor = (
             torch.sparse.mm(self.weight, columns)
@@ -86,6 +91,11 @@ class CsrLinear(nn.Module):
             else torch.addmm(self.bias, self.weight, columns)
         )
         return written.t().reshape(*rows.shape[:-1], self.out_features)
+
+    def _dense(self) -> Tensor:
+        # A transform would wrap the sparse tensor first, which torch does not do.
+        with torch._C._DisableFuncTorch():
+            return self.weight.to_dense()
 
 
 class HalfPrecision(nn.Module):
@@ -235,9 +245,9 @@ class _WithoutGradients(nn.Module):
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if inputs.requires_grad and torch.is_grad_enabled():
+        if (inputs.requires_grad and torch.is_grad_enabled()) or is_transformed():
             raise InputError(
-                "2:4 kernels give no gradients of their inputs",
+                "2:4 kernels give no gradients or tangents of their inputs",
                 hint="attack the dense network: its function is the same",
             )
         logits: Tensor = self.network(inputs)

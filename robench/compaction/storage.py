@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["load", "save"]
+__all__ = ["load", "read_file", "resize", "save", "sizes_of"]
 
 _FORMAT = "robench-compacted-1"
 _Sized = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
@@ -43,7 +43,7 @@ def save(compacted: nn.Module, path: str | Path) -> None:
     """
     metadata = {
         "format": _FORMAT,
-        "sizes": json.dumps({name: _sizes(part) for name, part in _sized(compacted).items()}),
+        "sizes": json.dumps(sizes_of(compacted)),
         "report": json.dumps(report_of(compacted).to_json()),
     }
     tensors = {
@@ -71,7 +71,7 @@ def load(path: str | Path, template: nn.Module) -> nn.Module:
     Raises:
         StoreError: the file is missing, damaged, of another kind or of another architecture.
     """
-    metadata, tensors = _read(path)
+    metadata, tensors = read_file(path)
     try:
         if metadata["format"] != _FORMAT:
             raise ValueError(f"its format is {metadata['format']!r}, not {_FORMAT!r}")
@@ -79,7 +79,7 @@ def load(path: str | Path, template: nn.Module) -> nn.Module:
         network = _edited(copy.deepcopy(template).eval(), report, tensors)
         sizes = json.loads(metadata["sizes"])
         _reform(network, report, sizes, tensors)
-        _resize(network, sizes, tensors)
+        resize(network, sizes, tensors)
         network.load_state_dict(tensors, assign=True)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(
@@ -100,7 +100,12 @@ def _edited(network: nn.Module, report: CompactionReport, tensors: dict[str, Ten
     return apply_edits(traced_copy(network), list(report.edits), tensors)
 
 
-def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def read_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a file.
+
+    Raises:
+        StoreError: it is missing, damaged or of another kind.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             names: list[str] = file.keys()
@@ -109,6 +114,11 @@ def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise StoreError(
             f"{str(path)!r} is no readable safetensors file: {error}", where=str(path)
         ) from error
+
+
+def sizes_of(model: nn.Module) -> dict[str, dict[str, int]]:
+    """The sizes that a compaction may change, by qualified name of the module."""
+    return {name: _sizes(part) for name, part in _sized(model).items()}
 
 
 def _sized(model: nn.Module) -> dict[str, _Sized]:
@@ -155,7 +165,7 @@ def _reform(
     apply_columns(network, choices, used)
 
 
-def _resize(
+def resize(
     network: nn.Module, sizes: Mapping[str, Mapping[str, int]], tensors: Mapping[str, Tensor]
 ) -> None:
     """Give every layer and BatchNorm its size on file, and room for the tensors on file."""

@@ -61,7 +61,13 @@ class _Followed(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Args:
         known: tensors that do not count.
+
+    Attributes:
+        sees_kernels: kernels beside torch may compute, as they do outside: what they write to is
+            memory of torch.
     """
+
+    sees_kernels = True
 
     def __init__(self, known: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,15 +1,14 @@
 """Multiply-accumulates, parameters and bytes of a network.
 
 The usual tools ignore zeros: a network with 90 % zeros gets the same number. Here a zero weight is
-skipped at every output position, which is what a perfect sparse kernel would do and a dense one
-does not. The unit is the multiply-accumulate (MAC), half of what others call a FLOP.
+skipped wherever it is used, which is what a perfect sparse kernel would do and a dense one does
+not. The unit is the multiply-accumulate (MAC), half of what others call a FLOP.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -17,21 +16,20 @@ import torch
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from robench.errors import InputError
 from robench.measure.activations import peak_activation_bytes
+from robench.measure.checks import answer, check_example, check_network
+from robench.measure.multiplications import multiplications
 
 __all__ = ["LayerOperations", "Operations", "count_operations", "file_bytes", "model_bytes"]
-
-_Counted = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 
 
 @dataclass(frozen=True)
 class LayerOperations:
-    """Multiply-accumulates of one layer for one input.
+    """Multiply-accumulates of one module for one input, those of its own parts left out.
 
     Attributes:
-        name: qualified name.
-        macs: of the dense layer.
+        name: qualified name; ``""`` for what the network computes outside of its parts.
+        macs: zeros included.
         macs_nonzero: without those whose weight is zero.
     """
 
@@ -45,7 +43,7 @@ class Operations:
     """What one forward pass of one input costs, and what the network weighs.
 
     Attributes:
-        macs: multiply-accumulates of all convolutions and linear layers, zeros included.
+        macs: multiply-accumulates of all products and convolutions, zeros included.
         macs_nonzero: without those whose weight is zero.
         parameters: biases and BatchNorm included; a shared parameter counts once.
         parameters_nonzero: those that are not zero.
@@ -53,7 +51,8 @@ class Operations:
         file_bytes: of the safetensors file that holds them.
         peak_activation_bytes: of all activations that live at one time, at most, while one input
             goes through; see :func:`robench.measure.activations.peak_activation_bytes`.
-        layers: one entry a layer, in the order of the calls.
+        layers: one entry for each module that multiplies, in the order of the calls.
+        uncounted: operator of torch → calls of it that may multiply, and that are not in `macs`.
     """
 
     macs: int
@@ -64,6 +63,7 @@ class Operations:
     file_bytes: int
     peak_activation_bytes: int
     layers: tuple[LayerOperations, ...]
+    uncounted: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as JSON takes it."""
@@ -71,27 +71,28 @@ class Operations:
 
 
 def count_operations(model: nn.Module, example: Tensor) -> Operations:
-    """Count what the convolutions and linear layers of a network do for one input.
+    """Count what a network multiplies and adds up for one input.
 
-    Biases, BatchNorm, activations and pooling are not counted, as is the custom of the papers on
-    pruning, nor is arithmetic outside Conv1d, Conv2d, Conv3d and Linear modules. At a padded
-    border every kernel position counts.
+    Convolutions, transposed ones too, and products of matrices, whether a module, a function or an
+    operator asks for them: recurrent layers, attention, ``einsum``, ``@``. Biases, normalisation,
+    activations, pooling and resizing are not counted, as is the custom of the papers on pruning. At
+    a padded border every kernel position counts. Zeros are those of a factor that comes from the
+    parameters alone. What torch's own counter does not know either is listed as `uncounted`.
 
     Args:
         model: in evaluation mode, on the device of the example.
         example: a batch as the network takes it; only its first input is used.
 
     Raises:
-        InputError: the network is in training mode, or does not take the example.
+        InputError: the network is in training mode, does not take the example or gives no tensor.
     """
-    if model.training:
-        raise InputError(f"{type(model).__name__} is in training mode", hint="model.eval()")
-    counted = {name: part for name, part in model.named_modules() if isinstance(part, _Counted)}
-    layers = []
-    for name, count in _output_positions(model, counted, example[:1]).items():
-        weight = counted[name].weight
-        macs, macs_nonzero = weight.numel() * count, int(weight.count_nonzero()) * count
-        layers.append(LayerOperations(name, macs, macs_nonzero))
+    check_network(model)
+    check_example(example)
+    answer(model, example[:1])
+    found = multiplications(model, example[:1])
+    layers = tuple(
+        LayerOperations(name, macs, found.macs_nonzero[name]) for name, macs in found.macs.items()
+    )
     return Operations(
         macs=sum(layer.macs for layer in layers),
         macs_nonzero=sum(layer.macs_nonzero for layer in layers),
@@ -100,7 +101,8 @@ def count_operations(model: nn.Module, example: Tensor) -> Operations:
         bytes=model_bytes(model),
         file_bytes=file_bytes(model),
         peak_activation_bytes=peak_activation_bytes(model, example[:1]),
-        layers=tuple(layers),
+        layers=layers,
+        uncounted=dict(found.uncounted),
     )
 
 
@@ -132,29 +134,3 @@ def _parts(value: Tensor) -> dict[str, Tensor]:
         ".columns": value.col_indices(),
         ".values": value.values(),
     }
-
-
-def _output_positions(
-    model: nn.Module, counted: dict[str, _Counted], inputs: Tensor
-) -> Counter[str]:
-    """How many output positions each layer computes: height times width for a Conv2d."""
-    positions: Counter[str] = Counter()
-
-    def watch(name: str, layer: _Counted) -> None:
-        def note(_: nn.Module, __: tuple[Tensor, ...], written: Tensor) -> None:
-            positions[name] += written.numel() // len(layer.weight)
-
-        hooks.callback(layer.register_forward_hook(note).remove)
-
-    with ExitStack() as hooks, torch.no_grad():
-        for name, layer in counted.items():
-            watch(name, layer)
-        try:
-            model(inputs.clone())
-        except (RuntimeError, ValueError, IndexError) as error:
-            raise InputError(
-                f"{type(model).__name__} does not take an example of shape "
-                f"{tuple(inputs.shape)}: {error}",
-                hint="give a batch as the network was trained on, batch first, on its device",
-            ) from error
-    return positions

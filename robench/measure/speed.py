@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 
 from robench.errors import InputError, NotApplicableError
+from robench.measure.checks import (
+    answer,
+    check_device,
+    check_example,
+    check_memory,
+    check_network,
+    check_pairs,
+    check_sizes,
+    check_ways,
+    whole_number,
+)
 from robench.measure.counter import Operations, count_operations
 from robench.measure.latency import (
     LEAST_REPEATS,
@@ -32,6 +43,8 @@ _LARGEST_BATCH = 1024
 _SATURATED_WITHIN = 0.1
 """A batch saturates where no larger one gives more than this share of inputs a second more."""
 _LOOKS = 5
+MOST_REPEATS = 100_000
+"""A day of 2 ms and more each; beyond lie slips of the hand."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,8 @@ class SpeedReport:
         compacted: the same of the compacted network.
         forms: other forms and ways of calling, each against the original in that form: name → one
             entry a batch size.
-        notes: name of a form that was asked for → why it is not there.
+        notes: name of a form that was asked for → why it is not there; and which operators of a
+            network were not counted.
     """
 
     device: str
@@ -133,17 +147,24 @@ def measure_speed(
             takes the example.
 
     Raises:
-        InputError: a network in training mode, an example that it does not take, a device that is
-            not there, or too few repeats.
+        InputError: a network in training mode or that gives no tensor, an example that it does not
+            take, another answer of the compacted network in its shape, a device that is not there,
+            a batch that does not fit, or too few repeats; says what is allowed.
     """
-    place = _usable_device(device)
-    main = _placed((model, compacted), place)
+    check_ways(ways)
+    check_pairs(pairs or {}, ways)
+    whole_number(repeats, "{} repeats cannot be timed", LEAST_REPEATS, MOST_REPEATS)
+    place = check_device(device)
+    asked_sizes = check_sizes(batch_sizes)
+    main = _placed((model, compacted), place, example)
     inputs = example.detach().to(place)
     operations = {name: count_operations(part, inputs) for name, part in main.items()}
     sizes = [
-        saturating_batch(main["original"], inputs) if size == "saturating" else size
-        for size in batch_sizes
+        saturating_batch(main["original"], inputs) if isinstance(size, str) else size
+        for size in asked_sizes
     ]
+    for size in sizes:
+        check_memory(size, operations["original"].peak_activation_bytes, place)
     batches = tuple(_time_batch(main, inputs, size, repeats) for size in sizes)
     asked: list[_Asked] = [
         *((way, way, (model, compacted)) for way in ways),
@@ -153,9 +174,18 @@ def measure_speed(
         forms, notes = _time_forms(asked, inputs, sizes, repeats)
     else:
         forms, notes = {}, {name: "not timed: the machine is too busy" for name, *_ in asked}
+    notes |= {
+        f"operations of the {name} network": f"not counted: {_listed(counted.uncounted)}"
+        for name, counted in operations.items()
+        if counted.uncounted
+    }
     return SpeedReport(
         str(place), batches, operations["original"], operations["compacted"], forms, notes
     )
+
+
+def _listed(uncounted: Mapping[str, int]) -> str:
+    return ", ".join(f"{operator} (called {calls} ×)" for operator, calls in uncounted.items())
 
 
 def _time_forms(
@@ -165,7 +195,7 @@ def _time_forms(
     forms: dict[str, tuple[BatchSpeed, ...]] = {}
     notes: dict[str, str] = {}
     for name, way, pair in asked:
-        networks = _placed(pair, inputs.device)
+        networks = _placed(pair, inputs.device, inputs)
         try:
             forms[name] = tuple(_time_batch(networks, inputs, size, repeats, way) for size in sizes)
         except NotApplicableError as error:
@@ -183,7 +213,14 @@ def saturating_batch(network: nn.Module, example: Tensor, *, largest: int = _LAR
         network: in evaluation mode, on the device of the example.
         example: at least one input; repeated to fill a batch.
         largest: no larger batch is tried.
+
+    Raises:
+        InputError: a network in training mode, or an example that it does not take.
     """
+    check_network(network)
+    check_example(example)
+    whole_number(largest, "a batch of {} inputs cannot be timed", 1)
+    answer(network, example[:1])
     watch = stopwatch_for(example.device)
     rates: dict[int, float] = {}
     size, idle = 1, 0
@@ -202,14 +239,34 @@ def saturating_batch(network: nn.Module, example: Tensor, *, largest: int = _LAR
     return next((one for one, rate in rates.items() if rate >= enough), 1)
 
 
-def _placed(pair: tuple[nn.Module, nn.Module], device: torch.device) -> dict[str, nn.Module]:
-    original, compacted = (copy.deepcopy(network).to(device) for network in pair)
-    return {"original": original, "compacted": compacted}
+def _placed(
+    pair: tuple[nn.Module, nn.Module], device: torch.device, example: Tensor
+) -> dict[str, nn.Module]:
+    """Copies of two networks on the device, which answer the example alike in form."""
+    check_example(example)
+    networks = dict(zip(("original", "compacted"), pair, strict=True))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, network in networks.items():
+        check_network(network, "model" if name == "original" else name)
+        try:
+            networks[name] = copy.deepcopy(network).to(device)
+        except (RuntimeError, NotImplementedError, TypeError) as error:
+            raise InputError(
+                f"{type(network).__name__} cannot be copied to {str(device)!r}: {error}",
+                hint="make computed weights permanent first: torch.nn.utils.prune.remove, "
+                "torch.nn.utils.parametrize.remove_parametrizations",
+            ) from error
+        shapes[name] = tuple(answer(networks[name], example[:1].detach().to(device)).shape)
+    if shapes["original"] != shapes["compacted"]:
+        raise InputError(
+            f"the networks answer one input by {shapes['original']} and {shapes['compacted']} "
+            "numbers",
+            allowed="two forms of one network",
+        )
+    return networks
 
 
 def _filled(example: Tensor, size: int) -> Tensor:
-    if size < 1:
-        raise InputError(f"a batch of {size} inputs cannot be timed", allowed="1 or more")
     return example[torch.arange(size) % len(example)].contiguous()
 
 
@@ -217,6 +274,8 @@ def _time_batch(
     networks: dict[str, nn.Module], example: Tensor, size: int, repeats: int, way: Way = "eager"
 ) -> BatchSpeed:
     batch = _filled(example, size)
+    for network in networks.values():
+        answer(network, batch)
     with torch.inference_mode():
         calls = calls_of(way, networks, batch)
         sample = sample_latency(calls, repeats=repeats, stopwatch=stopwatch_for(example.device))
@@ -227,16 +286,6 @@ def _time_batch(
         speed_up=sample.speed_up("original", "compacted"),
         status=sample.status,
     )
-
-
-def _usable_device(device: str | torch.device) -> torch.device:
-    try:
-        place = torch.device(device)
-    except RuntimeError as error:
-        raise InputError(f"{device!r} is no device", allowed="cpu, cuda, cuda:N") from error
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"there is no {device!r} here", hint='device="cpu"')
-    return place
 
 
 def _ratio(before: int, after: int) -> float | None:

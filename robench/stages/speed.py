@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from robench.compaction.compactor import compact
 from robench.compaction.inference import inference_form
+from robench.compaction.inference_module import InferenceForm
 from robench.compaction.report import report_of
 from robench.compaction.sparse_kernels import csr_form, two_of_four_form
 from robench.data.base import to_float
@@ -68,6 +69,7 @@ def speed(cell: Cell, context: Context) -> Outcome:
         details={
             "compaction": compaction.to_json(),
             "speed": {**report.to_json(), "notes": {**report.notes, **notes}},
+            "recipes": _recipes(pairs),
         },
         status="noisy" if noisy else "ok",
         reason=f"latency varied too much at batch size {', '.join(noisy)}" if noisy else None,
@@ -101,6 +103,19 @@ def _pairs(
         except (NotApplicableError, CompactionError, InputError) as error:
             notes[form] = str(error)
     return pairs, notes
+
+
+def _recipes(pairs: Mapping[str, tuple[nn.Module, nn.Module]]) -> dict[str, dict[str, Any]]:
+    """How inference forms are executed: name of the form → network → recipe."""
+    return {
+        form: {
+            name: network.recipe.to_json()
+            for name, network in zip(("dense", "compacted"), pair, strict=True)
+            if isinstance(network, InferenceForm)
+        }
+        for form, pair in pairs.items()
+        if any(isinstance(network, InferenceForm) for network in pair)
+    }
 
 
 def _counts(report: SpeedReport) -> Iterator[Metric]:

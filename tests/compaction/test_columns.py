@@ -10,11 +10,13 @@ from torch import nn
 
 import robench.compaction.columns as columns
 from robench.compaction import compact, load, report_of, save
+from robench.compaction.budget import Budget
 from robench.compaction.columns import apply_columns, choose_columns
 from robench.compaction.forms.cropped import CroppedConv2d
 from robench.compaction.forms.direct import DirectConv2d
 from robench.compaction.forms.gathered import GatheredConv2d
 from robench.compaction.kernels.native import this_machine
+from robench.errors import InputError
 from robench.measure.counter import count_operations
 
 compiled = pytest.mark.skipif(this_machine() is None, reason="this machine compiles no kernels")
@@ -115,3 +117,65 @@ def test_a_network_with_fewer_columns_can_be_compacted_again(prefer, form: str) 
     again = compact(once, images)
     assert torch.equal(again(images), once(images))
     assert report_of(again).units_removed == 0
+
+
+def wide() -> nn.Sequential:
+    """Three equal convolutions of equal zeros, one of others, and a small one."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 3, 1), *(nn.Conv2d(3, 3, 3, padding=1) for _ in range(4)), nn.Flatten(),
+        nn.Linear(300, 2),
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        model[0].weight[:, 0] = 0
+        for conv in model[1:4]:
+            conv.weight[:, :, :, 2] = 0
+        model[4].weight[:, :, 1] = 0
+    return model
+
+
+def test_equal_layers_are_timed_once_and_the_largest_gain_first(monkeypatch) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def timed(forms, maps):
+        seen.append(tuple(maps.shape))
+        return {name: [1.0 if name == "gathered" else 2.0] * 2 for name in forms}
+
+    monkeypatch.setattr(columns, "timed", timed)
+    choices = choose_columns(wide(), torch.rand(2, 3, 10, 10))
+    assert len(seen) == 3
+    assert [choice.name for choice in choices] == ["0", "1", "2", "3", "4"]
+    assert {choice.form for choice in choices} == {"gathered"}
+    assert [choice.note for choice in choices[1:4]] == [None] + ["timed as '1', which is alike"] * 2
+    assert choices[2].latency_ms == choices[1].latency_ms != {}
+
+
+def test_what_the_time_does_not_reach_stays_dense(monkeypatch) -> None:
+    """The last one by gain is the convolution of single pixels."""
+    clock = [0.0]
+
+    def timed(forms, maps):
+        clock[0] += 1.0
+        return {name: [1.0 if name == "gathered" else 2.0] * 2 for name in forms}
+
+    monkeypatch.setattr(columns, "timed", timed)
+    budget = Budget(2.0, lambda: clock[0])
+    choices = {
+        one.name: one for one in choose_columns(wide(), torch.rand(2, 3, 10, 10), budget=budget)
+    }
+    assert choices["4"].form == choices["1"].form == "gathered"
+    assert (choices["0"].form, choices["0"].latency_ms) == ("dense", {})
+    assert choices["0"].note == "not timed: the time for the choice was over"
+
+
+def test_no_time_for_the_choice(tmp_path: Path) -> None:
+    model, images = wide(), torch.rand(2, 3, 10, 10)
+    compacted = compact(model, images, choice_s=0)
+    report = report_of(compacted)
+    assert {choice.form for choice in report.columns} == {"dense"}
+    assert all("not timed" in (choice.note or "") for choice in report.columns)
+    torch.testing.assert_close(compacted(images), model(images))
+    save(compacted, tmp_path / "compacted.safetensors")
+    assert report_of(load(tmp_path / "compacted.safetensors", wide())) == report
+    with pytest.raises(InputError, match="choice_s=-1"):
+        compact(model, images, choice_s=-1)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from robench.compaction import inference, planar
+from robench.compaction import inference, inference_module, planar
+from robench.compaction.executables import executable
 from robench.compaction.inference import inference_form
+from robench.compaction.recipe import Execution
 from robench.errors import CompactionError, InputError, NotApplicableError
 from robench.models import build
 
@@ -54,6 +57,12 @@ def prefer(monkeypatch: pytest.MonkeyPatch):
     return choose
 
 
+def built(form: nn.Module, images: Tensor = IMAGES) -> fx.GraphModule:
+    """The network as a form executes it."""
+    with torch.no_grad():
+        return form.executable(images)
+
+
 def input_gradient(model: nn.Module, images: Tensor) -> Tensor:
     leaf = images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(model(leaf).square().sum(), leaf)
@@ -66,8 +75,9 @@ def test_norms_are_folded_and_channels_lie_last(prefer) -> None:
     before = copy.deepcopy(model.state_dict())
     form = inference_form(model, IMAGES)
     assert not any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in form.modules())
-    first = form.get_submodule("0")
+    first = built(form).get_submodule("0")
     assert first.weight.is_contiguous(memory_format=torch.channels_last)
+    assert form.get_submodule("0").weight.is_contiguous()
     torch.testing.assert_close(form(IMAGES), model(IMAGES))
     torch.testing.assert_close(input_gradient(form, IMAGES), input_gradient(model, IMAGES))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -77,7 +87,9 @@ def test_maps_of_one_channel_are_turned_too(prefer) -> None:
     prefer("channels last")
     images = torch.rand(2, 1, 9, 9)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()).eval()
-    maps = inference_form(model, images)(images)
+    form = inference_form(model, images)
+    with torch.no_grad():
+        maps = form(images)
     assert maps.is_contiguous(memory_format=torch.channels_last)
     assert not maps.is_contiguous()
 
@@ -88,8 +100,11 @@ def test_networks_of_ours(name: str) -> None:
     images = torch.rand(2, *shape)
     channels = [0.5] * shape[0]
     network = build(name, input_shape=shape, classes=5, mean=channels, std=channels).eval()
-    form = inference_form(network, images)
-    torch.testing.assert_close(form(images), network(images), rtol=1e-4, atol=1e-5)
+    form = inference_form(network, images, choice_s=2)
+    with torch.no_grad():
+        for count in (1, 2):
+            found, expected = form(images[:count]), network(images[:count])
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_norm_that_does_not_stand_alone_stays() -> None:
@@ -133,7 +148,9 @@ def test_a_rectifier_writes_over_what_was_made_for_it_alone(prefer) -> None:
     form, images = inference_form(model, IMAGES), IMAGES.clone()
     torch.testing.assert_close(form(images), model(IMAGES))
     assert torch.equal(images, IMAGES)
-    in_place = [name for name, part in form.named_modules() if getattr(part, "inplace", False)]
+    in_place = [
+        name for name, part in form.network.named_modules() if getattr(part, "inplace", False)
+    ]
     assert in_place == ["alone", "of_sum"]
 
 
@@ -141,8 +158,7 @@ def test_channels_are_turned_where_the_first_convolution_reads_them(prefer) -> N
     """Steps over three channels are slow where these lie last."""
     prefer("channels last")
     form = inference_form(nn.Sequential(nn.Sigmoid(), nn.Conv2d(3, 4, 3), nn.ReLU()).eval(), IMAGES)
-    assert isinstance(form, torch.fx.GraphModule)
-    order = [str(node.target) for node in form.graph.nodes if node.op.startswith("call_")]
+    order = [str(node.target) for node in built(form).graph.nodes if node.op.startswith("call_")]
     assert order == ["0", "contiguous", "1", "2"]
 
 
@@ -150,7 +166,7 @@ def test_rows_are_left_as_they_are() -> None:
     rows = torch.rand(6, 7)
     model = settled(nn.Sequential(nn.Linear(7, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)), rows)
     form = inference_form(model, rows)
-    assert len(list(form.children())) == 2
+    assert len(list(form.network.children())) == 2
     torch.testing.assert_close(form(rows), model(rows))
 
 
@@ -171,3 +187,100 @@ def test_a_wrong_form_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "fuse_conv_bn_eval", careless)
     with pytest.raises(CompactionError, match="changed the network"):
         inference_form(small(), IMAGES)
+
+
+EXECUTIONS = get_args(Execution)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_each_way_to_execute_it_is_proven(prefer, execution: str, precision: torch.dtype) -> None:
+    prefer(execution)
+    model, images = small().to(precision), IMAGES.to(precision)
+    form = inference_form(model, images)
+    assert (form.recipe.one, form.recipe.many) == (execution, execution)
+    assert set(form.recipe.latency_ms) == set(EXECUTIONS)
+    assert not form.recipe.notes
+    with torch.no_grad():
+        assert (form.executable(images) is form.network) == (execution == "plain")
+        for count in (1, 2, 4):
+            torch.testing.assert_close(form(images[:count]), model(images[:count]))
+    assert next(form.parameters()).dtype == precision
+
+
+def test_one_input_and_a_batch_may_be_executed_differently(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def timed(forms, maps):
+        quick = {"frozen": [1.0, 2.0], "optimised": [2.0, 1.0]}
+        return {name: quick.get(name, [3.0, 3.0]) for name in forms}
+
+    monkeypatch.setattr(inference, "timed", timed)
+    model = small()
+    form = inference_form(model, IMAGES)
+    assert (form.recipe.one, form.recipe.many) == ("frozen", "optimised")
+    with torch.no_grad():
+        assert form.executable(IMAGES[:1]) is not form.executable(IMAGES)
+        torch.testing.assert_close(form(IMAGES[:1]), model(IMAGES[:1]))
+        torch.testing.assert_close(form(IMAGES), model(IMAGES))
+
+
+def test_a_simpler_way_stays_where_none_is_clearly_quicker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def timed(forms, maps):
+        return {name: [1.0 if name == "plain" else 0.98] * 2 for name in forms}
+
+    monkeypatch.setattr(inference, "timed", timed)
+    assert inference_form(small(), IMAGES).recipe.many == "plain"
+
+
+@pytest.mark.parametrize("execution", ["frozen", "optimised", "channels last", "planar"])
+def test_a_wrong_way_to_execute_it_would_be_found(
+    prefer, monkeypatch: pytest.MonkeyPatch, execution: str
+) -> None:
+    prefer(execution)
+
+    def careless(*arguments):
+        made = executable(*arguments)
+        return lambda images: made(images) * 1.001
+
+    monkeypatch.setattr(inference_module, "executable", careless)
+    with pytest.raises(CompactionError, match="changed the network"):
+        inference_form(small(), IMAGES)
+
+
+def test_what_torch_cannot_script_is_told(prefer) -> None:
+    """A sum of the maps would become a constant of the trace."""
+
+    class Deciding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return decided(self.conv(images)).flatten(1)
+
+    prefer("channels last")
+    model = Deciding().eval()
+    form = inference_form(model, IMAGES)
+    assert set(form.recipe.notes) == {"frozen", "frozen channels last", "optimised"}
+    with torch.no_grad():
+        torch.testing.assert_close(form(IMAGES[:3]), model(IMAGES[:3]))
+
+
+@fx.wrap
+def decided(maps: Tensor) -> Tensor:
+    return maps * (1 if maps.sum() > -1e9 else 0)
+
+
+def test_no_time_for_the_choice_leaves_layers_as_they_are() -> None:
+    model = small()
+    form = inference_form(model, IMAGES, choice_s=0)
+    assert not form.recipe.narrow
+    assert not form.recipe.planar
+    assert "the time for the choice was over" in form.recipe.notes["layers"]
+    torch.testing.assert_close(form(IMAGES), model(IMAGES))
+    for wrong in (-1, float("nan"), "long", True):
+        with pytest.raises(InputError, match="choice_s="):
+            inference_form(model, IMAGES, choice_s=wrong)

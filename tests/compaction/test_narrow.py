@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import robench.compaction.narrow as narrow
 from robench.compaction.forms.row_pooling import RowMaxPool2d
 from robench.compaction.forms.widened import WidenedConv2d
-from robench.compaction.narrow import quickest_forms
+from robench.compaction.narrow import in_form, quickest_forms
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(narrow, "timed", timed)
         found = quickest_forms(nn.Sequential(part).eval(), maps)
         choose.tried = tried
-        return found["0"](part) if found else None
+        return in_form(part, found["0"]) if found else None
 
     return choose
 
@@ -74,3 +74,32 @@ def test_gains_must_be_clear(chosen, seconds: list[float], is_taken: bool) -> No
 def test_what_these_forms_do_not_fit_is_not_tried(chosen, part: nn.Module) -> None:
     assert chosen(part, MAPS, {}) is None
     assert chosen.tried == []
+
+
+def test_equal_layers_are_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def timed(forms, read):
+        sizes.append(tuple(read.shape))
+        return {form: [0.5 if form == "2 pixels" else 1.0] * 2 for form in forms}
+
+    monkeypatch.setattr(narrow, "timed", timed)
+    model = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)), nn.Conv2d(3, 4, 3))
+    found = quickest_forms(model.eval(), MAPS)
+    assert sizes == [(4, 3, 8, 8)] * 2  # one for the first three, one for the last
+    assert found == dict.fromkeys("0123", "2 pixels")
+
+
+@pytest.mark.parametrize(
+    ("part", "form"),
+    [
+        (nn.Conv2d(3, 4, 3), "rows"),
+        (nn.MaxPool2d(2), "2 pixels"),
+        (nn.Conv2d(3, 4, 3), "5 pixels"),
+        (nn.Conv2d(3, 40, 3), "2 pixels"),
+        (nn.Linear(3, 4), "rows"),
+    ],
+)
+def test_forms_that_do_not_fit_are_refused(part: nn.Module, form: str) -> None:
+    with pytest.raises(ValueError, match="has no"):
+        in_form(part, form)

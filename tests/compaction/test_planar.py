@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from robench.compaction import inference, planar
 from robench.compaction.forms.direct import DirectConv2d
 from robench.compaction.inference import inference_form
+from robench.compaction.inference_module import InferenceForm
 from robench.compaction.kernels.native import this_machine
 from robench.models import build
 
@@ -36,8 +37,16 @@ def prefer(monkeypatch: pytest.MonkeyPatch):
     return choose
 
 
-def steps(form: nn.Module) -> list[str]:
-    assert isinstance(form, fx.GraphModule)
+def built(form: nn.Module, images: Tensor = IMAGES) -> fx.GraphModule:
+    """The network as a form executes it."""
+    assert isinstance(form, InferenceForm)
+    with torch.no_grad():
+        executed = form.executable(images)
+    assert isinstance(executed, fx.GraphModule)
+    return executed
+
+
+def steps(form: fx.GraphModule) -> list[str]:
     return [
         type(form.get_submodule(str(node.target))).__name__ if node.op == "call_module"
         else getattr(node.target, "__name__", str(node.target))
@@ -46,16 +55,15 @@ def steps(form: nn.Module) -> list[str]:
 
 
 def check(model: nn.Module, expected: list[str]) -> fx.GraphModule:
-    """The same function and gradients, in these steps."""
+    """The same function and gradients, in these steps; the network as it is executed."""
     form = inference_form(model.eval(), IMAGES)
-    assert steps(form) == expected
+    assert steps(built(form)) == expected
     with torch.no_grad():
         torch.testing.assert_close(form(IMAGES), model(IMAGES), atol=1e-5, rtol=1e-4)
     one, other = (IMAGES.clone().requires_grad_() for _ in range(2))
     (form(one).square().sum() + model(other).square().sum()).backward()
     torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-3)
-    assert isinstance(form, fx.GraphModule)
-    return form
+    return built(form)
 
 
 def test_a_rectifier_and_a_pooling() -> None:
@@ -100,7 +108,7 @@ def test_a_residual_sum(sum_of) -> None:
 
 
 def test_an_inference_form_may_be_given_one_again() -> None:
-    form = check(Residual(operator.add), ["DirectConv2d", "DirectConv2d", "flatten"])
+    form = inference_form(Residual(operator.add).eval(), IMAGES)
     model = nn.Sequential(form, nn.Unflatten(1, (4, 12, 12)), nn.Conv2d(4, 2, 3))
     check(model, ["DirectConv2d", "DirectConv2d", "flatten", "Unflatten", "DirectConv2d"])
 
@@ -168,6 +176,33 @@ def test_networks_of_ours(name: str) -> None:
     network = build(name, input_shape=shape, classes=5, mean=channels, std=channels).eval()
     form = inference_form(network, images)
     assert not any(isinstance(part, nn.BatchNorm2d) for part in form.modules())
-    assert not any(type(part) is nn.Conv2d for part in form.children())
+    assert not any(type(part) is nn.Conv2d for part in built(form, images).children())
     with torch.no_grad():
         torch.testing.assert_close(form(images), network(images), rtol=1e-4, atol=1e-5)
+
+
+def test_equal_convolutions_are_timed_once_and_the_costliest_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """But not those behind which other steps come."""
+    seen: list[tuple[int, ...]] = []
+
+    def timed(forms, maps):
+        seen.append(tuple(maps.shape))
+        return {name: [1.0 if name == "direct" else 2.0] * 2 for name in forms}
+
+    monkeypatch.setattr(planar, "timed", timed)
+    model = nn.Sequential(
+        nn.Conv2d(4, 4, 1), nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1),
+        nn.Conv2d(8, 8, 1), nn.ReLU(),
+    )  # fmt: skip
+    module = fx.symbolic_trace(model.eval())
+    taken = planar.take_quickest(module, IMAGES)
+    assert seen[0] == (3, 4, 12, 12)
+    assert len(seen) == 4  # the last one has a rectifier behind it
+    assert list(taken) == ["1", "2", "3", "4", "0"]
+    other = fx.symbolic_trace(model.eval())
+    planar.take(other, taken, IMAGES[:1])
+    assert steps(other) == steps(module) == ["DirectConv2d"] * 5
+    with pytest.raises(ValueError, match="no step"):
+        planar.take(other, {"9": "direct"}, IMAGES[:1])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from robench.errors import InputError
 from robench.measure import speed
@@ -187,20 +188,118 @@ def test_a_saturating_batch_may_be_asked_for(
     assert [batch.batch_size for batch in report.batches] == [1, 16]
 
 
+class Pair(nn.Linear):
+    """Answers with two tensors."""
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(rows), rows
+
+
+class OfThree(nn.Linear):
+    """Takes batches of its own size alone."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        assert len(rows) in (1, 3), "three at most"
+        return super().forward(rows)
+
+
+def pruned() -> nn.Module:
+    model = network(3)
+    prune.random_unstructured(model[0], "weight", 0.5)
+    return model
+
+
+def partly_training() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 2), nn.Dropout()).eval()
+    model[1].train()
+    return model
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"device": "abacus"}, "'abacus' is no device"),
-        ({"batch_sizes": (0,)}, "a batch of 0"),
+        ({"device": None}, "None is no device"),
+        ({"device": "meta"}, "nothing is timed on 'meta'"),
+        ({"device": "cuda:99"}, "there is no 'cuda:99' here"),
+        ({"batch_sizes": (0,)}, "a batch of 0 inputs"),
+        ({"batch_sizes": (-4,)}, "a batch of -4 inputs"),
+        ({"batch_sizes": (True,)}, "a batch of True inputs"),
+        ({"batch_sizes": (2.5,)}, "a batch of 2.5 inputs"),
+        ({"batch_sizes": (None,)}, "a batch of None inputs"),
+        ({"batch_sizes": (torch.tensor(2),)}, "a batch of tensor"),
+        ({"batch_sizes": (10**30,)}, "from 1 to 1,000,000,000"),
+        ({"batch_sizes": (10**9,), "example": torch.rand(1, 4)}, "GiB of activations"),
+        ({"batch_sizes": ("big",)}, "'big' is no batch size"),
+        ({"batch_sizes": "saturating"}, "batch_sizes='saturating'"),
+        ({"batch_sizes": 8}, "batch_sizes=8"),
+        ({"batch_sizes": None}, "batch_sizes=None"),
+        ({"batch_sizes": ()}, "no batch size to time"),
         ({"repeats": 3}, "3 repeats"),
+        ({"repeats": "40"}, "'40' repeats"),
+        ({"repeats": True}, "True repeats"),
+        ({"repeats": 10**9}, "from 30 to 100,000"),
         ({"example": torch.rand(2, 9)}, r"\(1, 9\)"),
+        ({"example": torch.rand(0, 4)}, r"shape \(0, 4\)"),
+        ({"example": torch.tensor(1.0)}, r"shape \(\)"),
+        ({"example": np.zeros((2, 4), np.float32)}, r"torch\.from_numpy"),
+        ({"example": [[1.0, 2.0, 3.0, 4.0]]}, "the example is a list"),
+        ({"example": torch.rand(2, 4).double()}, "does not take an example"),
+        ({"example": torch.rand(2, 4, device="meta")}, "on the meta device"),
+        ({"example": torch.eye(4).to_sparse()}, "sparse_coo"),
         ({"model": network(3).train()}, "training mode"),
+        ({"model": partly_training()}, "'1' of Sequential is in training mode"),
+        ({"compacted": network(2).train()}, "training mode"),
+        ({"model": len}, "model is a builtin"),
+        ({"compacted": None}, "compacted is a NoneType"),
+        ({"model": Pair(4, 2).eval()}, "returns a tuple"),
+        ({"compacted": Pair(4, 2).eval()}, "returns a tuple"),
+        ({"compacted": nn.Linear(4, 3).eval()}, r"\(1, 2\) and \(1, 3\) numbers"),
+        ({"model": OfThree(4, 2).eval(), "batch_sizes": (4,)}, "three at most"),
+        ({"model": nn.Bilinear(4, 4, 2).eval()}, "missing 1 required positional"),
+        ({"model": pruned()}, r"prune\.remove"),
+        ({"ways": "compiled"}, "ways='compiled'"),
+        ({"ways": ("traced",)}, "no way 'traced'"),
+        ({"ways": None}, "ways=None"),
+        ({"pairs": [network(2)]}, "pairs="),
+        ({"pairs": {"one": network(2)}}, "the pair 'one'"),
+        ({"pairs": {"one": (network(2), network(2).train())}}, "training mode"),
+        ({"pairs": {"captured": (network(2),) * 2}, "ways": ("captured",)}, "both called"),
     ],
 )
-def test_bad_arguments_are_refused(arguments: dict[str, Any], words: str) -> None:
+def test_bad_arguments_are_refused(arguments: dict[str, Any], words: str, seen: list[int]) -> None:
+    """Each says what is allowed, or what to do, and nothing was timed before."""
     usual = {"model": network(3), "compacted": network(2), "example": torch.rand(2, 4)}
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words) as caught:
         measure_speed(**{**usual, **arguments})
+    assert caught.value.allowed or caught.value.hint
+    assert not seen
+
+
+def test_whole_numbers_of_numpy_are_sizes_too(seen: list[int]) -> None:
+    sizes = [np.int64(2), np.uint8(5)]
+    report = measure_speed(network(3), network(2), torch.rand(2, 4), batch_sizes=sizes)
+    assert [type(batch.batch_size) for batch in report.batches] == [int, int]
+    assert seen == [2, 5]
+
+
+def test_what_was_not_counted_is_told(seen: list[int]) -> None:
+    class Turned(nn.Linear):
+        def forward(self, rows: Tensor) -> Tensor:
+            return super().forward(torch.fft.fft(rows).real)
+
+    model = Turned(4, 2).eval()
+    report = measure_speed(model, nn.Linear(4, 2).eval(), torch.rand(1, 4), batch_sizes=(1,))
+    assert report.notes == {
+        "operations of the original network": "not counted: _fft_r2c (called 1 ×)"
+    }
+    assert json.loads(json.dumps(report.to_json()))["original"]["uncounted"] == {"_fft_r2c": 1}
+
+
+@pytest.mark.parametrize("example", [torch.rand(0, 4), np.zeros((1, 4)), torch.rand(1, 5)])
+def test_a_saturating_batch_needs_an_example(example: Any) -> None:
+    with pytest.raises(InputError):
+        saturating_batch(network(2), example)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

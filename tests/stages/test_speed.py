@@ -62,6 +62,10 @@ def test_each_form_has_its_own_label(tiny, tmp_path: Path) -> None:
     notes = record.details["speed"]["notes"]
     assert "GPU" in notes["2:4"]
     assert "CPU" in notes["captured"]
+    recipes = record.details["recipes"]["inference"]
+    assert set(recipes) == {"dense", "compacted"}
+    assert set(recipes["compacted"]) >= {"one", "many", "latency_ms", "notes"}
+    assert record.details["speed"]["original"]["uncounted"] == {}
     # No other speed-up or latency goes by the plain names.
     assert len([m for m in record.metrics if m.name == "speedup"]) == 1
     assert len([m for m in record.metrics if m.name == "latency_ms"]) == 2

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
-from torch.utils.flop_counter import _FlopCounterMode
 
 from robench.compaction.forms.extents import padding_of, pair
 from robench.compaction.forms.gathered import GatheredConv2d
+from robench.compaction.forms.watched import is_plain, is_row, is_untouched, is_unwatched
 from robench.compaction.kernels.layout import Shape, channels_of
 from robench.compaction.kernels.native import kernel_for, this_machine
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from robench.compaction.kernels.layout import Layout, Machine
 
-__all__ = ["DirectConv2d", "has_kernel", "is_plain", "is_unwatched", "shape_of"]
+__all__ = ["NUMBER_BYTES", "DirectConv2d", "has_kernel", "indices", "shape_of"]
 
 _MOST_GROUPS = 4
 """Each is a call of its own."""
@@ -64,8 +63,9 @@ def shape_of(conv: nn.Conv2d, input_shape: tuple[int, int, int]) -> Shape:
 class DirectConv2d(nn.Module):
     """A convolution, and what follows it, by a kernel that was compiled for its shape.
 
-    What the kernel does not serve (gradients, other precisions and devices, a machine without
-    such kernels, observers of the layers within) the layer that it was made of computes.
+    What the kernel does not serve (gradients, tangents and transforms of torch, other precisions
+    and devices, a machine without such kernels, observers of the layers within) the layer that it
+    was made of computes.
 
     Args:
         conv: the convolution, padded with zeros.
@@ -98,6 +98,7 @@ class DirectConv2d(nn.Module):
         )
         self._written_shape = (conv.out_channels, *self._shape.written)
         self._calls: list[_Call] | None = None
+        self._inner: list[nn.Module] = []
 
     def forward(self, maps: Tensor, added: Tensor | None = None) -> Tensor:
         """[N, C, H, W] → [N, filters, H', W'].
@@ -109,9 +110,10 @@ class DirectConv2d(nn.Module):
         Raises:
             InputError: the maps are of another size, and some columns are left out.
         """
-        calls = self._calls or self._found()
-        if calls and self._are_served(maps, added) and all(map(_Call.is_plain, calls)):
-            return self._computed(maps.contiguous(), added, calls)
+        if self._are_served(maps, added):
+            calls = self._calls or self._found()
+            if calls and self._is_as_made(calls):
+                return self._computed(maps.contiguous(), added, calls)
         outputs: Tensor = self.layer(maps)
         if added is not None:
             outputs = outputs + added
@@ -131,21 +133,30 @@ class DirectConv2d(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the kernels, which are found again."""
-        return {**self.__dict__, "_calls": None}
+        return {**self.__dict__, "_calls": None, "_inner": []}
 
     def _are_served(self, maps: Tensor, added: Tensor | None) -> bool:
         """Whether a kernel reads these maps, and nobody wants to know how they are used."""
         return (
-            is_plain(maps, self.input_shape)
+            is_unwatched()
+            and is_plain(maps)
+            and maps.shape[1:] == self.input_shape
             and (added is not None) == self._shape.added
-            and (added is None or is_plain(added, self._written_shape))
-            and (added is None or len(added) == len(maps))
-            and is_unwatched()
+            and (added is None or is_plain(added))
+            and (added is None or added.shape == (len(maps), *self._written_shape))
+        )
+
+    def _is_as_made(self, calls: list[_Call]) -> bool:
+        """Whether the layer within is the one that the kernels read, and nobody watches it."""
+        return (
+            self._inner[0] is self._modules["layer"]
+            and all(map(is_untouched, self._inner))
+            and all(map(_Call.is_plain, calls))
         )
 
     def _computed(self, maps: Tensor, added: Tensor | None, calls: list[_Call]) -> Tensor:
         count = len(maps)
-        outputs = torch.empty(count, *self._written_shape)
+        outputs = maps.new_empty(count, *self._written_shape)
         beside = None if added is None else added.contiguous()
         read, written = maps.data_ptr(), outputs.data_ptr()
         for call in calls:
@@ -157,6 +168,9 @@ class DirectConv2d(nn.Module):
         machine = this_machine()
         if machine is None:
             return []
+        if type(self.layer) not in (nn.Conv2d, GatheredConv2d):  # as parametrised ones are
+            return []
+        self._inner = list(self.layer.modules())
         if isinstance(self.layer, GatheredConv2d):
             parts = zip(self.layer.products, self.layer.columns, strict=True)
             self._calls = [
@@ -165,7 +179,8 @@ class DirectConv2d(nn.Module):
             ]
         else:
             shape, groups = self._shape, self.layer.groups
-            own = torch.ones(shape.all_channels // groups, *shape.kernel, dtype=torch.bool)
+            size = shape.all_channels // groups, *shape.kernel
+            own = torch.ones(size, dtype=torch.bool, device="cpu")
             self._calls = [
                 _Call(self.layer, group, own, shape, machine, group) for group in range(groups)
             ]
@@ -198,10 +213,15 @@ class _Call:
         own = replace(shape, channels=len(channels), columns=len(places))
         self._kernel = kernel_for(own, machine)
         self.layout = self._kernel.layout
-        self._parameters, self._hooks = layer._parameters, layer._forward_hooks
-        self._shapes = layer.get_parameter("weight").shape, shape.has_bias
-        self._channels = torch.tensor(channels, dtype=torch.int32)
-        self._offsets = torch.tensor(self.layout.offsets(places), dtype=torch.int32)
+        self._parameters, self._has_bias = layer._parameters, shape.has_bias
+        # Of the layer, not of its weight, in whose place there may be something else by now.
+        self._shape = (
+            (shape.filters, len(places))
+            if isinstance(layer, nn.Linear)
+            else (shape.all_filters, len(columns), *shape.kernel)
+        )
+        self._channels = indices(channels)
+        self._offsets = indices(self.layout.offsets(places))
         self._indices = self._channels.data_ptr(), self._offsets.data_ptr()
         self._read = NUMBER_BYTES * group * len(columns) * math.prod(shape.maps)
         self._written = NUMBER_BYTES * group * shape.filters * math.prod(shape.written)
@@ -209,16 +229,13 @@ class _Call:
         self._bias = NUMBER_BYTES * part * shape.filters
 
     def is_plain(self) -> bool:
-        """Whether the weights are numbers in a row of memory, and nobody watches the layer."""
+        """Whether the weights are numbers in a row of memory."""
         weight, bias = self._parameters.get("weight"), self._parameters.get("bias")
         return (
             weight is not None
-            and (weight.shape, bias is not None) == self._shapes
-            and weight.dtype is torch.float32
-            and weight.is_cpu
-            and weight.is_contiguous()
-            and not (weight.requires_grad and torch.is_grad_enabled())
-            and not self._hooks
+            and is_row(weight, self._shape)
+            and (bias is not None) == self._has_bias
+            and (bias is None or is_row(bias, self._shape[:1]))
         )
 
     def __call__(self, read: int, added: int, written: int, count: int) -> None:
@@ -237,26 +254,6 @@ class _Call:
         )
 
 
-def is_plain(maps: Tensor, shape: tuple[int, ...]) -> bool:
-    """Whether these are single-precision numbers in memory, of which no gradient is asked."""
-    return (
-        type(maps) is torch.Tensor
-        and maps.dtype is torch.float32
-        and maps.is_cpu
-        and maps.shape[1:] == shape
-        and not (maps.requires_grad and torch.is_grad_enabled())
-    )
-
-
-def is_unwatched() -> bool:
-    """Whether no part of torch follows or counts its operations, which would see no kernel."""
-    return (
-        not torch.compiler.is_compiling()
-        and not torch._C._get_tracing_state()
-        and not (torch._C._len_torch_dispatch_stack() and _operations_are_counted())
-        and torch._C._functorch.peek_interpreter_stack() is None
-    )
-
-
-def _operations_are_counted() -> bool:
-    return any(isinstance(mode, _FlopCounterMode) for mode in _get_current_dispatch_mode_stack())
+def indices(numbers: list[int]) -> Tensor:
+    """Numbers as a kernel reads them, whatever the default device of torch is."""
+    return torch.tensor(numbers, dtype=torch.int32, device="cpu")

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from robench.compaction.forms.extents import padding_of
+from robench.compaction.forms.watched import is_transformed
 from robench.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class _Product(nn.Linear):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, numbers of a padded image] → [N, filters, H', W']."""
-        if images.requires_grad and torch.is_grad_enabled():
+        if (images.requires_grad and torch.is_grad_enabled()) or is_transformed():
             return self._multiplied(self._gathered(images))
         step = self.images_at_once
         near = (images[first : first + step] for first in range(0, len(images), step))
@@ -142,7 +143,10 @@ class _Product(nn.Linear):
         return images.as_strided(size, strides + self.strides).index_select(0, self.offsets)
 
     def _gathered(self, images: Tensor) -> Tensor:
-        """The same, place by place: the gradient of that view would take far more memory."""
+        """The same, place by place, for gradients: that of the view would take far more memory.
+
+        Tangents and batched dimensions need not lie in memory as the view takes it for granted.
+        """
         steps = (torch.arange(size, device=images.device) for size in self.output_size)
         down, across = (step * stride for step, stride in zip(steps, self.strides, strict=True))
         places = self.offsets[:, None, None] + down[:, None] + across

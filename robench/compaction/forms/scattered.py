@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.compaction.forms.direct import NUMBER_BYTES, is_plain, is_unwatched, shape_of
+from robench.compaction.forms.direct import NUMBER_BYTES, indices, shape_of
 from robench.compaction.forms.extents import padding_of, pair
+from robench.compaction.forms.watched import is_plain, is_row, is_unwatched
 from robench.compaction.kernels.layout import channels_of
 from robench.compaction.kernels.native import kernel_for, this_machine
 
@@ -32,8 +34,8 @@ class ScatteredConv2d(nn.Module):
     """A convolution without those of its weights that are zero.
 
     Gradients reach its inputs; its own weights take none. What the kernel does not serve
-    (gradients, other precisions and devices, a machine without such kernels) torch computes from
-    all weights.
+    (gradients, tangents and transforms of torch, other precisions and devices, a machine without
+    such kernels) torch computes from all weights.
 
     Args:
         conv: the convolution, padded with zeros.
@@ -68,12 +70,23 @@ class ScatteredConv2d(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """[N, C, H, W] → [N, filters, H', W']."""
-        calls = self._calls or self._found()
-        is_single = self.values.dtype is torch.float32 and self.values.is_cpu
-        if calls and is_single and is_plain(maps, self.input_shape) and is_unwatched():
-            return self._computed(maps.contiguous(), calls)
+        is_served = is_unwatched() and is_plain(maps) and maps.shape[1:] == self.input_shape
+        if is_served and self._are_weights_plain():
+            calls = self._calls or self._found()
+            if calls:
+                return self._computed(maps.contiguous(), calls)
         return F.conv2d(
             maps, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def _are_weights_plain(self) -> bool:
+        values, places, bias = map(self._buffers.get, ("values", "places", "bias"))
+        return (
+            values is not None
+            and places is not None
+            and is_row(values, places.shape)
+            and (bias is not None) == self._shape.has_bias
+            and (bias is None or is_row(bias, self.weight_shape[:1]))
         )
 
     def _load_from_state_dict(self, *state: Any, **options: Any) -> None:
@@ -86,7 +99,7 @@ class ScatteredConv2d(nn.Module):
         return {**self.__dict__, "_calls": None}
 
     def _computed(self, maps: Tensor, calls: list[_Call]) -> Tensor:
-        outputs = torch.empty(len(maps), *self._written_shape)
+        outputs = maps.new_empty(len(maps), *self._written_shape)
         bias = 0 if self.bias is None else self.bias.data_ptr()
         values = self.values.data_ptr()
         for call in calls:
@@ -101,7 +114,7 @@ class ScatteredConv2d(nn.Module):
         columns = self._shape.columns
         filters = torch.div(self.places, columns, rounding_mode="floor")
         counts = torch.bincount(filters, minlength=self.weight_shape[0]).tolist()
-        edges = [0, *torch.tensor(counts).cumsum(0).tolist()]
+        edges = [0, *accumulate(counts)]
         own = self._shape.filters
         self._calls = [
             _Call(
@@ -138,8 +151,8 @@ class _Call:
         self._kernel = kernel_for(own, machine)
         layout = self._kernel.layout
         begins = [edge - edges[0] for edge in edges]
-        self._channels = torch.tensor(channels + begins, dtype=torch.int32)
-        self._offsets = torch.tensor(layout.offsets(columns), dtype=torch.int32)
+        self._channels = indices(channels + begins)
+        self._offsets = indices(layout.offsets(columns))
         self._read = NUMBER_BYTES * group * shape.channels * math.prod(shape.maps)
         self._written = NUMBER_BYTES * group * shape.filters * math.prod(shape.written)
         self._values = NUMBER_BYTES * edges[0]

@@ -113,7 +113,9 @@ class Kernel:
         held: Tensor | None = getattr(_own, "scratch", None)
         if held is None or held.numel() < self.layout.scratch:
             # Kept at twice of what is asked, so that it seldom has to grow.
-            held = _own.scratch = torch.empty(2 * self.layout.scratch + 1)
+            size = 2 * self.layout.scratch + 1
+            # Whatever the defaults of torch are for precision and device.
+            held = _own.scratch = torch.empty(size, dtype=torch.float32, device="cpu")
         return held.data_ptr()
 
 

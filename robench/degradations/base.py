@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from robench.degradations.checks import (
     check_seed,
     check_shape,
 )
-from robench.degradations.levels import PUBLISHED
+from robench.degradations.levels import PUBLISHED, Reference
 from robench.degradations.random import Noise
 from robench.errors import InputError
 from robench.spec.identity import seed_for
@@ -54,6 +54,9 @@ class Degradation:
         unit: what a level measures.
         levels: the published levels, from the mildest to the strongest.
         neutral: the level of the undegraded condition of the paper, or of its mildest one.
+        references: levels whose picture is one that other kinds show as well, such as the image
+            itself, and which picture that is. Such a level says nothing about the kind: means over
+            levels, and comparisons between kinds, go by `undegraded_levels` and `shared_levels`.
         bounds: least and greatest level that is taken; `None` where only `levels` make sense. A
             published level outside the bounds is taken as well.
         reads: ``"grey"`` when the function sees the grey plane alone, which then goes to every
@@ -74,6 +77,7 @@ class Degradation:
     unit: str
     levels: tuple[float, ...]
     neutral: float
+    references: Mapping[float, Reference] = field(default_factory=dict)
     bounds: tuple[float, float] | None = None
     reads: Literal["grey", "colour"] = "grey"
     variants: Mapping[str, str] = field(default_factory=dict)
@@ -163,6 +167,29 @@ class Degradation:
         is_large_enough = min(height, width) >= self.smallest
         is_square_enough = height == width or not self.square
         return channels in self.channels and is_large_enough and is_square_enough
+
+    def undegraded_levels(self, channels: int) -> tuple[float, ...]:
+        """The levels that leave images of so many channels as they are, by `references`.
+
+        A grey image is its own grey plane: ``greyscale`` leaves it alone at every level. Levels
+        that happen to be too mild for images of some size, such as a blur much narrower than a
+        pixel, are found by comparing pictures alone: see the stage ``degrade``.
+        """
+        unchanged = ("original", "grey") if channels == 1 else ("original",)
+        return tuple(level for level, shown in self.references.items() if shown in unchanged)
+
+    @property
+    def shared_levels(self) -> tuple[float, ...]:
+        """The levels whose picture other kinds show as well, by `references`.
+
+        To do well there is to do well on those kinds too: level 0 of ``uniform-noise`` and that of
+        ``salt-and-pepper`` are one picture, which ``contrast`` shows at level 0.3.
+        """
+        return tuple(self.references)
+
+    def degrades(self, channels: int) -> bool:
+        """Whether any of the published levels changes images of so many channels."""
+        return not set(self.levels) <= set(self.undegraded_levels(channels))
 
     def _degrade(self, images: Tensor, level: float, **options: object) -> Tensor:
         if self.reads == "colour":
@@ -269,9 +296,15 @@ def in_fixed_batches(function: Callable[..., Tensor], *batches: Tensor) -> Tenso
 
 
 def applicable_kinds(channels: int, height: int, width: int) -> tuple[str, ...]:
-    """The built-in kinds that take images of this shape at each of their published levels."""
+    """The built-in kinds for images of this shape.
+
+    They take them at each of their published levels, and change them at one of these at least.
+    """
+    known = {kind: DEGRADATIONS_REGISTRY.get(kind) for kind in PUBLISHED}
     return tuple(
-        kind for kind in PUBLISHED if DEGRADATIONS_REGISTRY.get(kind).takes(channels, height, width)
+        kind
+        for kind, degradation in known.items()
+        if degradation.takes(channels, height, width) and degradation.degrades(channels)
     )
 
 
@@ -285,6 +318,15 @@ def check_plugin(value: object) -> str | None:
         value.check_level(value.neutral)
     except InputError as error:
         return f"its neutral level is not one that it takes: {error.what}"
+    for level, shown in value.references.items():
+        try:
+            value.check_level(level)
+        except InputError as error:
+            return f"one of its references is not a level that it takes: {error.what}"
+        if shown not in get_args(Reference):
+            return f"its reference {shown!r} is none of {', '.join(get_args(Reference))}"
+        if shown == "original" and value.reads == "grey":
+            return "it reads the grey plane alone, so that its reference cannot be the original"
     takes_variant = "variant" in inspect.signature(value.function).parameters
     if takes_variant != bool(value.variants):
         return "its function must take a keyword `variant` if, and only if, it declares variants"

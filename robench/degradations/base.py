@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -21,7 +22,7 @@ from robench.degradations.checks import (
 from robench.degradations.levels import PUBLISHED, Reference
 from robench.degradations.random import Noise
 from robench.errors import InputError
-from robench.spec.identity import seed_for
+from robench.spec.identity import json_number, seed_for
 
 __all__ = ["Degradation", "applicable_kinds", "check_plugin", "in_fixed_batches", "to_grey"]
 
@@ -129,7 +130,7 @@ class Degradation:
         check_images(images, channels=self.channels, smallest=self.smallest, where=where)
         level = self.check_level(level)
         seed = check_seed(seed, where=where)
-        key = seed_for(seed, self.name, level) if self.stochastic else 0
+        key = seed_for(seed, self.name, json_number(level)) if self.stochastic else 0
         index = check_index(index, images, where=where)
         variant = self.check_variant(variant)
         options = {"variant": variant} if self.variants else {}
@@ -212,7 +213,9 @@ class Degradation:
             raise InputError(
                 f"{level!r} is not a level of {self.name!r} ({self.unit})",
                 allowed=allowed,
-                hint="choose one of these",
+                hint="choose one of these"
+                if number == number
+                else f"a level is one real number, and this {type(level).__name__} is none",
             )
         return number + 0.0  # -0.0 is 0.0: the noise must not tell them apart
 
@@ -242,6 +245,8 @@ class Degradation:
         return self.unit if chosen is None else f"{self.unit}; {chosen}: {self.variants[chosen]}"
 
     def _takes(self, level: float) -> bool:
+        if math.isnan(level):
+            return False
         if level in self.levels:
             return True
         return self.bounds is not None and self.bounds[0] <= level <= self.bounds[1]
@@ -314,6 +319,12 @@ def check_plugin(value: object) -> str | None:
         return "it is not a robench.degradations.base.Degradation"
     if not value.levels:
         return "it declares no levels"
+    for level in value.levels:
+        if math.isnan(as_number(level)):
+            return f"{level!r} among its levels is no real number"
+    bounds = tuple(map(as_number, value.bounds or (0.0, 1.0)))
+    if len(bounds) != 2 or not bounds[0] <= bounds[1]:
+        return f"its bounds {value.bounds!r} are no two numbers in order of size"
     try:
         value.check_level(value.neutral)
     except InputError as error:

@@ -84,9 +84,8 @@ def noise_for(
     _, channels, height, width = images.shape
     more = generator.kernel - 1 if generator is not None else 0
     white = Noise(seed, index.to(images.device)).normal(channels, height + more, width + more)
-    if generator is not None:
-        return generator(white)
-    return white - white.mean(dim=(2, 3), keepdim=True)
+    made: Tensor = white if generator is None else generator(white)
+    return made - made.mean(dim=(2, 3), keepdim=True)
 
 
 def distance_along(model: nn.Module, images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -18,10 +19,10 @@ from robench.degradations.checks import (
     check_seed,
     check_shape,
 )
-from robench.degradations.levels import PUBLISHED
+from robench.degradations.levels import PUBLISHED, Reference
 from robench.degradations.random import Noise
 from robench.errors import InputError
-from robench.spec.identity import seed_for
+from robench.spec.identity import json_number, seed_for
 
 __all__ = ["Degradation", "applicable_kinds", "check_plugin", "in_fixed_batches", "to_grey"]
 
@@ -54,6 +55,9 @@ class Degradation:
         unit: what a level measures.
         levels: the published levels, from the mildest to the strongest.
         neutral: the level of the undegraded condition of the paper, or of its mildest one.
+        references: levels whose picture is one that other kinds show as well, such as the image
+            itself, and which picture that is. Such a level says nothing about the kind: means over
+            levels, and comparisons between kinds, go by `undegraded_levels` and `shared_levels`.
         bounds: least and greatest level that is taken; `None` where only `levels` make sense. A
             published level outside the bounds is taken as well.
         reads: ``"grey"`` when the function sees the grey plane alone, which then goes to every
@@ -74,6 +78,7 @@ class Degradation:
     unit: str
     levels: tuple[float, ...]
     neutral: float
+    references: Mapping[float, Reference] = field(default_factory=dict)
     bounds: tuple[float, float] | None = None
     reads: Literal["grey", "colour"] = "grey"
     variants: Mapping[str, str] = field(default_factory=dict)
@@ -125,7 +130,7 @@ class Degradation:
         check_images(images, channels=self.channels, smallest=self.smallest, where=where)
         level = self.check_level(level)
         seed = check_seed(seed, where=where)
-        key = seed_for(seed, self.name, level) if self.stochastic else 0
+        key = seed_for(seed, self.name, json_number(level)) if self.stochastic else 0
         index = check_index(index, images, where=where)
         variant = self.check_variant(variant)
         options = {"variant": variant} if self.variants else {}
@@ -164,6 +169,29 @@ class Degradation:
         is_square_enough = height == width or not self.square
         return channels in self.channels and is_large_enough and is_square_enough
 
+    def undegraded_levels(self, channels: int) -> tuple[float, ...]:
+        """The levels that leave images of so many channels as they are, by `references`.
+
+        A grey image is its own grey plane: ``greyscale`` leaves it alone at every level. Levels
+        that happen to be too mild for images of some size, such as a blur much narrower than a
+        pixel, are found by comparing pictures alone: see the stage ``degrade``.
+        """
+        unchanged = ("original", "grey") if channels == 1 else ("original",)
+        return tuple(level for level, shown in self.references.items() if shown in unchanged)
+
+    @property
+    def shared_levels(self) -> tuple[float, ...]:
+        """The levels whose picture other kinds show as well, by `references`.
+
+        To do well there is to do well on those kinds too: level 0 of ``uniform-noise`` and that of
+        ``salt-and-pepper`` are one picture, which ``contrast`` shows at level 0.3.
+        """
+        return tuple(self.references)
+
+    def degrades(self, channels: int) -> bool:
+        """Whether any of the published levels changes images of so many channels."""
+        return not set(self.levels) <= set(self.undegraded_levels(channels))
+
     def _degrade(self, images: Tensor, level: float, **options: object) -> Tensor:
         if self.reads == "colour":
             return self.function(images, level, **options)
@@ -185,7 +213,9 @@ class Degradation:
             raise InputError(
                 f"{level!r} is not a level of {self.name!r} ({self.unit})",
                 allowed=allowed,
-                hint="choose one of these",
+                hint="choose one of these"
+                if number == number
+                else f"a level is one real number, and this {type(level).__name__} is none",
             )
         return number + 0.0  # -0.0 is 0.0: the noise must not tell them apart
 
@@ -215,6 +245,8 @@ class Degradation:
         return self.unit if chosen is None else f"{self.unit}; {chosen}: {self.variants[chosen]}"
 
     def _takes(self, level: float) -> bool:
+        if math.isnan(level):
+            return False
         if level in self.levels:
             return True
         return self.bounds is not None and self.bounds[0] <= level <= self.bounds[1]
@@ -269,9 +301,15 @@ def in_fixed_batches(function: Callable[..., Tensor], *batches: Tensor) -> Tenso
 
 
 def applicable_kinds(channels: int, height: int, width: int) -> tuple[str, ...]:
-    """The built-in kinds that take images of this shape at each of their published levels."""
+    """The built-in kinds for images of this shape.
+
+    They take them at each of their published levels, and change them at one of these at least.
+    """
+    known = {kind: DEGRADATIONS_REGISTRY.get(kind) for kind in PUBLISHED}
     return tuple(
-        kind for kind in PUBLISHED if DEGRADATIONS_REGISTRY.get(kind).takes(channels, height, width)
+        kind
+        for kind, degradation in known.items()
+        if degradation.takes(channels, height, width) and degradation.degrades(channels)
     )
 
 
@@ -281,10 +319,25 @@ def check_plugin(value: object) -> str | None:
         return "it is not a robench.degradations.base.Degradation"
     if not value.levels:
         return "it declares no levels"
+    for level in value.levels:
+        if math.isnan(as_number(level)):
+            return f"{level!r} among its levels is no real number"
+    bounds = tuple(map(as_number, value.bounds or (0.0, 1.0)))
+    if len(bounds) != 2 or not bounds[0] <= bounds[1]:
+        return f"its bounds {value.bounds!r} are no two numbers in order of size"
     try:
         value.check_level(value.neutral)
     except InputError as error:
         return f"its neutral level is not one that it takes: {error.what}"
+    for level, shown in value.references.items():
+        try:
+            value.check_level(level)
+        except InputError as error:
+            return f"one of its references is not a level that it takes: {error.what}"
+        if shown not in get_args(Reference):
+            return f"its reference {shown!r} is none of {', '.join(get_args(Reference))}"
+        if shown == "original" and value.reads == "grey":
+            return "it reads the grey plane alone, so that its reference cannot be the original"
     takes_variant = "variant" in inspect.signature(value.function).parameters
     if takes_variant != bool(value.variants):
         return "its function must take a keyword `variant` if, and only if, it declares variants"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from decimal import Decimal
 from numbers import Real
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -125,5 +127,22 @@ def check_seed(seed: int, *, where: str) -> int:
 
 
 def as_number(value: object) -> float:
-    """A real number of any type as a float; NaN for what is no number, text included."""
-    return float(value) if isinstance(value, Real) else math.nan
+    """A real number of any type as a float: Python's, NumPy's, and arrays and tensors of none.
+
+    A number of less than double precision is the shortest decimal number that it stands for, so
+    that 0.2 is one level, and draws one noise, in every type.
+
+    Returns:
+        NaN for what is no real number: text, truth values, complex numbers, arrays of several.
+    """
+    if isinstance(value, Tensor) and value.ndim == 0:
+        value = value.detach().cpu()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return math.nan
+    try:
+        return float(str(value)) if isinstance(value, np.floating) else float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

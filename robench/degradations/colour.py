@@ -17,6 +17,7 @@ __all__ = ["contrast", "greyscale"]
     name="greyscale",
     unit="0: in colour, 1: grey",
     levels=PUBLISHED["greyscale"].levels,
+    references=PUBLISHED["greyscale"].references,
     neutral=0.0,
     reads="colour",
 )
@@ -33,6 +34,7 @@ def greyscale(images: Tensor, level: float) -> Tensor:
     name="contrast",
     unit="fraction of the contrast that is left",
     levels=PUBLISHED["contrast"].levels,
+    references=PUBLISHED["contrast"].references,
     neutral=1.0,
     bounds=(0.0, 1.0),
 )

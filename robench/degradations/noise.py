@@ -22,6 +22,7 @@ _CONTRAST = 0.3
     name="uniform-noise",
     unit="half the width of the noise",
     levels=PUBLISHED["uniform-noise"].levels,
+    references=PUBLISHED["uniform-noise"].references,
     neutral=0.0,
     bounds=(0.0, 1.0),
 )
@@ -41,6 +42,7 @@ def uniform_noise(planes: Tensor, level: float, *, noise: Noise) -> Tensor:
     name="salt-and-pepper",
     unit="fraction of the pixels that are replaced",
     levels=PUBLISHED["salt-and-pepper"].levels,
+    references=PUBLISHED["salt-and-pepper"].references,
     neutral=0.0,
     bounds=(0.0, 1.0),
 )

@@ -29,6 +29,7 @@ _BINS = 1024
     name="opponent-colour",
     unit="0: true colours, 1: opponent colours",
     levels=PUBLISHED["opponent-colour"].levels,
+    references=PUBLISHED["opponent-colour"].references,
     neutral=0.0,
     reads="colour",
     channels=(3,),

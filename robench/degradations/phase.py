@@ -24,6 +24,7 @@ _RELEASED = "geirhos2018"
     name="phase-noise",
     unit="half the width of the noise on the phases, in degrees",
     levels=PUBLISHED["phase-noise"].levels,
+    references=PUBLISHED["phase-noise"].references,
     neutral=0.0,
     bounds=(0.0, 180.0),
     variants={

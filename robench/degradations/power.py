@@ -69,6 +69,7 @@ def _fit(images: Tensor) -> Degradation:
     unit=f"{_UNIT}: to the power -1.21 of the frequency, at a mean of 0.4545 and an RMS contrast "
     "of 0.188, as that of the published images",
     levels=PUBLISHED["power-equalisation"].levels,
+    references=PUBLISHED["power-equalisation"].references,
     neutral=0.0,
     smallest=8,
     fit=_fit,

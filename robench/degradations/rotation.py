@@ -19,6 +19,7 @@ __all__ = ["rotation"]
     name="rotation",
     unit="angle in degrees, counter-clockwise",
     levels=PUBLISHED["rotation"].levels,
+    references=PUBLISHED["rotation"].references,
     neutral=0.0,
     square=True,
 )

@@ -46,7 +46,8 @@ class Distortion(Frozen):
     degradations``, or ``clean``; or alone ``adversarial-noise`` or ``adversarial-noise-3x3``."""
     levels: tuple[float, ...] = ()
     """One of these is drawn for each image; empty means all the published levels of its kind. Only
-    for a single kind. Of adversarial noise: its root mean square over the values of an image."""
+    for a single kind. Of adversarial noise: its root mean square over the values of an image,
+    where empty means that of the data set, half the way from an image to a blank one."""
     clean_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the images that stay as they are, whatever the kinds."""
     trains: Literal["from-scratch", "fine-tuned"] = "from-scratch"

@@ -225,8 +225,9 @@ class WorstNoiseOptions(Frozen):
     generator: Literal["adversarial-noise", "adversarial-noise-3x3"] = "adversarial-noise"
     steps: Annotated[int, Field(ge=1)] = 200
     """Of the generator; it was published with at most 1,000."""
-    rms: Annotated[float, Field(gt=0, lt=1)] = 0.348
-    """Root mean square of the noise that it learns with, by default the published one."""
+    rms: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Root mean square of the noise that it learns with; left out it is that of the data set, half
+    the way from an image to a blank one. Published for ImageNet is 0.348."""
     samples: Annotated[int, Field(ge=1)] | None = None
 
 

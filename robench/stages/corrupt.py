@@ -165,7 +165,8 @@ def _resolve_stored(asked: CorruptOptions, data: Data, root: Path | None) -> Res
         kinds=kinds,
         severities=asked.severities if graded else (0,),
         samples=asked.samples,
-        made_by={files.name: files.fingerprint()},
+        # Version 1 took a level at half accuracy from files of a single strength.
+        made_by={files.name: files.fingerprint(), **({} if graded else {"summary": "2"})},
     )
 
 

@@ -18,7 +18,7 @@ from robench.stages.network import trained_network
 if TYPE_CHECKING:
     import torch
 
-    from robench.data.base import Data
+    from robench.data.base import Data, Split
     from robench.degradations.base import Degradation
 
 __all__ = ["degrade"]
@@ -26,6 +26,8 @@ __all__ = ["degrade"]
 _KEPT_VALUES = 1 << 18
 """Degraded images are kept for the next network if those of one level have no more values: with
 all kinds and levels they then take 128 MiB at most."""
+_VISIBLE = 0.5 / 255
+"""Half a grey value: pictures that differ by less everywhere are the same 8-bit picture."""
 
 
 def degrade(cell: Cell, context: Context) -> Outcome:
@@ -40,6 +42,7 @@ def degrade(cell: Cell, context: Context) -> Outcome:
     answers = GradedAnswers(trained_network(cell, context), context.data.outputs)
     metrics: list[Metric] = []
     left_out = _left_out(options, context.data)
+    undegraded: dict[str, list[float | str]] = {}
     for kind, declared in options.kinds.items():
         if kind in left_out:
             continue
@@ -47,7 +50,11 @@ def degrade(cell: Cell, context: Context) -> Outcome:
         for level in declared.levels:
             shown = _shown(context.data, kind, level, options.samples, seed, context.device)
             condition = {"kind": kind, "test_level": json_number(level)}
+            changes: list[float] = []
+            shown = _compared(shown, test, context.device, changes)
             found = tuple(answers.show(shown, test.labels, f"{kind} {level:g}", **condition))
+            if max(changes) < _VISIBLE:
+                undegraded.setdefault(kind, []).append(json_number(level))
             accuracies.append(found[0].value or 0.0)
             metrics += found
         metrics += over_levels(kind, declared.levels, accuracies, len(test))
@@ -62,6 +69,8 @@ def degrade(cell: Cell, context: Context) -> Outcome:
                 if kind not in left_out
             },
             "left_out": left_out,
+            # By comparing pictures: also what a kind's own declaration cannot know.
+            "undegraded": undegraded,
         },
         arrays={
             "index": test.index.numpy(),
@@ -69,6 +78,16 @@ def degrade(cell: Cell, context: Context) -> Outcome:
             **answers.arrays(),
         },
     )
+
+
+def _compared(
+    parts: Iterable[torch.Tensor], test: Split, device: torch.device, changes: list[float]
+) -> Iterator[torch.Tensor]:
+    """The degraded parts; `changes` collects the largest difference of each from the originals."""
+    for shown, part in zip(parts, parts_of(test.images), strict=True):
+        original = to_float(test.images[part].to(device))
+        changes.append(float((shown - original).abs().amax()))
+        yield shown
 
 
 def _shown(
@@ -107,11 +126,13 @@ def _left_out(options: ResolvedDegradeOptions, data: Data) -> dict[str, str]:
     """The kinds that these images cannot bear, asked for or robench's own, and why not."""
     channels, height, width = data.input_shape
     shown = f"{'grey' if channels == 1 else 'colour'} images of {height} x {width} pixels"
-    found = {
-        kind: f"it does not take {shown}"
-        for kind in (*PUBLISHED, *options.kinds)
-        if not DEGRADATIONS_REGISTRY.get(kind).takes(channels, height, width)
-    }
+    found = {}
+    for kind in dict.fromkeys((*PUBLISHED, *options.kinds)):
+        degradation = DEGRADATIONS_REGISTRY.get(kind)
+        if not degradation.takes(channels, height, width):
+            found[kind] = f"it does not take {shown}"
+        elif not degradation.degrades(channels):
+            found[kind] = f"it leaves {shown} as they are"
     if options.kinds and options.kinds.keys() <= found.keys():
         raise NotApplicableError(f"{shown} can bear none of {', '.join(options.kinds)}")
     return found

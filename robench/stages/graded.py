@@ -28,6 +28,8 @@ __all__ = ["UNORDERED", "GradedAnswers", "over_levels", "parts_of"]
 
 UNORDERED = ("rotation",)
 """Kinds whose levels have no order in which images get harder: nothing is summed up over them."""
+_FEWEST_LEVELS = 4
+"""Of a curve that an area or a level at half accuracy is taken from, a clean image's included."""
 _MOST_CLASSES = 32
 """Confusion matrices of more classes would outweigh the answers, from which they follow."""
 
@@ -104,6 +106,9 @@ def over_levels(
 ) -> Iterator[Metric]:
     """The area under accuracy over the levels of a kind, and the level at half accuracy.
 
+    Nothing of the kind where there are fewer than four different levels: neither one strength of a
+    corruption nor a switch with two positions makes a curve to speak of.
+
     Args:
         kind: the degradation or corruption.
         levels: from the mildest to the strongest.
@@ -111,7 +116,7 @@ def over_levels(
         n: how many images each rests on.
         condition: of the metrics, beside the kind.
     """
-    if kind in UNORDERED or len(levels) < 2:
+    if kind in UNORDERED or len(set(levels)) < _FEWEST_LEVELS:
         return
     condition = {"kind": kind, **condition}
     area = area_under_levels(accuracies)

@@ -56,8 +56,15 @@ def train(cell: Cell, context: Context) -> Outcome:
             Metric(name="steps", value=result.steps),
             Metric(name="train_s", value=result.train_s),
         ),
-        details={"loss": result.losses, "method": result.notes},
+        details={"loss": result.losses, "method": result.notes, **_about_noise(result)},
     )
+
+
+def _about_noise(result: loop.TrainResult) -> dict[str, object]:
+    """How long adversarial noise was, and whether it left anything of the images."""
+    if result.noise is None or not result.noise.images:
+        return {}
+    return {"noise": result.noise.notes(), "flags": result.noise.flags()}
 
 
 def _given(cell: Cell, context: Context, network: Network) -> Outcome:

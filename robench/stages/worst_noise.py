@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from robench.spec.distortion import ADVERSARIAL_NOISE
 from robench.stages.base import Context, Outcome
 from robench.stages.network import trained_network
 from robench.training.evaluate import predict
+from robench.training.noise_level import NoiseTally
 from robench.training.projection import at_distance
 from robench.training.worst_noise import distance_along, noise_for, trained_generator
 
@@ -32,39 +34,47 @@ def worst_noise(cell: Cell, context: Context) -> Outcome:
     pushed along one draw of its noise until the answer is wrong; beside it along white noise, which
     the generator starts as: where the two are alike, it has learnt nothing.
 
+    The generator learns with noise of the level that the suite gives, or else of that of the data
+    set. At that level the record counts the images that are blank, and those whose noise is short.
+
     Raises:
         NotApplicableError: the network has no gradient by its images.
+        InputError: the training images give noise no level.
     """
     options = ResolvedWorstNoiseOptions.model_validate(cell.options)
     network, seed = trained_network(cell, context), cell.seed_for("evaluate")
+    tally = NoiseTally.of(options.rms, images=context.data.train.images)
+    rms = tally.rms
     generator = trained_generator(
         network,
         context.data.train,
         kernel=ADVERSARIAL_NOISE[options.generator],
-        rms=options.rms,
+        rms=rms,
         steps=options.steps,
         seed=seed_for(seed, "generator"),
     )
     test = context.data.test.first(options.samples)
     images = to_float(test.images.to(context.device))
     labels = test.labels.to(context.device)
-    metrics, arrays = [], {}
+    metrics, arrays, counted = [], {}, {}
     for name, source in (("worst", generator), ("white", None)):
         noise = noise_for(images, test.index, seed_for(seed, "noise"), source)
         distance = distance_along(network, images, labels, noise).cpu().numpy()
         arrays[f"distance_{name}"] = distance
         metrics.append(_median(f"{name}_noise_l2", distance, seed))
-        shown = at_distance(images, noise, options.rms * math.sqrt(images[0].numel()))
+        shown = at_distance(images, noise, rms * math.sqrt(images[0].numel()))
+        counted[name] = replace(tally)
+        counted[name].see(images, shown)
         correct = int((predict(network, shown).argmax(1) == labels).sum())
-        metrics.append(
-            Metric.share("accuracy", correct, len(test), noise=name, noise_rms=options.rms)
-        )
+        metrics.append(Metric.share("accuracy", correct, len(test), noise=name, noise_rms=rms))
     return Outcome(
         metrics=tuple(metrics),
         details={
             "generator": options.generator,
             "steps": options.steps,
-            "rms": options.rms,
+            "rms": rms,
+            "noise": {name: of.notes() for name, of in counted.items()},
+            "flags": counted["worst"].flags(),
             "images_misled": {
                 name.removeprefix("distance_"): int(((of > 0) & (of < math.inf)).sum())
                 for name, of in arrays.items()

@@ -22,6 +22,7 @@ from robench.models.layout import quick_layout
 from robench.spec.distortion import ADVERSARIAL_NOISE
 from robench.spec.identity import seed_for
 from robench.training.distortion import check_images, clean_places
+from robench.training.noise_level import NoiseTally
 from robench.training.projection import at_distance
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ __all__ = [
     "retraining_rate",
 ]
 
-ADVERSARIAL_NOISE_VERSION = 1
+ADVERSARIAL_NOISE_VERSION = 2
 PUBLISHED_RMS = 135 / math.sqrt(224 * 224 * 3)
-"""The published length of the noise, 135 for ImageNet's images, per value: about 0.348."""
+"""The published length of the noise, 135 for ImageNet's images, per value: about 0.348. It belongs
+to ImageNet: other data sets have a level of their own, see `robench.training.noise_level`."""
 _WIDTH = 20
 _INITIAL_STD = 0.01
 _CURRENT_SHARE = 0.6
@@ -53,15 +55,20 @@ _CURRENT_SHARE = 0.6
 two that were drawn among the earlier ones."""
 _ITERATIONS, _WAY = 1000, 0.5
 """A new generator has at most these steps before it is used, at the published rate of 5e-4. With
-fewer the rate is so much higher that Adam, whose steps are as long as its rate, goes as far: on
-LeNet-5 fifty such steps misled it as far as the thousand did."""
+fewer the rate is so much higher that Adam, whose steps are as long as its rate, goes as far."""
 _WAY_IN_PERIOD = 1e-4 * 18_286
-"""Likewise beside the network: 1e-4 at each of 18,286 batches of 70, an epoch of ImageNet."""
+"""Likewise beside the network: 1e-4 at each of 18,286 batches of 70, an epoch of ImageNet. Here the
+highest rate ends it earlier in periods of less than 183 steps."""
 _HIGHEST_RATE = 1e-2
+_LEAST_ITERATIONS = 100
+"""Steps of a new generator at the least, at a rate of 5e-3: on LeNet-5 they raised the loss as far
+as the published thousand, 50 half as far, and 10 not at all."""
 _PERIODS = 10
-"""A run has at least so many generators, where an epoch is longer than that."""
+"""A run has so many generators, where an epoch is longer than that and a period not too short."""
 _RETRAINING = 8
-"""A new generator takes at most one step for so many steps of the network."""
+"""A new generator takes one step for so many steps of the network, or what it needs at least."""
+_LEAST_PERIOD = _LEAST_ITERATIONS
+"""Steps for which a generator is used: no fewer than it was trained for before."""
 
 
 class NoiseGenerator(nn.Module):
@@ -70,6 +77,10 @@ class NoiseGenerator(nn.Module):
     Four convolutions of 20 channels with ReLU between them, beside the identity. All are of 1 x 1,
     so that the noise of each pixel is drawn apart from the others', but for the second one, which
     may be of 3 x 3. It starts as good as white.
+
+    The mean of the noise over the pixels is taken away, channel by channel. Without, the noise that
+    misleads most is one colour, which leads to a blank image where images are near black; it is of
+    no shape that noise could have, and the mean of i.i.d. noise over an image is near zero anyway.
 
     Args:
         channels: of the images.
@@ -98,7 +109,8 @@ class NoiseGenerator(nn.Module):
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = _convolve(hidden if number == 0 else hidden.relu(), weight, bias)
         height, width = hidden.shape[2:]
-        return hidden + white[:, :, edge : edge + height, edge : edge + width]
+        made = hidden + white[:, :, edge : edge + height, edge : edge + width]
+        return made - made.mean(dim=(2, 3), keepdim=True)
 
     def white(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """White noise for a batch of images."""
@@ -178,12 +190,13 @@ class AdversarialNoise:
 
     At each step the generator moves towards a larger loss, on the images that its noise is meant
     for, and the network is trained on the same noisy images. After each period, an epoch or a tenth
-    of the run if that is shorter, the generator is put by, a new one is trained from scratch
-    against the network as it is, and goes on; two of those put by give their noise to four tenths
-    of the noisy images, so that what was learnt is not forgotten.
+    of the run if that is shorter, but never less than 100 steps, the generator is put by, a new one
+    is trained from scratch against the network as it is, and goes on; two of those put by give
+    their noise to four tenths of the noisy images, so that what was learnt is not forgotten.
 
     Args:
-        distortion: which generator, the length of its noise, the clean share.
+        distortion: which generator, the length of its noise (by default that of the data set, see
+            `robench.training.noise_level.data_set_rms`), the clean share.
         seed: of everything random.
         model: the network that is trained.
         split: the training images, for new generators.
@@ -206,13 +219,14 @@ class AdversarialNoise:
     ) -> None:
         check_images(split.images, distortion)
         self._distortion, self._seed, self._model, self._split = distortion, seed, model, split
-        self._rms = distortion.levels[0] if distortion.levels else PUBLISHED_RMS
+        self.tally = NoiseTally.of(*distortion.levels, images=split.images)
+        self._rms = self.tally.rms
         self._batch_size = min(batch_size, len(split))
         self._device = next(model.parameters()).device
         self._random = torch.Generator(self._device).manual_seed(seed_for(seed, "generator"))
         in_epoch = len(split) // self._batch_size
-        self._period = max(1, min(in_epoch, math.ceil(steps / _PERIODS)))
-        self._retraining = min(_ITERATIONS, self._period // _RETRAINING)
+        self._period = max(_LEAST_PERIOD, min(in_epoch, math.ceil(steps / _PERIODS)))
+        self._retraining = retraining_steps(self._period)
         self._earlier: list[NoiseGenerator] = []
         self._steps = 0
         self._trainer = self._renewed(_rate(_WAY_IN_PERIOD, self._period))
@@ -234,6 +248,8 @@ class AdversarialNoise:
                 continue
             with torch.no_grad():
                 shown[places] = noisy(images[places], generator, self._rms, self._random)
+        if learns:
+            self.tally.see(images[to_change], shown[to_change])
         return shown
 
     def _shared_out(self, places: Tensor) -> Iterator[tuple[Tensor, NoiseGenerator]]:
@@ -277,6 +293,11 @@ class AdversarialNoise:
         ).to(self._split.images.device)
         images = to_float(self._split.images[chosen]).to(self._device)
         return images, self._split.labels[chosen].to(self._device)
+
+
+def retraining_steps(period: int) -> int:
+    """The steps of a new generator before it is used, for that many steps of the network."""
+    return min(_ITERATIONS, max(_LEAST_ITERATIONS, period // _RETRAINING))
 
 
 def retraining_rate(steps: int) -> float:

@@ -57,7 +57,7 @@ class Batches:
         self._images = split.images.to(device)
         self._labels = split.labels.to(device)
         self._index = split.index.to(device)
-        self._distortion = distortion
+        self.distortion = distortion
         self._distorts_from = distorts_from
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
@@ -84,7 +84,7 @@ class Batches:
     def _gather(self, chosen: Tensor, step: int, *, learns: bool) -> tuple[Tensor, Tensor]:
         images = to_float(self._images.index_select(0, chosen))
         labels = self._labels.index_select(0, chosen)
-        if self._distortion is not None and step >= self._distorts_from:
+        if self.distortion is not None and step >= self._distorts_from:
             index = self._index.index_select(0, chosen)
-            images = self._distortion(images, labels, index, step, learns=learns)
+            images = self.distortion(images, labels, index, step, learns=learns)
         return images, labels

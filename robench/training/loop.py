@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from robench.methods.base import Method
     from robench.spec.recipe import Recipe
     from robench.training.distortion import Degrade, TrainingDistortion
+    from robench.training.noise_level import NoiseTally
     from robench.training.watch import Progress
 
 __all__ = ["TrainResult", "finish", "train"]
@@ -56,6 +57,7 @@ class TrainResult:
         epochs: full passes over the training data.
         losses: training loss at up to a hundred steps at even distances, the last one included.
         notes: what the method noted down.
+        noise: counts of the noisy images, where the run had adversarial noise.
         train_s: seconds that all of it took.
     """
 
@@ -68,6 +70,7 @@ class TrainResult:
     losses: list[float]
     notes: Mapping[str, JsonValue]
     train_s: float
+    noise: NoiseTally | None = None
 
 
 def train(
@@ -207,7 +210,7 @@ def _result(
     losses: list[float],
     clock: float,
 ) -> TrainResult:
-    weights = prunable(state.model)
+    weights, distortion = prunable(state.model), batches.distortion
     native = native_zeros / sum(weight.numel() for weight in weights.values())
     return TrainResult(
         masks=Masks({name: weight.detach() != 0 for name, weight in weights.items()}),
@@ -219,6 +222,7 @@ def _result(
         losses=losses,
         notes=state.notes,
         train_s=time.perf_counter() - clock,
+        noise=distortion.tally if isinstance(distortion, AdversarialNoise) else None,
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WORST_NOISE_VERSION", "distance_along", "noise_for", "trained_generator"]
 
-WORST_NOISE_VERSION = 1
+WORST_NOISE_VERSION = 2
 _BATCH_SIZE = 100
 _FIRST_RMS = 0.01
 _GROWTH = 1.8
@@ -73,6 +73,8 @@ def noise_for(
 ) -> Tensor:
     """One draw of noise for each image, which depends on the seed and the image's index alone.
 
+    Its mean over the pixels of each channel is zero, as that of a `NoiseGenerator` is.
+
     Args:
         images: float32 [N, C, H, W].
         index: int64 [N], the images' numbers in the data set.
@@ -82,7 +84,8 @@ def noise_for(
     _, channels, height, width = images.shape
     more = generator.kernel - 1 if generator is not None else 0
     white = Noise(seed, index.to(images.device)).normal(channels, height + more, width + more)
-    return white if generator is None else generator(white)
+    made: Tensor = white if generator is None else generator(white)
+    return made - made.mean(dim=(2, 3), keepdim=True)
 
 
 def distance_along(model: nn.Module, images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
@@ -101,7 +104,8 @@ def distance_along(model: nn.Module, images: Tensor, labels: Tensor, noise: Tens
         Euclidean distance, float64 [N]: 0 where the network is wrong without noise, infinite where
         it is right in any amount of it.
     """
-    unit = noise / noise.flatten(1).square().mean(dim=1).sqrt().view(-1, 1, 1, 1)
+    length = noise.flatten(1).square().mean(dim=1).sqrt().view(-1, 1, 1, 1)
+    unit = noise / length.clamp_min(torch.finfo(noise.dtype).tiny)  # no noise leads nowhere
     rms = _least_rms(model, images, labels, unit)
     moved = rms.isfinite() & (rms > 0)
     away = _shown(images[moved], unit[moved], rms[moved]).double() - images[moved].double()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor
 from robench.degradations import DEGRADATIONS, DEGRADATIONS_REGISTRY, base, degrade
 from robench.degradations.base import Degradation, applicable_kinds, check_plugin
 from robench.degradations.levels import PUBLISHED
+from robench.degradations.random import Noise
 from robench.errors import InputError
 
 
@@ -220,6 +222,19 @@ def test_a_published_level_outside_the_bounds_is_taken() -> None:
         bounded.check_level(2)
 
 
+def test_random_kinds_may_have_an_infinite_level(images: Tensor) -> None:
+    """The fault: its noise was keyed by JSON, which has no infinity."""
+
+    def fade(planes: Tensor, level: float, *, noise: Noise) -> Tensor:
+        return planes if math.isinf(level) else noise.uniform(*planes.shape[1:]) / (1 + level)
+
+    plug_in = Invert(fade, levels=(math.inf, 2.0), neutral=math.inf, bounds=(0.0, math.inf))
+    assert check_plugin(plug_in) is None
+    assert torch.equal(plug_in(images, math.inf), degrade(images, "greyscale", 1))
+    assert torch.equal(plug_in(images, torch.tensor(math.inf)), plug_in(images, math.inf))
+    assert not torch.equal(plug_in(images, 2.0), plug_in(images, 3.0))
+
+
 def test_colour_kinds_see_all_channels(images: Tensor) -> None:
     seen: list[tuple[int, ...]] = []
 
@@ -242,6 +257,15 @@ def test_what_is_no_plug_in() -> None:
             invert.function, neutral=3.0
         ),
         "a keyword `variant` if, and only if, it declares variants": with_variant,
+        "nan among its levels is no real number": Invert(
+            invert.function, levels=(0.0, float("nan"))
+        ),
+        "'1' among its levels is no real number": Invert(invert.function, levels=("1",)),
+        "its bounds (1.0, 0.0) are no two numbers": Invert(invert.function, bounds=(1.0, 0.0)),
+        "its bounds (nan, 1.0) are no two": Invert(invert.function, bounds=(float("nan"), 1.0)),
+        "its neutral level is not one that it takes: nan": Invert(
+            invert.function, neutral=float("nan")
+        ),
     }
     for reason, value in reasons.items():
         assert reason in str(check_plugin(value))
@@ -251,7 +275,7 @@ def test_what_is_no_plug_in() -> None:
 @pytest.mark.parametrize(
     ("shape", "missing"),
     [
-        ((1, 32, 32), {"opponent-colour"}),
+        ((1, 32, 32), {"greyscale", "opponent-colour"}),
         ((3, 32, 48), {"rotation"}),
         (
             (3, 4, 4),
@@ -275,7 +299,7 @@ def test_applicable_kinds_take_the_images_at_every_level(
     for kind in kinds:
         for level in PUBLISHED[kind].levels:
             assert DEGRADATIONS_REGISTRY.get(kind)(torch.rand(2, *shape), level).shape[1:] == shape
-    for kind in missing:
+    for kind in missing - {"greyscale"}:  # which takes grey images, and leaves them as they are
         with pytest.raises(InputError):
             degrade(torch.rand(2, *shape), kind, PUBLISHED[kind].levels[1])
 

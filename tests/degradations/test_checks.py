@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -86,9 +88,54 @@ def test_levels_that_are_refused(kind: str, level: Any, allowed: str) -> None:
     assert caught.value.allowed.startswith(allowed)
 
 
-@pytest.mark.parametrize("level", [1, 1.0, np.float64(1), np.float32(1), np.int64(1), True])
+@pytest.mark.parametrize(
+    "level",
+    [
+        *(1, 1.0, Fraction(1), Decimal(1), np.float64(1), np.float32(1), np.int64(1), np.uint8(1)),
+        *(np.array(1), np.array(1.0), torch.tensor(1), torch.tensor(1.0, requires_grad=True)),
+    ],
+    ids=repr,
+)
 def test_levels_may_be_any_real_number(level: Any) -> None:
     assert torch.equal(degrade(GOOD, "low-pass", level), degrade(GOOD, "low-pass", 1.0))
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        *(Fraction(1, 5), Decimal("0.2"), np.float16(0.2), np.float32(0.2), np.array(0.2)),
+        *(torch.tensor(0.2), torch.tensor(0.2, dtype=torch.float16), torch.tensor(0.2).double()),
+    ],
+    ids=repr,
+)
+def test_one_level_draws_one_noise_in_every_type(level: Any) -> None:
+    if isinstance(level, torch.Tensor) and level.dtype == torch.float64:
+        level = torch.tensor(0.2, dtype=torch.float64)
+    expected = degrade(GOOD, "uniform-noise", 0.2)
+    assert torch.equal(degrade(GOOD, "uniform-noise", level), expected)
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        *(True, np.True_, torch.tensor(True), math.nan, np.float32("nan"), torch.tensor(math.nan)),
+        *(0.2 + 0j, np.complex64(0.2), torch.tensor(0.2 + 0j), "0.2", b"0.2", None),
+        *([0.2], np.array([0.2]), torch.tensor([0.2]), torch.tensor([]), object),
+    ],
+    ids=repr,
+)
+def test_what_is_no_real_number_is_refused(level: Any) -> None:
+    with pytest.raises(InputError, match="is not a level of 'uniform-noise'") as caught:
+        degrade(GOOD, "uniform-noise", level)
+    assert "a level is one real number" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "level", [math.inf, -math.inf, torch.tensor(math.inf), 10**400, -(10**400)], ids=lambda level: f"{type(level).__name__}-{level > 0}"
+)
+def test_infinity_is_a_number_that_most_kinds_do_not_take(level: Any) -> None:
+    with pytest.raises(InputError, match="is not a level of 'uniform-noise'"):
+        degrade(GOOD, "uniform-noise", level)
 
 
 def test_minus_zero_is_zero() -> None:

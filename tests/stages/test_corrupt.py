@@ -151,6 +151,9 @@ def test_stored_files(tmp_path: Path, monkeypatch, tiny) -> None:
     assert (record.status, record.reason) == ("ok", None)
     assert record.cell.options["kinds"] == ["fog", "zigzag"]
     assert record.details["origin"] == "files of MNIST-C"
+    # One strength makes no curve: neither an area under it, nor a level at half accuracy.
+    names = {metric.name for metric in record.metrics}
+    assert names == {"accuracy_clean", "accuracy", "response_entropy_bits", "corrupted_error"}
     arrays = results.run.store.arrays(record.id)
     assert arrays["answers"].shape == (2, 25)
     assert (arrays["answers"][0] == arrays["answers"][1]).all()

@@ -46,11 +46,12 @@ def test_many_classes_have_no_confusion_matrices() -> None:
 
 
 def test_summaries_over_levels() -> None:
-    area, half = over_levels("contrast", (1.0, 0.5, 0.1), (0.8, 0.6, 0.2), 50, images="x")
-    assert (area.name, area.value, area.n) == ("accuracy_area", pytest.approx(0.55), 50)
+    levels, accuracies = (1.0, 0.5, 0.1, 0.05), (0.8, 0.6, 0.2, 0.2)
+    area, half = over_levels("contrast", levels, accuracies, 50, images="x")
+    assert (area.name, area.value, area.n) == ("accuracy_area", pytest.approx(1.3 / 3), 50)
     assert area.condition == half.condition == {"kind": "contrast", "images": "x"}
     assert half.value == pytest.approx(0.3)
-    assert not list(over_levels("rotation", (0, 90, 180), (1, 1, 1), 5))
+    assert not list(over_levels("rotation", (0, 90, 180, 270), (1, 1, 1, 1), 5))
     assert not list(over_levels("contrast", (1.0,), (1.0,), 5))
 
 
@@ -63,3 +64,16 @@ def test_parts_are_whole_batches_and_leave_nothing_out(monkeypatch) -> None:
     assert sum(len(images[part]) for part in parts) == 1000
     monkeypatch.setattr(room, "_PART_VALUES", 1)
     assert len(parts_of(images)) == 4
+
+
+@pytest.mark.parametrize("levels", [(0,), (0, 0), (0, 1), (0, 1, 5), (3, 3, 3, 3)], ids=str)
+def test_nothing_is_summed_up_over_a_few_levels(levels: tuple[float, ...]) -> None:
+    """The fault: MNIST-C has one strength, called 0, and its level at half accuracy was 0."""
+    falling = [0.99, 0.3, 0.2, 0.1][: len(levels)]
+    assert not list(over_levels("fog", levels, falling, 100))
+
+
+def test_a_handful_of_levels_makes_a_curve() -> None:
+    area, half = over_levels("fog", (0, 1, 3, 5), [1.0, 0.8, 0.2, 0.0], 100)
+    assert area.name == "accuracy_area"
+    assert half.value == pytest.approx(2.0)

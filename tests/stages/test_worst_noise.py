@@ -14,6 +14,7 @@ from robench.errors import SuiteError
 from robench.models import build
 from robench.spec import Record, seed_for
 from robench.training.checkpoint import Checkpoint
+from robench.training.noise_level import data_set_rms
 from robench.training.worst_noise import noise_for
 
 SAMPLES = 30
@@ -88,9 +89,16 @@ def test_distances_can_be_checked_by_anyone(results, record) -> None:
 
 def test_the_record_tells_what_was_done(record) -> None:
     assert record.details["generator"] == "adversarial-noise-3x3"
-    assert (record.details["steps"], record.details["rms"]) == (15, 0.348)
-    accuracy = record.metric("accuracy", noise="white", noise_rms=0.348)
+    rms = data_set_rms(load("digits").train.images)
+    assert (record.details["steps"], record.details["rms"]) == (15, rms)
+    accuracy = record.metric("accuracy", noise="white", noise_rms=rms)
     assert accuracy.n == SAMPLES
+    for counted in record.details["noise"].values():
+        assert (counted["noisy_images"], counted["noise_rms"]) == (SAMPLES, rms)
+        assert (counted["blank_share"], counted["short_share"]) == (0, 0)
+    names = [flag["name"] for flag in record.details["flags"]]
+    assert names == ["noise-blanks", "noise-short"]
+    assert not any(flag["raised"] for flag in record.details["flags"])
 
 
 def test_only_images_are_shown_noise(tmp_path) -> None:

@@ -61,7 +61,8 @@ def over_seeds(
     groups = scaled.groupby(by, dropna=False, sort=True)
     found = groups["value"].agg(value="mean", deviation="std", seeds="size", with_value="count")
     # A seed without an interval leaves none to combine.
-    image = groups[["below", "above"]].agg(lambda each: each.mean(skipna=False))
+    each = groups[["below", "above"]]
+    image = each.mean().where(each.count().eq(found["seeds"], axis=0))
     without = found["seeds"] - found["with_value"]
     mean = found["value"].where(without == 0).to_numpy(np.float64)
     half = t_half_width(found["deviation"].to_numpy(), found["seeds"].to_numpy(), confidence)

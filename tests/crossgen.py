@@ -32,6 +32,7 @@ from robench.data.base import to_float
 from robench.errors import DataError
 from robench.spec import Distortion, PluginChoice, PluginRef, Record, Suite
 from robench.stats import Interval, student_t, table
+from robench.stats.levels import shows_own_picture
 from robench.stats.similarity import degradation_similarity
 from robench.stats.transfer import (
     PUBLISHED_LEVELS,
@@ -248,6 +249,7 @@ def geirhos(
 
 
 def _little_gained(name: str, scores: pd.DataFrame, trained: str, test: str) -> Iterator[Statement]:
+    """The share gained; beside it that of networks that saw the loss of contrast alone."""
     rows = scores[(scores["training"] == trained) & (scores["test"] == test)]
     if len(rows):
         figures = {
@@ -257,6 +259,9 @@ def _little_gained(name: str, scores: pd.DataFrame, trained: str, test: str) -> 
             f"accuracy {figures['value']}, trained on clean {figures['clean']}, on it "
             f"{figures['specialist']}"
         )
+        control = list(rows["control_score"])
+        if not any(map(math.isnan, control)):
+            remark += f"; less contrast alone gains a share of {sum(control) / len(control):.3f}"
         values = [value for _, value in sorted(_seeds(rows, "score").items())]
         yield Statement(name, values, most=LITTLE, remark=remark)
 
@@ -286,6 +291,11 @@ def _unseen(frame: pd.DataFrame) -> pd.DataFrame:
         accuracy[(accuracy["stage"] == stage) & accuracy["kind"].isin(kinds)]
         for stage, kinds in UNSEEN.items()
         if "kind" in accuracy
+    ]
+    # Level 0 of both kinds is one picture, without noise.
+    parts = [
+        of[shows_own_picture(of)] if len(of) and (of["stage"] == "degrade").all() else of
+        for of in parts
     ]
     of_kinds = pd.concat(parts).groupby(["training", "seed", "stage", "kind"])["value"].mean()
     return of_kinds.groupby(["training", "seed"]).mean().reset_index()

@@ -31,7 +31,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robench.attacks.resampling import Counts, Figure, Statistic, bootstrap, mean, median
+from robench.attacks.resampling import (
+    Figure,
+    Statistic,
+    Weights,
+    bootstrap,
+    mean,
+    mean_figure,
+    median_figure,
+)
 from robench.errors import InputError
 
 __all__ = [
@@ -74,7 +82,10 @@ class Distances:
             )
 
     def figures(self, limit: float, seed: int, *, resamples: int = 1000) -> dict[str, Figure]:
-        """Every convention with its interval over images, all from one resampling.
+        """Every convention with its 95 % interval over images.
+
+        Of areas, whose images lie between 0 and E, by a Bayesian bootstrap that all of them share;
+        of medians by order statistics; of means by Student's t of their logarithm.
 
         Args:
             limit: E, the radius up to which areas are taken.
@@ -84,31 +95,32 @@ class Distances:
         Returns:
             By the names in the table above; ``rho_adv_deepfool`` where `of_estimates` is given.
         """
-        return bootstrap(self._statistics(limit), len(self.distance), seed, resamples=resamples)
-
-    def _statistics(self, limit: float) -> Mapping[str, Statistic]:
-        capped = _capped(self.distance, limit)
-        has_length = self.norm > 0
-        correct = self.correct
+        n, correct = len(self.distance), self.correct
+        areas = bootstrap(self._areas(limit), n, seed, ends=2, resamples=resamples)
+        relative, has_length = _relative(self.distance, self.norm), self.norm > 0
         found = {
-            "median_l2": partial(_median_over, self.distance, correct),
-            "eps_50": partial(_median_over, self.distance, correct, lower=True),
-            "l2_area": partial(mean, capped),
-            "l2_area_share": partial(mean, capped / limit),
-            "l2_area_of_correct": partial(_mean_over, capped, correct),
-            "mean_l2": partial(mean, self.distance),
-            "mean_l2_of_correct": partial(_mean_over, self.distance, correct),
-            "mean_l2_normalised": partial(
-                _mean_over, _relative(self.distance, self.norm), has_length
-            ),
-            "rho_adv": partial(
-                _mean_over, _relative(self.distance, self.norm), has_length & correct
-            ),
+            "median_l2": median_figure(self.distance[correct]),
+            "eps_50": median_figure(self.distance[correct], lower=True),
+            **areas,
+            "mean_l2": mean_figure(self.distance),
+            "mean_l2_of_correct": mean_figure(self.distance[correct]),
+            "mean_l2_normalised": mean_figure(relative[has_length]),
+            "rho_adv": mean_figure(relative[has_length & correct]),
         }
         if self.of_estimates is not None:
-            relative = _relative(self.of_estimates, self.norm)
-            found["rho_adv_deepfool"] = partial(_mean_over, relative, has_length)
+            of_estimates = _relative(self.of_estimates, self.norm)
+            found["rho_adv_deepfool"] = mean_figure(of_estimates[has_length])
         return found
+
+    def _areas(self, limit: float) -> Mapping[str, Statistic]:
+        # The two ends are pseudo-observations: an image at distance 0, and one past the limit.
+        capped = np.concatenate([_capped(self.distance, limit), [0, limit]])
+        counted = np.concatenate([self.correct, [True, True]])
+        return {
+            "l2_area": partial(mean, capped),
+            "l2_area_share": partial(mean, capped / limit),
+            "l2_area_of_correct": partial(_mean_over, capped, counted),
+        }
 
 
 def accuracy_at(distance: ArrayLike, radii: ArrayLike) -> NDArray[np.float64]:
@@ -175,12 +187,6 @@ def _relative(distance: NDArray[np.float64], norm: NDArray[np.float64]) -> NDArr
 
 
 def _mean_over(
-    values: NDArray[np.float64], only: NDArray[np.bool_], counts: Counts
+    values: NDArray[np.float64], only: NDArray[np.bool_], weights: Weights
 ) -> NDArray[np.float64]:
-    return mean(values[only], counts[:, only])
-
-
-def _median_over(
-    values: NDArray[np.float64], only: NDArray[np.bool_], counts: Counts, *, lower: bool = False
-) -> NDArray[np.float64]:
-    return median(values[only], counts[:, only], lower=lower)
+    return mean(values[only], weights[:, only])

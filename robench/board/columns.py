@@ -173,23 +173,17 @@ _COLUMNS = (
     AREA,
     Column(
         "degraded, %",
-        "Accuracy on degraded images: the mean over kinds of the mean over levels.",
+        "Accuracy on degraded images: the mean over kinds of the mean over levels, without levels "
+        "that show an undegraded picture or one that other kinds show as well.",
         attrgetter("degraded"),
         percent,
     ),
     Column(
         "corruption error, ×",
-        "Error on corrupted images over that of the dense network of the same seed on the same "
-        "images: the mean over kinds. No mCE, whose reference is AlexNet on the files of "
-        "ImageNet-C.",
+        "Wrong answers to corrupted images, over those of the dense network of the same seed to "
+        "the same images; only where that network gives enough of them. No mCE, whose reference is "
+        "AlexNet on the files of ImageNet-C.",
         attrgetter("corruption_error"),
-        ratio,
-    ),
-    Column(
-        "relative corruption error, ×",
-        "What corruptions add to the error on clean images, over the same of the dense network of "
-        "the same seed: the mean over kinds.",
-        attrgetter("relative_corruption_error"),
         ratio,
     ),
     Column(

@@ -28,7 +28,8 @@ class Estimate:
     n: int | None = None
     """How many images, or repeats, each seed's value rests on."""
     interval: Source | None = None
-    """``seeds``: of the mean over seeds; ``network``: of the one network that there is."""
+    """``seeds``: of the mean over seeds, and over the inputs that all of them were tested on;
+    ``network``: of the one network that there is."""
     without: int = 0
     """How many of the seeds have no value, so that there is no mean."""
 
@@ -48,7 +49,7 @@ def estimates(
     geometric: bool = False,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> pd.DataFrame:
-    """Means over seeds, with Student's t interval; of one seed, with that network's own interval.
+    """Means over seeds with their intervals; of one seed, with that network's own interval.
 
     Returns:
         What `robench.stats.over_seeds` returns, with the columns ``n`` and ``interval``.

@@ -120,7 +120,7 @@ def leaderboard(records: Iterable[Record], arrays: ArraysOf = no_arrays) -> Lead
     everything = panelled(ordered)
     networks = everything[everything["stage"] != "layers"]
     frame = without_superseded(networks)
-    rows = rows_of(frame, ordered)
+    rows = rows_of(frame, ordered, arrays)
     return Leaderboard(
         records=ordered,
         everything=everything,

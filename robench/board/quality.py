@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robench.board.estimates import Estimate
-from robench.board.measured import FRACTION, RowKey, by_key, key_of, measured
-from robench.stats.intervals import paired_difference
+import numpy as np
+
+from robench.board.measured import FRACTION, RowKey, by_key, measured
+from robench.stats.intervals import Bounds, difference
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from robench.board.estimates import Estimate
 
 __all__ = ["ACCURACY", "QUALITIES", "R2", "Quality", "against_dense", "estimated", "qualities_of"]
 
@@ -67,21 +70,18 @@ def against_dense(frame: pd.DataFrame) -> dict[RowKey, Estimate]:
 
 
 def _differences(quality: Quality, each: pd.DataFrame) -> dict[RowKey, Estimate]:
-    by_row: dict[RowKey, dict[int, float]] = {}
-    for row in each.dropna(subset="value").to_dict("records"):
-        by_row.setdefault(key_of(row), {})[int(row["seed"])] = row["value"]
+    known = each.dropna(subset="value")
+    same = ["panel", "training", "seed"]
+    is_dense = known["method"] == "dense"
+    figures = [*same, *Bounds._fields]
+    both = known[~is_dense].merge(known[is_dense][figures], on=same, suffixes=("", "_dense"))
+    if both.empty:
+        return {}
+    sparse, dense = (
+        Bounds(*(both[name + end].to_numpy(np.float64) for name in Bounds._fields))
+        for end in ("", "_dense")
+    )
     least, most = quality.bounds
-    differences = {}
-    for key, values in by_row.items():
-        dense = by_row.get((key[0], key[1], "dense", 0.0), {})
-        found = paired_difference(values, dense)
-        if key[2] != "dense" and found.n:
-            low, high = found.low, found.high
-            differences[key] = Estimate(
-                value=found.value,
-                low=max(low, least - most) if low is not None else None,
-                high=min(high, most - least) if high is not None else None,
-                seeds=found.n,
-                interval="seeds" if low is not None else None,
-            )
-    return differences
+    return by_key(
+        both.assign(**difference(sparse, dense)._asdict()), bounds=(least - most, most - least)
+    )

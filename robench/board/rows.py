@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from robench.board.comparable import ROW
 from robench.board.corrupted import corruption_errors
+from robench.board.dense_parent import ArraysOf, no_arrays
 from robench.board.estimates import Estimate
 from robench.board.flags import (
     Flag,
@@ -25,6 +28,8 @@ from robench.board.quality import (
     estimated,
     qualities_of,
 )
+from robench.stats.intervals import wilson
+from robench.stats.levels import shows_own_picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,9 +70,7 @@ class Row:
     degraded: Estimate | None = None
     """Accuracy on degraded images: the mean over kinds of the mean over levels."""
     corruption_error: Estimate | None = None
-    """Error under corruptions, as a multiple of the dense network's of the same seed."""
-    relative_corruption_error: Estimate | None = None
-    """The same of what corruptions add to the error on clean images."""
+    """Errors under corruptions, as a multiple of those of the dense network of the same seed."""
     operation_ratio: Estimate | None = None
     speedup: Estimate | None = None
     batch_size: int | None = None
@@ -102,11 +105,13 @@ class Row:
         return (self.panel, self.training, self.method, self.level)
 
 
-def rows_of(frame: pd.DataFrame, records: Iterable[Record]) -> list[Row]:
+def rows_of(
+    frame: pd.DataFrame, records: Iterable[Record], arrays: ArraysOf = no_arrays
+) -> list[Row]:
     """All rows, whether anything was measured or not, in the order of their keys."""
     results = frame[frame["role"] == "result"]
     places = results.drop_duplicates(ROW).sort_values(ROW).to_dict("records")
-    columns = _columns(frame)
+    columns = _columns(frame, arrays)
     attacks = attack_records(records, frame)
     flags, protocols = flags_of(attacks), protocols_of(attacks)
     ranked = ranked_protocols(protocols)
@@ -134,7 +139,7 @@ def rows_of(frame: pd.DataFrame, records: Iterable[Record]) -> list[Row]:
     ]
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, Mapping[RowKey, Estimate]]:
+def _columns(frame: pd.DataFrame, arrays: ArraysOf) -> dict[str, Mapping[RowKey, Estimate]]:
     """Each column of the leaderboard, by the key of the row."""
     speedup = measured(frame, "speed", "speedup")
     largest = speedup["panel"].map(_largest_batch(speedup))
@@ -147,8 +152,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, Mapping[RowKey, Estimate]]:
         "median_l2": by_key(measured(frame, "attack", "median_l2"), bounds=(0.0, float("inf"))),
         "l2_area": by_key(measured(frame, "attack", "l2_area_share"), bounds=FRACTION),
         "degraded": by_key(_mean_over_degradations(frame), bounds=FRACTION),
-        "corruption_error": by_key(corruption_errors(frame)),
-        "relative_corruption_error": by_key(corruption_errors(frame, relative=True)),
+        "corruption_error": by_key(corruption_errors(frame, arrays), geometric=True),
         "operation_ratio": by_key(measured(frame, "speed", "operation_ratio"), geometric=True),
         "speedup": by_key(
             speedup[speedup["batch_size"] == largest] if len(speedup) else speedup, geometric=True
@@ -164,12 +168,18 @@ def _largest_batch(speedup: pd.DataFrame) -> dict[str, int]:
 
 
 def _mean_over_degradations(frame: pd.DataFrame) -> pd.DataFrame:
-    """For each network the mean over kinds of the mean over levels: each kind counts alike."""
+    """For each network the mean over kinds of the mean over levels: each kind counts alike.
+
+    Levels that show an undegraded picture, or one that other kinds show as well, do not count.
+    """
     each = measured(frame, "degrade", "accuracy")
+    each = each[shows_own_picture(each)] if len(each) else each
     if each.empty:
         return each
     network = [*ROW, "seed"]
     kinds = each.groupby([*network, "kind"])["value"].mean()
     mean = kinds.groupby(network).mean().reset_index()
-    # The images are the same for all levels, so that no interval of one network follows.
-    return mean.assign(low=float("nan"), high=float("nan"), n=each["n"].min())
+    n = each.groupby(network)["n"].min().to_numpy(np.float64)
+    # The images are the same for all levels: an upper bound of what they leave open.
+    bounds = wilson(mean["value"].to_numpy(np.float64), n)
+    return mean.assign(low=bounds.low, high=bounds.high, n=n)

@@ -44,11 +44,13 @@ class Metric(Frozen):
         return cls(name=name, value=value, n=n, low=low, high=high, condition=condition)
 
 
-def wilson_interval(successes: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def wilson_interval(
+    successes: float, n: float, z: float = 1.959963984540054
+) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927): inside [0, 1] even at 0 and 1.
 
     Args:
-        successes: how many of the trials succeeded, 0 … n.
+        successes: how many of the trials succeeded, 0 … n; of a mean share, share times `n`.
         n: how many trials; none at all leave the proportion anywhere in [0, 1].
         z: quantile of the standard normal distribution; the default gives 95 %.
 

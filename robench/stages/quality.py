@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from scipy import stats
-
+from robench.attacks.resampling import mean_figure
 from robench.spec import Metric
 
 if TYPE_CHECKING:
@@ -36,21 +35,15 @@ def quality(data: Data, outputs: Tensor, split: Split, suffix: str = "") -> tupl
 
 
 def _errors(squares: Tensor, spread: float, suffix: str) -> tuple[Metric, ...]:
-    """Mean squared error with its 95 % t interval over the rows, and what that makes of R².
+    """Mean squared error with its 95 % interval over the rows, and what that makes of R².
 
     The interval of R² takes the targets' variance over the split as given.
     """
     n = len(squares)
-    mse = float(squares.mean())
-    half = math.inf
-    if n > 1:
-        half = float(stats.t.ppf(0.975, n - 1)) * float(squares.std()) / math.sqrt(n)
-    known = math.isfinite(half)
-    low, high = (max(mse - half, 0.0), mse + half) if known else (None, None)
-    metrics = [Metric(name=f"mse{suffix}", value=mse, n=n, low=low, high=high)]
+    figure = mean_figure(squares.cpu().numpy())
+    mse, *bounds = (value if math.isfinite(value) else None for value in figure)
+    metrics = [Metric(name=f"mse{suffix}", value=mse, n=n, low=bounds[0], high=bounds[1])]
     if spread > 0:
-        share = [None if bound is None else 1 - bound / spread for bound in (high, low)]
-        metrics.append(
-            Metric(name=f"r2{suffix}", value=1 - mse / spread, n=n, low=share[0], high=share[1])
-        )
+        value, high, low = (None if mse is None else 1 - mse / spread for mse in (mse, *bounds))
+        metrics.append(Metric(name=f"r2{suffix}", value=value, n=n, low=low, high=high))
     return tuple(metrics)

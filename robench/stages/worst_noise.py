@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from robench.attacks.resampling import bootstrap, median
+from robench.attacks.resampling import median_figure
 from robench.data.base import to_float
 from robench.spec import Cell, Metric, ResolvedWorstNoiseOptions, seed_for
 from robench.spec.distortion import ADVERSARIAL_NOISE
@@ -61,7 +60,7 @@ def worst_noise(cell: Cell, context: Context) -> Outcome:
         noise = noise_for(images, test.index, seed_for(seed, "noise"), source)
         distance = distance_along(network, images, labels, noise).cpu().numpy()
         arrays[f"distance_{name}"] = distance
-        metrics.append(_median(f"{name}_noise_l2", distance, seed))
+        metrics.append(_median(f"{name}_noise_l2", distance))
         shown = at_distance(images, noise, rms * math.sqrt(images[0].numel()))
         counted[name] = replace(tally)
         counted[name].see(images, shown)
@@ -91,11 +90,10 @@ def worst_noise(cell: Cell, context: Context) -> Outcome:
     )
 
 
-def _median(name: str, distance: NDArray[np.float64], seed: int) -> Metric:
-    """Over the images that are classified correctly, with a bootstrap interval over them."""
+def _median(name: str, distance: NDArray[np.float64]) -> Metric:
+    """Over the images that are classified correctly, with an interval over them."""
     of_correct = distance[distance > 0]
-    if not len(of_correct):
-        return Metric(name=name, value=None, n=0)
-    found = bootstrap({name: partial(median, of_correct)}, len(of_correct), seed)[name]
-    value, low, high = (bound if math.isfinite(bound) else None for bound in found)
+    value, low, high = (
+        bound if math.isfinite(bound) else None for bound in median_figure(of_correct)
+    )
     return Metric(name=name, value=value, n=len(of_correct), low=low, high=high)

@@ -2,111 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
 from robench.errors import InputError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from robench.spec import Record
+from robench.stats.intervals import check_confidence, tango_interval
+from robench.stats.trials import Columns, Trials, paired_trials, trials
 
 __all__ = ["difference_by_image", "trials"]
 
 
-def trials(record: Record, arrays: Mapping[str, NDArray[np.generic]]) -> pd.DataFrame:
-    """Every answer of a network on graded images, one row each.
-
-    Args:
-        record: of the stage ``degrade`` or ``corrupt``.
-        arrays: what lies beside it, of `robench.store.Store.arrays`.
-
-    Returns:
-        The columns ``image`` (its number in the data set), ``condition`` (kind and level),
-        ``label`` and ``answer``: what `difference_by_image` and `robench.error_consistency` read.
-
-    Raises:
-        InputError: a record that kept no answers.
-    """
-    conditions = record.details.get("conditions")
-    if not isinstance(conditions, list) or "answers" not in arrays:
-        raise InputError(
-            f"the record {record.id} of the stage {record.cell.stage} kept no answers",
-            allowed="records of degrade and corrupt that succeeded, with their arrays",
-        )
-    count = len(arrays["index"])
-    return pd.DataFrame(
-        {
-            "image": np.tile(arrays["index"], len(conditions)),
-            "condition": np.repeat([str(condition) for condition in conditions], count),
-            "label": np.tile(arrays["label"], len(conditions)),
-            "answer": arrays["answers"].ravel(),
-        }
-    )
-
-
 def difference_by_image(
-    a: pd.DataFrame,
-    b: pd.DataFrame,
-    *,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    a: Trials, b: Trials, *, confidence: float = 0.95, **columns: str
 ) -> pd.DataFrame:
     """Accuracy of one network less that of another, on the same images, for each condition.
 
     Args:
-        a: trials, as of `trials`.
-        b: those of the other network, in any order; only what both saw counts.
+        a: trials, as of `trials`; a missing answer is wrong.
+        b: those of the other network, in any order.
         confidence: of the interval, in (0, 1).
-        resamples: of the bootstrap, over images.
-        seed: of the bootstrap.
+        columns: names of columns that differ from ``image``, ``condition``, ``answer``, ``label``
+            and ``correct``, as for `robench.error_consistency`.
 
     Returns:
-        One row a condition: ``condition``, ``n`` (images), ``a_alone`` and ``b_alone`` (images that
-        only the one got right), ``difference`` with ``low`` and ``high``, its paired percentile
-        bootstrap interval over images, and ``p``, of the exact test of McNemar 1947 that neither is
-        better; 1 where they are right on the same images.
+        One row a condition, in order of appearance: ``condition``, ``n`` (images that both saw),
+        ``left_out`` (images that only one of them saw, which do not count), ``a_alone`` and
+        ``b_alone`` (images that only the one got right), ``difference`` with ``low`` and ``high``,
+        Tango's score interval for paired shares, and ``p``, of the exact test of McNemar 1947 that
+        neither is better; 1 where they are right on the same images. The interval holds 0 wherever
+        the exact test does not reject at its level. A condition that only one network saw has
+        ``n`` 0 and no difference.
 
     Raises:
-        InputError: an image twice in a condition, or nothing that both saw.
+        InputError: a column that is missing, an image twice in a condition, an image with two true
+            classes, or nothing that both saw.
     """
-    for whose, table in (("a", a), ("b", b)):
-        if table.duplicated(["image", "condition"]).any():
-            raise InputError("an image comes twice in a condition", where=f"table {whose}")
-    both = a.merge(b, on=["image", "condition"], suffixes=("_a", "_b"))
-    if both.empty:
-        raise InputError("the two networks have no image and condition in common")
-    of_a = both["answer_a"] == both["label_a"]
-    of_b = both["answer_b"] == both["label_b"]
+    check_confidence(confidence)
+    paired = paired_trials(a, b, Columns(**columns))
+    shared = paired["in_a"] & paired["in_b"]
+    if not shared.any():
+        raise InputError(
+            "the two networks have no image and condition in common",
+            allowed="tables in which some images and conditions are the same, types included",
+        )
     alone = pd.DataFrame(
-        {"condition": both["condition"], "a_alone": of_a & ~of_b, "b_alone": of_b & ~of_a}
+        {
+            "condition": paired["condition"],
+            "n": shared,
+            "left_out": ~shared,
+            "a_alone": shared & paired["a"] & ~paired["b"],
+            "b_alone": shared & paired["b"] & ~paired["a"],
+        }
     )
-    generator = np.random.default_rng(seed)
-    groups = alone.groupby("condition", sort=False)
-    rows = [
-        (condition, *_described(of, confidence, resamples, generator)) for condition, of in groups
-    ]
-    columns = ["condition", "n", "a_alone", "b_alone", "difference", "low", "high", "p"]
-    return pd.DataFrame(rows, columns=columns)
+    counted = alone.groupby("condition", sort=False).sum().astype(np.int64).reset_index()
+    n, a_alone, b_alone = (counted[name].to_numpy() for name in ("n", "a_alone", "b_alone"))
+    counted["difference"] = np.divide(
+        a_alone - b_alone, n, out=np.full(len(n), np.nan), where=n > 0
+    )
+    p = _mcnemar(a_alone, b_alone)
+    low, high = tango_interval(a_alone, b_alone, n, confidence=confidence)
+    # The exact test is the more careful of the two where few trials differ.
+    undecided = p > 1 - confidence
+    counted["low"] = np.where(undecided, np.minimum(low, 0), low)
+    counted["high"] = np.where(undecided, np.maximum(high, 0), high)
+    return counted.assign(p=np.where(n > 0, p, np.nan))
 
 
-def _described(
-    alone: pd.DataFrame, confidence: float, resamples: int, generator: np.random.Generator
-) -> Iterator[float]:
-    """What is said about one condition, in the order of the columns."""
-    n, a_alone, b_alone = len(alone), int(alone["a_alone"].sum()), int(alone["b_alone"].sum())
-    yield from (n, a_alone, b_alone, (a_alone - b_alone) / n)
-    # A bootstrap over images is a multinomial draw of how often the one, the other or none is
-    # right alone.
-    counts = np.array([a_alone, b_alone, n - a_alone - b_alone])
-    drawn = generator.multinomial(n, counts / n, size=resamples)
-    tail = (1 - confidence) / 2
-    yield from np.quantile((drawn[:, 0] - drawn[:, 1]) / n, [tail, 1 - tail]).tolist()
-    differing = a_alone + b_alone
-    yield float(binomtest(a_alone, differing).pvalue) if differing else 1.0
+def _mcnemar(a_alone: np.ndarray, b_alone: np.ndarray) -> np.ndarray:
+    """Two-sided p-values of the exact test: the images that differ are tosses of a fair coin."""
+    return np.array(
+        [
+            binomtest(int(first), int(first + second)).pvalue if first + second else 1.0
+            for first, second in zip(a_alone, b_alone, strict=True)
+        ]
+    )

@@ -9,22 +9,29 @@ very uncertain (Klein et al. 2025, arXiv 2507.06645), so that it comes with an i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from numbers import Real
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from robench.errors import InputError, nearest_names
+from robench.errors import InputError
+from robench.stats.trials import Columns, Trials, paired_trials
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["error_consistency"]
+__all__ = ["LEAST_TELLING", "error_consistency"]
 
-Trials: TypeAlias = "pd.DataFrame | Mapping[str, Sequence[object]]"
-"""A table of trials: pandas, or anything that makes a DataFrame of columns."""
+LEAST_TELLING = 5
+"""So many trials at least that one of two systems gets wrong, and as many that one gets right, make
+an interval of κ. All that κ says comes from these trials: among fewer, a single one moves κ from
+one end of its range to the other, and no interval of 95 % says more than that."""
+
+_PRIOR = (0.5, 0.25, 0.25, 0.5)
+"""Pseudo-trials in which both, a alone, b alone and none is right: half a trial for each kind of
+agreement and half a trial for disagreement, as Jeffreys' prior has for a share."""
 
 _COLUMNS = ("condition", "n", "accuracy_a", "accuracy_b", "observed", "expected")
 
@@ -52,23 +59,24 @@ def error_consistency(
         condition: name of the column of conditions, such as levels of a degradation; `None` takes
             all trials as one.
         answer: name of the column of answers, read where there is no column `correct`.
-        label: name of the column of true classes.
+        label: name of the column of true classes; where both tables have it, it is compared.
         correct: name of the column that says whether an answer was correct.
         confidence: of the interval, in (0, 1).
-        resamples: of the bootstrap, over trials.
-        seed: of the bootstrap.
+        resamples: draws of the Bayesian bootstrap, over trials.
+        seed: of the Bayesian bootstrap.
 
     Returns:
         One row a condition, in order: ``condition``, ``n`` (trials), ``accuracy_a``,
         ``accuracy_b``, ``observed`` and ``expected`` agreement, ``kappa`` in [−1, 1], and ``low``
-        and ``high``, its percentile bootstrap interval over the trials. κ is undefined, and NaN,
+        and ``high``, its interval over the trials: a Bayesian bootstrap (Rubin 1981), which, unlike
+        the percentile bootstrap, has a width where no trial disagrees. κ is undefined, and NaN,
         where both systems are right on all trials, or wrong on all: then nothing is left to
-        explain. The interval leaves such resamples out, and is NaN where they are half of all or
-        more.
+        explain. The interval is NaN below `LEAST_TELLING` trials that any of them gets wrong, or
+        right.
 
     Raises:
-        InputError: a column that is missing, an image twice in a condition, or trials that only
-            one of the systems has.
+        InputError: a column that is missing, an image twice in a condition, an image with two true
+            classes, or trials that only one of the systems has.
 
     Example:
         >>> a = {"image": [1, 2, 3, 4], "correct": [True, True, False, False]}
@@ -81,11 +89,11 @@ def error_consistency(
             f"confidence {confidence!r} and {resamples!r} resamples",
             allowed="a confidence in (0, 1) and at least one resample",
         )
-    names = {"image": image, "condition": condition, "correct": correct}
-    names |= {"answer": answer, "label": label}
-    both = _joined(_trials(a, names, "a"), _trials(b, names, "b"))
-    # Systems and resamples matter through how often both, one or none were right: nothing else of
-    # the trials is needed, and a bootstrap over trials is a multinomial draw of these counts.
+    columns = Columns(image, condition, answer, label, correct)
+    both = paired_trials(a, b, columns)
+    _check_the_same(both)
+    # Only how often both, one or none were right matters of the trials: a Bayesian bootstrap over
+    # trials is a Dirichlet draw of these four shares.
     counts = np.stack(
         [both.a & both.b, both.a & ~both.b, ~both.a & both.b, ~both.a & ~both.b], axis=1
     )
@@ -114,16 +122,21 @@ def _described(
     yield from (counts[[0, 1]].sum() / n, counts[[0, 2]].sum() / n)
     observed, expected = _agreement(counts)
     yield from (float(observed), float(expected), float(_kappa(counts)))
-    drawn = _kappa(generator.multinomial(n, counts / n, size=resamples))
-    defined = drawn[np.isfinite(drawn)]
-    if 2 * len(defined) <= resamples:
+    if min(counts[1:].sum(), counts[:3].sum()) < LEAST_TELLING:
         yield from (np.nan, np.nan)
         return
+    drawn = _kappa(generator.standard_gamma(counts + np.array(_PRIOR), size=(resamples, 4)))
     tail = (1 - confidence) / 2
-    yield from np.quantile(defined, [tail, 1 - tail]).tolist()
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    # Without a trial that disagrees κ is 1, and with no shared error the least that it can be: ends
+    # of the range that draws come near to, and do not reach.
+    kappa = float(_kappa(counts))
+    yield from (min(float(low), kappa), max(float(high), kappa))
 
 
-def _agreement(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _agreement(
+    counts: NDArray[np.int64] | NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Observed and expected agreement; counts [..., 4] of both, a alone, b alone, none right."""
     shares = counts / counts.sum(axis=-1, keepdims=True)
     of_a = shares[..., 0] + shares[..., 1]
@@ -131,7 +144,7 @@ def _agreement(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[
     return shares[..., 0] + shares[..., 3], of_a * of_b + (1 - of_a) * (1 - of_b)
 
 
-def _kappa(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _kappa(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
     observed, expected = _agreement(counts)
     # Both always right, or both always wrong: whole numbers say so exactly.
     undefined = (counts[..., 1] == 0) & (counts[..., 2] == 0)
@@ -141,60 +154,8 @@ def _kappa(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(undefined, np.nan, kappa)
 
 
-def _trials(given: Trials, names: Mapping[str, str | None], whose: str) -> pd.DataFrame:
-    """The columns ``image``, ``condition`` and ``correct`` of a table."""
-    table = given if isinstance(given, pd.DataFrame) else pd.DataFrame(dict(given))
-    if table.empty:
-        raise InputError("there are no trials", where=f"table {whose}")
-    found = {"image": _column(table, names["image"], whose), "condition": "all"}
-    if names["condition"] is not None:
-        found["condition"] = _column(table, names["condition"], whose)
-    if names["correct"] in table.columns:
-        correct = table[names["correct"]]
-        if correct.isna().any() or not correct.isin([0, 1]).all():
-            raise InputError(
-                f"the column {names['correct']!r} holds more than true and false",
-                where=f"table {whose}",
-                allowed="true and false, or 1 and 0",
-            )
-        found["correct"] = correct.astype(bool)
-    else:
-        # As objects, since categories of two columns need not be the same.
-        answers = _column(table, names["answer"], whose).astype(object)
-        found["correct"] = answers == _column(table, names["label"], whose).astype(object)
-    trials = pd.DataFrame({**found}, index=table.index).reset_index(drop=True)
-    for column in ("image", "condition"):
-        trials[column] = trials[column].astype(object)
-    twice = trials.duplicated(["image", "condition"])
-    if twice.any():
-        first = trials.loc[twice].iloc[0]
-        raise InputError(
-            f"the image {first['image']!r} comes twice in the condition {first['condition']!r}",
-            where=f"table {whose}",
-            allowed="one trial for each image and condition",
-            hint="give one table for each observer",
-        )
-    return trials
-
-
-def _column(table: pd.DataFrame, name: str | None, whose: str) -> pd.Series:
-    if name not in table.columns:
-        known = [str(column) for column in table.columns]
-        near = nearest_names(str(name), known)
-        raise InputError(
-            f"there is no column {name!r}",
-            where=f"table {whose}",
-            allowed=known,
-            hint="name its columns by image=, condition=, answer=, label= or correct="
-            + (f"; did you mean {near[0]!r}?" if near else ""),
-        )
-    return table[name]
-
-
-def _joined(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """The trials that both have, with the columns ``a`` and ``b``: whether each was right."""
-    both = a.merge(b, on=["image", "condition"], how="outer", indicator=True)
-    alone = both[both["_merge"] != "both"]
+def _check_the_same(both: pd.DataFrame) -> None:
+    alone = both[~(both["in_a"] & both["in_b"])]
     if len(alone):
         first = alone.iloc[0]
         raise InputError(
@@ -203,4 +164,3 @@ def _joined(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
             allowed="the same images in the same conditions for both systems",
             hint="error consistency is about the same trials; leave the others out of both tables",
         )
-    return both.assign(a=both.pop("correct_x").astype(bool), b=both.pop("correct_y").astype(bool))

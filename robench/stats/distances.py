@@ -8,14 +8,20 @@ of all images, in which a wrong answer is a distance of zero, and of the images 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.stats import binomtest
 
-from robench.attacks.resampling import Counts, Figure, bootstrap, mean, median
+from robench.attacks.resampling import (
+    Figure,
+    Weights,
+    bootstrap,
+    median,
+    ratio_of_bounded_means,
+)
 from robench.errors import InputError
+from robench.stats.intervals import student_t
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Attacked", "DistanceComparison", "compare_distances"]
 
 Over = Literal["all", "both-correct"]
+
+LEAST_IMAGES = 6
+"""Images that an interval of a ratio of medians asks for: the median of fewer has none of 95 %."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +52,26 @@ class Attacked:
     correct: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        index, distance = np.asarray(self.index), np.asarray(self.distance)
-        is_sound = index.ndim == 1 and index.shape == distance.shape == np.shape(self.correct)
-        if not is_sound or len(np.unique(index)) < len(index) or not (distance >= 0).all():
+        index, distance = np.asarray(self.index), np.asarray(self.distance, dtype=np.float64)
+        correct = np.asarray(self.correct)
+        is_sound = (
+            index.ndim == 1
+            and index.shape == distance.shape == correct.shape
+            and len(np.unique(index)) == len(index)
+            and (distance >= 0).all()
+            and np.isin(correct, (0, 1)).all()
+        )
+        if not is_sound:
             raise InputError(
-                f"{index.shape} positions, {distance.shape} distances and "
-                f"{np.shape(self.correct)} answers cannot be told apart image by image",
-                allowed="one of each for every image, each image once, distances from 0",
+                f"{index.shape} positions, {distance.shape} distances and {correct.shape} answers "
+                "cannot be told apart image by image",
+                allowed="one of each for every image, each image once, distances from 0 and no "
+                "NaN, answers that are true or false",
             )
+        # Lists, and flags that were stored as numbers, are read alike.
+        object.__setattr__(self, "index", index)
+        object.__setattr__(self, "distance", distance)
+        object.__setattr__(self, "correct", correct.astype(bool))
 
     def at(self, index: ArrayLike) -> Attacked:
         """The same for some of the images, in this order."""
@@ -64,7 +85,9 @@ class DistanceComparison:
     """One network against another on the same images.
 
     Figures above 1 say that the first must be pushed further. One that is not finite does not
-    exist: a geometric mean, for instance, where a distance is zero or infinite in one network.
+    exist: a geometric mean, for instance, where a distance is zero or infinite in one network; its
+    bounds are NaN then. Bounds are NaN, too, where the images leave everything open, and infinite
+    where they leave one side open.
 
     Attributes:
         over: ``"all"`` images, or those that ``"both-correct"``.
@@ -97,12 +120,15 @@ def compare_distances(
     seed: int = 0,
     resamples: int = 1000,
 ) -> DistanceComparison | None:
-    """Compare two networks, with bootstrap intervals that resample both at the same images.
+    """Compare two networks, with 95 % intervals that treat both at the same images alike.
+
+    Ratios of areas and of medians have intervals of a Bayesian bootstrap over images, the geometric
+    mean Student's t interval of its logarithm.
 
     Args:
         first: the sparse network, say.
         second: its dense parent of the same seed.
-        limit: up to which radius areas are taken.
+        limit: up to which radius areas are taken, finite and above 0.
         over: which images count.
         seed: of the bootstrap.
         resamples: of the bootstrap.
@@ -111,8 +137,10 @@ def compare_distances(
         `None` where no image counts.
 
     Raises:
-        InputError: the networks were attacked at different images.
+        InputError: the networks were attacked at different images, or there is no such limit.
     """
+    if not 0 < limit < np.inf:
+        raise InputError(f"limit is {limit}", allowed="a finite radius above 0")
     alike = len(first.index) == len(second.index) and np.isin(first.index, second.index).all()
     if not alike:
         raise InputError(
@@ -126,24 +154,16 @@ def compare_distances(
     if not kept.any():
         return None
     a, b = first.distance[kept], second.distance[kept]
-    found = bootstrap(
-        {
-            "medians": partial(_ratio_of_medians, a, b),
-            "areas": partial(_ratio_of_means, np.minimum(a, limit), np.minimum(b, limit)),
-            "images": partial(_geometric_mean, _log_ratios(a, b)),
-        },
-        len(a),
-        seed,
-        resamples=resamples,
-    )
     further, nearer = int((a > b).sum()), int((a < b).sum())
     different = further + nearer
     return DistanceComparison(
         over=over,
         n=len(a),
-        ratio_of_medians=found["medians"],
-        ratio_of_areas=found["areas"],
-        geometric_mean_ratio=found["images"],
+        ratio_of_medians=_ratio_of_medians(a, b, seed, resamples),
+        ratio_of_areas=ratio_of_bounded_means(
+            np.minimum(a, limit), np.minimum(b, limit), limit, seed, resamples=resamples
+        ),
+        geometric_mean_ratio=_geometric_mean(_log_ratios(a, b)),
         further=further,
         nearer=nearer,
         p_value=float(binomtest(further, different).pvalue) if different else 1.0,
@@ -151,22 +171,27 @@ def compare_distances(
 
 
 def _ratio_of_medians(
-    a: NDArray[np.float64], b: NDArray[np.float64], counts: Counts
-) -> NDArray[np.float64]:
-    return np.asarray(median(a, counts) / median(b, counts), dtype=np.float64)
+    a: NDArray[np.float64], b: NDArray[np.float64], seed: int, resamples: int
+) -> Figure:
+    def ratio(weights: Weights) -> NDArray[np.float64]:
+        return np.asarray(median(a, weights) / median(b, weights), dtype=np.float64)
+
+    found = bootstrap({"ratio": ratio}, len(a), seed, resamples=resamples)["ratio"]
+    if len(a) < LEAST_IMAGES or not np.isfinite(found.value):
+        return Figure(found.value, np.nan, np.nan)
+    # A ratio that is not defined in some resamples may be as small as 0.
+    return found._replace(low=max(found.low, 0.0))
 
 
-def _ratio_of_means(
-    a: NDArray[np.float64], b: NDArray[np.float64], counts: Counts
-) -> NDArray[np.float64]:
-    return np.asarray(mean(a, counts) / mean(b, counts), dtype=np.float64)
-
-
-def _geometric_mean(log_ratios: NDArray[np.float64], counts: Counts) -> NDArray[np.float64]:
+def _geometric_mean(log_ratios: NDArray[np.float64]) -> Figure:
     # NaN, unlike infinity, where a distance is zero or infinite on one side: there is no mean.
-    known = np.isfinite(log_ratios)
-    sums = mean(np.where(known, log_ratios, 0), counts)
-    return np.where(counts @ ~known > 0, np.nan, np.exp(sums))
+    if not np.isfinite(log_ratios).all():
+        return Figure(np.nan, np.nan, np.nan)
+    found = student_t(np.exp(log_ratios), geometric=True)
+    # Images that all tell the same say nothing of how others would differ.
+    if found.value is None or found.low is None or found.high is None or np.ptp(log_ratios) == 0:
+        return Figure(float(np.exp(log_ratios.mean())), np.nan, np.nan)
+    return Figure(found.value, found.low, found.high)
 
 
 def _log_ratios(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

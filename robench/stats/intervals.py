@@ -1,30 +1,51 @@
-"""Intervals over seeds: of a mean, and of a paired difference.
+"""Intervals: over seeds, over images, and of both together.
 
-Two sources of variance are never mixed. Here it is a handful of training seeds, for which Student's
-t holds its level and the bootstrap does not. Intervals over the many images that one network was
-tested on come with the records: Wilson's for shares, the bootstrap's for medians.
+A handful of training seeds asks for Student's t, for which the bootstrap is too narrow. Intervals
+over the many images that one network was tested on come with the records: Wilson's for shares,
+order statistics for medians, a Bayesian bootstrap for areas. All seeds are tested on the same
+images, so that what the images leave open does not show in how seeds differ: `widen` adds the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.stats import t
+from numpy.typing import NDArray
+from scipy.stats import norm, t
 
 from robench.errors import InputError
+from robench.spec.record import wilson_interval
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 __all__ = [
+    "Bounds",
     "Interval",
+    "check_confidence",
+    "difference",
+    "fieller",
     "paired_difference",
     "student_t",
     "t_half_width",
+    "tango_interval",
+    "widen",
+    "wilson",
 ]
+
+_BISECTIONS = 60
+"""Halvings of an interval of length 2: down to the rounding of a float."""
+
+
+class Bounds(NamedTuple):
+    """Estimates with the bounds of their intervals, arrays of one shape; NaN where unknown."""
+
+    value: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,7 +71,7 @@ def student_t(values: ArrayLike, *, confidence: float = 0.95, geometric: bool = 
     Raises:
         InputError: a value that is not finite, or not positive where logarithms are taken.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     given = np.asarray(values, dtype=np.float64)
     if given.ndim != 1 or not np.isfinite(given).all() or (geometric and (given <= 0).any()):
         raise InputError(
@@ -102,6 +123,178 @@ def paired_difference(
     return student_t([a[seed] - b[seed] for seed in seeds], confidence=confidence)
 
 
-def _check_confidence(confidence: float) -> None:
+def wilson(share: ArrayLike, n: ArrayLike) -> Bounds:
+    """Wilson's 95 % score interval of each share; NaN where the share or `n` is.
+
+    For the mean over several conditions of the same `n` images it is an upper bound: the mean of
+    an image lies in [0, 1], and varies most where the image is always right or always wrong.
+
+    Args:
+        share: in [0, 1].
+        n: images that each rests on.
+    """
+    shares, counts = np.broadcast_arrays(
+        np.asarray(share, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    )
+    edges = [
+        wilson_interval(value * count, count)
+        if np.isfinite(value) and np.isfinite(count)
+        else (np.nan, np.nan)
+        for value, count in zip(shares.ravel(), counts.ravel(), strict=True)
+    ]
+    low, high = np.array(edges, dtype=np.float64).reshape(-1, 2).T
+    return Bounds(shares, low.reshape(shares.shape), high.reshape(shares.shape))
+
+
+def widen(value: ArrayLike, seeds: ArrayLike, images: Bounds) -> Bounds:
+    """An interval that is open to both the choice of seeds and the choice of images.
+
+    The distances from the estimate to the two bounds are added in squares: the method of variance
+    estimates recovery, MOVER (Zou and Donner 2008), which keeps the asymmetry of Wilson's interval
+    near 0 and 1. The result is never narrower than either part. It has the right width where all
+    seeds err on the same images, as networks of one kind mostly do, and is too wide where they do
+    not: which of both holds cannot be told from a few shares.
+
+    Args:
+        value: estimates.
+        seeds: half the width of their interval over seeds, as of `t_half_width`.
+        images: estimates of the same with their intervals over images; where bounds are NaN, only
+            seeds count.
+    """
+    centre, half = np.asarray(value, dtype=np.float64), np.asarray(seeds, dtype=np.float64)
+    below, above = images.value - images.low, images.high - images.value
+    return Bounds(
+        centre,
+        centre - np.hypot(half, np.where(np.isnan(below), 0.0, below)),
+        centre + np.hypot(half, np.where(np.isnan(above), 0.0, above)),
+    )
+
+
+def difference(a: Bounds, b: Bounds) -> Bounds:
+    """`a` − `b`, with the interval that MOVER makes of both (Newcombe 1998 for two shares).
+
+    Two networks that are tested on the same images tend to err on the same ones, and their
+    difference then varies less: from sums alone this is not known, and the interval takes them as
+    independent. Answers image by image tell more: see
+    `robench.stats.by_image.difference_by_image`.
+    """
+    value = a.value - b.value
+    return Bounds(
+        value,
+        value - np.hypot(a.value - a.low, b.high - b.value),
+        value + np.hypot(a.high - a.value, b.value - b.low),
+    )
+
+
+def tango_interval(
+    a_alone: ArrayLike, b_alone: ArrayLike, n: ArrayLike, *, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Score interval of the difference of two paired shares (Tango 1998, Statistics in Medicine).
+
+    It has a width at 0 : 0 too, where Wald's and the bootstrap's have none.
+
+    Args:
+        a_alone: trials in which only the first succeeded.
+        b_alone: trials in which only the second did.
+        n: trials; NaN bounds where there are none.
+        confidence: in (0, 1).
+
+    Returns:
+        The bounds of (`a_alone` − `b_alone`) / `n`, within [−1, 1].
+    """
+    check_confidence(confidence)
+    first, second, count = np.broadcast_arrays(
+        *(np.asarray(given, dtype=np.float64) for given in (a_alone, b_alone, n))
+    )
+    critical = float(norm.ppf((1 + confidence) / 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        estimate = (first - second) / count
+    bounds = []
+    for end in (-1.0, 1.0):
+        inside, outside = estimate, np.full_like(estimate, end)
+        for _ in range(_BISECTIONS):
+            middle = (inside + outside) / 2
+            is_inside = np.abs(_tango_score(middle, first, second, count)) <= critical
+            inside, outside = (
+                np.where(is_inside, middle, inside),
+                np.where(is_inside, outside, middle),
+            )
+        bounds.append(inside)
+    return bounds[0], bounds[1]
+
+
+def _tango_score(
+    delta: NDArray[np.float64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    n: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """How many standard errors the difference lies from `delta`, if that were true.
+
+    The share of trials in which only the second succeeds is its maximum likelihood estimate under
+    `delta`: the larger root of a quadratic.
+    """
+    a = 2 * n
+    b = (2 * n - first + second) * delta - first - second
+    c = -second * delta * (1 - delta)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        only_second = (np.sqrt(np.maximum(b * b - 4 * a * c, 0)) - b) / (2 * a)
+        variance = n * np.maximum(2 * only_second + delta * (1 - delta), 0)
+        distance = first - second - n * delta
+        return np.where(distance == 0, 0.0, distance / np.sqrt(variance))
+
+
+def fieller(
+    numerators: ArrayLike, denominators: ArrayLike, *, confidence: float = 0.95
+) -> Interval:
+    """The ratio of two means of paired values, with Fieller's interval (Fieller 1954).
+
+    A mean of ratios is at the mercy of its smallest denominator; the ratio of the means is not.
+
+    Args:
+        numerators: one number a seed.
+        denominators: one number a seed, in the same order.
+        confidence: in (0, 1).
+
+    Returns:
+        No value where the mean of the denominators is not above 0, and no bounds where it does not
+        differ from 0 at this confidence, so that any ratio is possible; nor for one pair.
+
+    Raises:
+        InputError: lists of different lengths, or a value that is not finite.
+    """
+    check_confidence(confidence)
+    up, down = (np.asarray(given, dtype=np.float64) for given in (numerators, denominators))
+    if up.ndim != 1 or up.shape != down.shape or not np.isfinite([up, down]).all():
+        raise InputError(
+            f"no ratio of values of shapes {up.shape} and {down.shape}: {up.tolist()} over "
+            f"{down.tolist()}",
+            allowed="two flat lists of finite numbers, of one length",
+        )
+    n = up.size
+    if n == 0 or down.mean() <= 0:
+        return Interval(None, None, None, n)
+    ratio = float(up.mean() / down.mean())
+    if n == 1:
+        return Interval(ratio, None, None, 1)
+    # All r at which the mean of `up` − r · `down` does not differ from 0: a quadratic in r.
+    (var_up, covariance), (_, var_down) = np.cov(up, down) * (
+        t.ppf((1 + confidence) / 2, n - 1) ** 2 / n
+    )
+    a = down.mean() ** 2 - var_down
+    b = up.mean() * down.mean() - covariance
+    c = up.mean() ** 2 - var_up
+    if a <= 0:
+        return Interval(ratio, None, None, n)
+    root = float(np.sqrt(max(b * b - a * c, 0.0)))
+    return Interval(ratio, float((b - root) / a), float((b + root) / a), n)
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse what is no confidence.
+
+    Raises:
+        InputError: it does not lie in (0, 1).
+    """
     if not 0 < confidence < 1:
         raise InputError(f"there is no confidence of {confidence!r}", allowed="a number in (0, 1)")

@@ -46,7 +46,10 @@ HIDDEN = "hidden_methods"
 """The parameter that holds the methods which the reader has switched off."""
 
 
-INTERVALS = "95% intervals over seeds, or, where there is one seed, of that one network"
+INTERVALS = (
+    "95% intervals over seeds and the inputs that they share, or, where there is one seed, of that "
+    "one network"
+)
 """What bars and bands are, for the texts of the views."""
 
 

@@ -41,7 +41,12 @@ from robench.board.views.heat_map import (
     training_name,
 )
 from robench.stats.seeds import over_seeds
-from robench.stats.transfer import distortions_of, generalisation_gap, sparse_against_dense
+from robench.stats.transfer import (
+    distortions_of,
+    generalisation_gap,
+    side_of_gap,
+    sparse_against_dense,
+)
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
@@ -184,7 +189,7 @@ def _gap_rows(board: Leaderboard, gaps: pd.DataFrame) -> Iterator[tuple[object, 
     methods = [method for method in board.methods if method in set(gaps["method"])]
     graded = [method for method in methods if is_graded(method)]
     for side in ("own", "others"):
-        means = over_seeds(gaps.assign(value=gaps[side]), ROW, bounds=FRACTION)
+        means = over_seeds(side_of_gap(gaps, side), ROW, bounds=FRACTION)
         for row in means.to_dict("records"):
             is_reference = not is_graded(row["method"])
             for method in graded if is_reference else [row["method"]]:

@@ -34,6 +34,7 @@ from robench.board.views.heat_map import (
     label_width,
     training_name,
 )
+from robench.board.views.transfer_scores import ABOUT_SCORES, score_tables
 from robench.stats.seeds import over_seeds
 from robench.stats.transfer import distortions_of, trained_kinds
 
@@ -53,7 +54,8 @@ def transfer_view(board: Leaderboard) -> View:
         reading="Outlined cells are tested on what they were trained on; where a network was "
         "trained on several kinds, on any of them. A bright outlined cell in a dark row means that "
         "the network learnt its own noise and nothing else. The first column is clean images. The "
-        "mean over levels includes the mildest; the published matrix has one level of each kind.",
+        "mean over levels includes mild ones, but for pictures that are not degraded or that other "
+        "kinds show as well; the published matrix has one level of each kind.",
     )
     matrices = [board_matrix(board, at) for _, at in AT]
     if matrices[0].empty:
@@ -69,8 +71,11 @@ def transfer_view(board: Leaderboard) -> View:
         Control("chosen_at", "Tested at", tuple((n, text) for n, (text, _) in enumerate(AT)), 0),
     )
     spec = _chart(board, matrices, controls)
+    tables = score_tables(board, matrices[0])
     return replace(
         view,
+        reading=f"{view.reading} {ABOUT_SCORES}" if tables else view.reading,
+        tables=tables,
         spec=spec,
         controls=controls,
         plots=panel_plots(

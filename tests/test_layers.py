@@ -15,7 +15,7 @@ PACKAGE = Path(robench.__file__).parent
 
 # From the ground up; a room may import its own floor's `models` and `data`, and what lies below.
 FLOORS = [
-    {"errors", "files", "registry", "spec", "_lazy", "_torchvision"},
+    {"errors", "escape", "files", "registry", "spec", "_lazy", "_torchvision"},
     {"data", "models"},
     {"methods", "attacks", "degradations", "compaction", "measure"},
     {"training"},

@@ -41,7 +41,7 @@ def corruption_errors(frame: pd.DataFrame, *, relative: bool = False) -> pd.Data
         by_network.setdefault(tuple(network), {})[kind] = 1 - value
     clean = _clean_errors(frame)
     counts = accuracy.groupby([*ROW, "seed"])["n"].min().to_dict()
-    dense = {(key[0], key[1], key[4]): key for key in by_network if key[2] == "dense"}
+    dense = _controls(accuracy)
     rows = []
     for key, own in by_network.items():
         control = dense.get((key[0], key[1], key[4]))
@@ -55,6 +55,13 @@ def corruption_errors(frame: pd.DataFrame, *, relative: bool = False) -> pd.Data
         rows.append((*key, ratio, None, None, counts[key]))
     found = pd.DataFrame(rows, columns=_COLUMNS)
     return found.astype({"value": "float64", "low": "float64", "high": "float64"})
+
+
+def _controls(accuracy: pd.DataFrame) -> Mapping[tuple[object, ...], tuple[object, ...]]:
+    """The dense network of each panel, training and seed; of several the first by its label."""
+    dense = accuracy[accuracy["is_dense"]].sort_values(ROW, ascending=False)
+    keys = dense[[*ROW, "seed"]].itertuples(index=False, name=None)
+    return {(key[0], key[1], key[4]): key for key in keys}
 
 
 def _clean_errors(frame: pd.DataFrame) -> Mapping[tuple[object, ...], float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from robench.board.columns import ACHIEVED, shown
 from robench.board.format import level, percent
+from robench.escape import for_terminal
 
 if TYPE_CHECKING:
     from robench.board.columns import Column
@@ -43,7 +44,7 @@ def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
 
 def escaped(text: str) -> str:
     """Text that means itself in Markdown: names come from strangers."""
-    flat = " ".join(text.split())
+    flat = for_terminal(" ".join(text.split()))
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~&$])", r"\\\1", flat)
 
 
@@ -55,6 +56,7 @@ def _summary(board: Leaderboard) -> str:
     lines = [
         "[The interactive page](index.html) · [all numbers](results.csv)",
         f"{len(board.records):,} cells: {counts}.{_coverage(coverage) if board.rows else ''}",
+        *(f"- {escaped(other.told)}." for other in board.other_versions),
         *(f"- {escaped(sentence)}." for sentence in coverage.missing_levels),
     ]
     return "\n\n".join(lines)
@@ -83,7 +85,7 @@ def _plain_table(table: Table) -> str:
 
 def _table(board: Leaderboard) -> str:
     columns = shown(board.rows)
-    heads = [*_HEADS, *(column.title for column in columns), "status"]
+    heads = [*_HEADS, *(column.head(board.rows) for column in columns), "status"]
     left = 4
     rule = ["---"] * left + ["---:"] * (len(heads) - left - 1) + ["---"]
     return _piped([heads, rule, *(_row(board, row, columns) for row in board.rows)])

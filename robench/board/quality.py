@@ -68,14 +68,20 @@ def against_dense(frame: pd.DataFrame) -> dict[RowKey, Estimate]:
 
 def _differences(quality: Quality, each: pd.DataFrame) -> dict[RowKey, Estimate]:
     by_row: dict[RowKey, dict[int, float]] = {}
+    controls: dict[tuple[str, str], RowKey] = {}
     for row in each.dropna(subset="value").to_dict("records"):
-        by_row.setdefault(key_of(row), {})[int(row["seed"])] = row["value"]
+        key = key_of(row)
+        by_row.setdefault(key, {})[int(row["seed"])] = row["value"]
+        if row["is_dense"]:
+            # Of several the first by its label.
+            controls[key[:2]] = min(key, controls.get(key[:2], key))
+    dense_rows = {key_of(row) for row in each[each["is_dense"]].to_dict("records")}
     least, most = quality.bounds
     differences = {}
     for key, values in by_row.items():
-        dense = by_row.get((key[0], key[1], "dense", 0.0), {})
-        found = paired_difference(values, dense)
-        if key[2] != "dense" and found.n:
+        control = controls.get(key[:2])
+        found = paired_difference(values, by_row[control] if control is not None else {})
+        if key not in dense_rows and found.n:
             low, high = found.low, found.high
             differences[key] = Estimate(
                 value=found.value,

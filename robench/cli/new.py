@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from robench.cli.output import say
 from robench.errors import UsageError
 
 __all__ = ["app"]
@@ -45,7 +45,7 @@ def method(
         text = text.replace("{{name}}", name).replace("{{module}}", module)
         file.write_text(text.replace("{{class}}", class_name), encoding="utf-8")
     source = to / f"{module}.py"
-    sys.stdout.write(
+    say(
         f"wrote {source} and {to / f'test_{module}.py'}; try\n"
         f"  robench check {source}\n"
         f"  robench run smoke --plugin {source} --only {name}\n"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli.output import say
+
 if TYPE_CHECKING:
     from robench.api import Results
     from robench.spec import Record
@@ -74,16 +76,16 @@ def report(done: Results, results: Path) -> None:
     _print_summary(list(done.records))
     failed, noisy = done.failed, done.noisy
     if failed:
-        sys.stdout.write(
+        say(
             f"{len(failed)} of {len(done.records)} cells failed; the first: "
             f"robench show {failed[0].id} --results {results}\n"
         )
     if noisy:
-        sys.stdout.write(
+        say(
             f"{len(noisy)} timings were too noisy to be published, on a machine this busy; "
             "--retry-failed tries again\n"
         )
-    sys.stdout.write(f"records in {results}; `robench board {results}` draws the leaderboard\n")
+    say(f"records in {results}; `robench board {results}` draws the leaderboard\n")
 
 
 def _print_summary(records: list[Record]) -> None:
@@ -94,4 +96,4 @@ def _print_summary(records: list[Record]) -> None:
 
         Console().print(summary(records))
     else:
-        sys.stdout.write(summary_text(records, width=110))
+        say(summary_text(records, width=110))

@@ -2,16 +2,18 @@
 
 Names of methods, models, data sets and suites, reasons of failures and tracebacks come from
 plug-ins, from weights files and from the records of others. A terminal obeys escape sequences in
-them, and a spreadsheet takes a field that begins with ``=`` for a formula.
+them, and a spreadsheet takes a field that begins with ``=`` for a formula; and a library that draws may abort
+the whole process over a character that XML does not know.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["for_csv", "for_terminal"]
+__all__ = ["for_csv", "for_terminal", "for_xml"]
 
 _FORMULA = re.compile(r"[=+\-@\t\r\n]")
+_NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
 
@@ -62,3 +64,12 @@ def for_csv(text: str) -> str:
     if _FORMULA.match(text) is None or _NUMBER.fullmatch(text):
         return text
     return f"'{text}"
+
+
+def for_xml(text: str) -> str:
+    r"""The text with U+FFFD for each character that XML, and so SVG, has no place for.
+
+    >>> for_xml("halo\x1b") == "halo\ufffd"
+    True
+    """
+    return _NOT_XML.sub("\ufffd", text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from robench.board.versions import chosen_versions, methods_of
+from robench.escape import for_terminal
 from robench.spec import digest
 from robench.stats.frame import params_json, table, unique_names
 
@@ -65,7 +66,7 @@ def _panel_names(records: Sequence[Record], frame: pd.DataFrame) -> list[str]:
     names = network
     for aspect in aspects:
         differs = aspect.groupby(network).transform("nunique") > 1
-        names = names.where(~differs, names + " · " + aspect)
+        names = names.where(~differs, names + " · " + aspect.map(for_terminal))
     keys = list(frame[_PANEL].itertuples(index=False, name=None))
     short = dict(zip(keys, names, strict=True))
     # A name may itself hold what separates names.

@@ -108,7 +108,7 @@ def coverage_of(frame: pd.DataFrame) -> Coverage:
         stages = of["stage"].nunique()
         graded = of[of["is_graded"]]
         levels = set(graded["level"].unique())
-        given = of[of["is_given"]].drop_duplicates(["method", "level"])
+        given = of[of["is_given"]].drop_duplicates(["method", "level", "seed"])
         dense = of.loc[of["is_dense"], "method"].nunique()
         networks = dense + graded["method"].nunique() * len(levels)
         expected += int(stages * (len(_seeds_of(of)) * networks + len(given)))

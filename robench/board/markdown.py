@@ -36,7 +36,7 @@ def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         images = [f"![{escaped(plot.caption)}](plots/{plot.name}.svg)" for plot in view.plots]
         tables = [_plain_table(table) for table in view.tables]
         parts += [f"## {view.title}", view.lead]
-        parts += [*images, *tables] or [f"*{view.missing}*"]
+        parts += [*images, *tables] or [f"*{_with_code(view.missing or '')}*"]
     if board.rows or not board.records:
         parts += ["## All rows", _explanation(), _table(board), *_flags(board.rows)]
     return "\n\n".join(parts) + "\n"
@@ -46,6 +46,15 @@ def escaped(text: str) -> str:
     """Text that means itself in Markdown: names come from strangers."""
     flat = for_terminal(" ".join(text.split()))
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~&$])", r"\\\1", flat)
+
+
+def _with_code(text: str) -> str:
+    """A sentence of robench's own, which may quote a stranger, with its code in backticks."""
+    parts = text.split("`")
+    return "`".join(
+        part if place % 2 else re.sub(r"([\\*_\[\]<>#|~&$])", r"\\\1", part)
+        for place, part in enumerate(parts)
+    )
 
 
 def _summary(board: Leaderboard) -> str:

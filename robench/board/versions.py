@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from robench.board.format import level
+from robench.escape import for_terminal
 from robench.spec import CONTROLS, DENSE, GIVEN, digest
 from robench.stats.frame import CLEAN_TRAINING, params_json, unique_names
 
@@ -145,7 +146,8 @@ def _labels(
     """A label for each method, by its newest variant; as short as can be told apart."""
     forms = {}
     for variant in sorted(set(newest.values())):
-        label = min((ref.label for ref in plugins[variant]), key=lambda text: (len(text), text))
+        shortest = min((len(ref.label), ref.label) for ref in plugins[variant])
+        label = for_terminal(shortest[1])
         forms[variant] = (label, f"{label} ({digest(list(variant), length=8)})")
     return unique_names(forms)
 

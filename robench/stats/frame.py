@@ -1,8 +1,8 @@
 """Records as one long table: a row for each metric, with the cell it belongs to.
 
 What a plug-in *is* stands in columns of its own: its name, version and parameters. The columns
-``data``, ``model``, ``method`` and ``training`` are labels for people, each unique to what it
-stands for; nothing in robench reads a label to learn what it means.
+``data``, ``model``, ``method`` and ``training`` are labels for people: printable, and each unique to what it stands for. Nothing in
+robench reads a label to learn what it means.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pandas as pd
 from pydantic_core import to_json
 
+from robench.escape import for_terminal
 from robench.spec import (
     CONTROLS,
     DENSE,
@@ -172,14 +173,11 @@ def _identity(cell: Cell, kind: Kind) -> str:
 
 def _plugin_names(plugins: Mapping[str, PluginRef]) -> dict[str, str]:
     """The shortest of label, label and version, label and hash that only one plug-in has."""
+    labels = {key: for_terminal(plugins[key].label) for key in sorted(plugins)}
     return unique_names(
         {
-            key: (
-                plugins[key].label,
-                f"{plugins[key].label} (version {plugins[key].version})",
-                f"{plugins[key].label} ({key})",
-            )
-            for key in sorted(plugins)
+            key: (label, f"{label} (version {plugins[key].version})", f"{label} ({key})")
+            for key, label in labels.items()
         }
     )
 
@@ -192,7 +190,7 @@ def _training_key(cell: Cell) -> str:
 def _training_names(cells: Mapping[str, Cell]) -> dict[str, str]:
     """Labels round their numbers, so that two distortions may share one."""
     distortions = {key: cells[key].recipe.distortion for key in sorted(cells)}
-    labels = {key: own.label for key, own in distortions.items() if own is not None}
+    labels = {key: for_terminal(own.label) for key, own in distortions.items() if own is not None}
     forms = {key: (label, f"{label} ({key})") for key, label in labels.items()}
     return unique_names(forms, reserved=[CLEAN_TRAINING]) | {"": CLEAN_TRAINING}
 

@@ -87,11 +87,13 @@ def _made(key: str, make: _Make, board: Leaderboard) -> tuple[View, ...]:
 
 
 def _failed(key: str, error: Exception) -> View:
+    # What stands in backticks is shown as code; those of a stranger are not ours.
+    told = f"{type(error).__name__}: {error}".replace("`", "'")
     return View(
         key=key,
         title=key.replace("-", " ").capitalize(),
         lead="This view cannot be shown: drawing it failed, which is a fault of robench.",
         reading="",
-        missing=f"{type(error).__name__}: {error}. `robench board` wrote the whole traceback to "
-        "standard error; please report it.",
+        missing=f"{told}. `robench board` wrote the whole traceback to standard error; please "
+        "report it.",
     )

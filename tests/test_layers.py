@@ -15,7 +15,17 @@ PACKAGE = Path(robench.__file__).parent
 
 # From the ground up; a room may import its own floor's `models` and `data`, and what lies below.
 FLOORS = [
-    {"blame", "errors", "files", "plugin_files", "registry", "spec", "_lazy", "_torchvision"},
+    {
+        "blame",
+        "errors",
+        "escape",
+        "files",
+        "plugin_files",
+        "registry",
+        "spec",
+        "_lazy",
+        "_torchvision",
+    },
     {"data", "models"},
     {"methods", "attacks", "degradations", "compaction", "measure"},
     {"training"},

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from robench.board.comparable import BOARD_COLUMNS
 from robench.board.dense_parent import ArraysOf, no_arrays
 from robench.board.leaderboard import leaderboard
 from robench.board.markdown import readme
 from robench.board.page import page
 from robench.board.plots import MARK, drawn
+from robench.board.spreadsheet import csv_of
 from robench.board.views import views_of
 from robench.errors import StoreError
 from robench.files import write_atomically
 
 if TYPE_CHECKING:
+    from robench.board.views.base import View
     from robench.spec import Record
 
 __all__ = ["build_board"]
@@ -45,10 +49,11 @@ def build_board(
     board = leaderboard(records, arrays)
     views = views_of(board)
     plots = drawn((plot for view in views for plot in view.plots), board)
-    numbers = board.everything.drop(columns=["panel", "started"])
+    views = tuple(_with_plots(view, plots) for view in views)
+    numbers = board.everything.drop(columns=BOARD_COLUMNS)
     files = {
         "README.md": readme(board, views, title=title),
-        "results.csv": numbers.to_csv(index=False, lineterminator="\n"),
+        "results.csv": csv_of(numbers),
         **{f"plots/{name}": svg for name, svg in plots.items()},
         "index.html": page(board, views, title=title),
     }
@@ -62,6 +67,12 @@ def build_board(
             hint="choose another folder with --out DIR",
         ) from error
     return out / "index.html"
+
+
+def _with_plots(view: View, drawn: Collection[str]) -> View:
+    """The view with those of its plots that could be drawn."""
+    plots = tuple(plot for plot in view.plots if f"{plot.name}.svg" in drawn)
+    return replace(view, plots=plots)
 
 
 def _remove_old_plots(folder: Path, keep: Iterable[str]) -> None:

@@ -45,6 +45,11 @@ class Column:
         write: how it is written.
         is_comparable: whether the row's number may be ranked beside the others.
         about: what else a reader should know of the row's number, in words.
+        order: what rows are ordered by instead, where the number itself flatters networks that
+            err; what has no such number is not ordered at all.
+        ordered_by: the same in words, for the head.
+        doubts: why a row is not ranked, in words; empty where it is.
+        kinds: stage over whose kinds of images the number is a mean.
     """
 
     title: str
@@ -53,6 +58,19 @@ class Column:
     write: Callable[[float], str]
     is_comparable: Callable[[Row], bool] = lambda _: True
     about: Callable[[Row], str] = lambda _: ""
+    order: Callable[[Row], Estimate | None] | None = None
+    ordered_by: str = ""
+    doubts: Callable[[Row], tuple[str, ...]] = lambda _: ()
+    kinds: str = ""
+
+    def head(self, rows: Iterable[Row]) -> str:
+        """The title; of a mean over kinds with their number: ``degraded, % (7 kinds)``."""
+        counts = {row.kinds[self.kinds].count for row in rows if self.kinds in row.kinds}
+        if not counts:
+            return self.title
+        least, most = min(counts), max(counts)
+        told = f"{most}" if least == most else f"{least} to {most}"
+        return f"{self.title} ({told} kind{'s' if most > 1 else ''})"
 
     def value(self, row: Row) -> str:
         """The number itself, or a dash."""
@@ -60,11 +78,18 @@ class Column:
         return NO_VALUE if found is None or found.value is None else self.write(found.value)
 
     def rank_by(self, row: Row, standing: Standing) -> float | None:
-        """The number if it may be ranked: it is there, comparable, and rests on every seed."""
-        found = self.estimate(row)
+        """What the row is ordered by; `None` where it may not lead, and comes last.
+
+        The number is there, comparable, and rests on every seed; and robustness is that of a
+        network that is not broken, and of an attack that raised no warning.
+        """
+        found = (self.order or self.estimate)(row)
         if found is None or found.seeds < standing.seeds or not self.is_comparable(row):
             return None
-        return found.value
+        kinds = row.kinds.get(self.kinds)
+        if kinds is not None and kinds.count < kinds.of:
+            return None
+        return None if self.doubts(row) else found.value
 
     def interval(self, row: Row) -> str:
         """Its bounds; empty where there are none."""
@@ -82,8 +107,14 @@ class Column:
             return ""
         about = {"network": "interval of this one network", "seeds": "95% interval over seeds"}
         source = about.get(found.interval or "", "no interval")
-        more = self.about(row)
-        return f"{found.basis}; {source}" + (f"; {more}" if more else "")
+        kinds = row.kinds.get(self.kinds)
+        doubts = self.doubts(row)
+        more = (
+            self.about(row),
+            kinds.told if kinds is not None else "",
+            f"not ranked: {' and '.join(doubts)}" if doubts else "",
+        )
+        return "; ".join(filter(None, (found.basis, source, *more)))
 
 
 def _attacked_by(row: Row) -> str:
@@ -114,11 +145,15 @@ R2 = Column(
 DISTANCE = Column(
     "median l2",
     "Median over the correctly classified test inputs of the smallest l2 change that makes the "
-    "network err.",
+    "network err. A network that errs more often is asked about easier inputs only, so that rows "
+    "are ordered by the l2 area, in which a wrong answer counts as a distance of zero.",
     attrgetter("median_l2"),
     distance,
     is_comparable=attrgetter("attack_is_ranked"),
     about=_attacked_by,
+    order=attrgetter("l2_area"),
+    ordered_by="ordered by l2 area",
+    doubts=attrgetter("attack_doubts"),
 )
 AREA = Column(
     "l2 area, %",
@@ -129,6 +164,7 @@ AREA = Column(
     percent,
     is_comparable=attrgetter("attack_is_ranked"),
     about=_attacked_by,
+    doubts=attrgetter("attack_doubts"),
 )
 SPEEDUP = Column(
     "speed-up, ×",
@@ -177,6 +213,8 @@ _COLUMNS = (
         "that show an undegraded picture or one that other kinds show as well.",
         attrgetter("degraded"),
         percent,
+        doubts=attrgetter("doubts"),
+        kinds="degrade",
     ),
     Column(
         "corruption error, ×",
@@ -185,14 +223,20 @@ _COLUMNS = (
         "AlexNet on the files of ImageNet-C.",
         attrgetter("corruption_error"),
         ratio,
+        doubts=attrgetter("doubts"),
+        kinds="corrupt",
     ),
     Column(
         "worst noise, l2",
         "Median over the correctly classified test images of the l2 distance at which the network "
-        "errs along noise of a generator that was trained against it (Rusak et al. 2020).",
+        "errs along noise of a generator that was trained against it (Rusak et al. 2020). Rows are "
+        "not ordered by it: wrong answers are left out, which flatters networks that err.",
         lambda row: row.others.get("worst_noise_l2"),
         distance,
         about=_beside_white_noise,
+        order=lambda _: None,
+        ordered_by="not ordered",
+        doubts=attrgetter("doubts"),
     ),
     Column(
         "operation ratio, ×",

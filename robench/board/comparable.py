@@ -1,8 +1,9 @@
 """Which cells may stand beside each other: one panel for each network under one protocol.
 
-A folder of results can hold several suites, several devices, and what an earlier wording of a
-suite left behind. Numbers are only ever averaged or compared within one panel, and of each cell
-only the newest form counts.
+A folder of results can hold several suites, several devices, several versions of a method, and
+what an earlier wording of a suite left behind. Numbers are only ever averaged or compared within
+one panel; of a method one version counts (see `robench.board.versions`), and of each cell only the
+newest form.
 """
 
 from __future__ import annotations
@@ -12,37 +13,69 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from robench.stats.frame import table
+from robench.board.versions import chosen_versions, methods_of
+from robench.escape import for_terminal
+from robench.spec import digest
+from robench.stats.frame import params_json, table, unique_names
 
 if TYPE_CHECKING:
     from robench.spec import Record
 
-__all__ = ["ROW", "panelled", "without_superseded"]
+__all__ = ["BOARD_COLUMNS", "ROW", "panelled", "without_superseded"]
 
 ROW = ["panel", "training", "method", "level"]
 """What makes a row of the leaderboard."""
 
+BOARD_COLUMNS = ["panel", "started", "is_graded"]
+"""What `panelled` adds to the long table."""
+
+_PANEL = ["data", "model", "suite", "suite_version", "device", "recipe"]
+"""What makes a panel."""
+
 
 def panelled(records: Sequence[Record]) -> pd.DataFrame:
-    """The long table of records with the columns ``panel`` and ``started``.
+    """The long table of records with the columns of `BOARD_COLUMNS`.
 
-    A panel is a data set and a model, and whatever else is needed to tell two panels apart:
-    suite, device, recipe.
+    A panel is a data set and a model under one suite, device and recipe; its name has only what
+    is needed to tell it from others. ``method`` is the label of the method in all its versions;
+    ``is_graded`` says whether it is asked for levels.
     """
     frame = table(records)
     started = {record.id: str(record.provenance.get("started", "")) for record in records}
     frame["started"] = frame["id"].map(started)
+    variants = methods_of(records)
+    methods = {
+        record.id: variants[plugin.name, plugin.version, params_json(plugin.params)]
+        for record in records
+        for plugin in [record.cell.method]
+    }
+    frame["method"] = [methods[cell].label for cell in frame["id"]]
+    frame["is_graded"] = pd.array([methods[cell].is_graded for cell in frame["id"]], dtype="bool")
+    frame["panel"] = _panel_names(records, frame)
+    return frame
+
+
+def _panel_names(records: Sequence[Record], frame: pd.DataFrame) -> list[str]:
+    """The name of the panel of each line."""
     network = frame["data"] + " · " + frame["model"]
     aspects = [
         frame["suite"] + " " + frame["suite_version"].astype(str),
         frame["device"],
         _recipe_names(records, frame.assign(network=network)),
     ]
-    frame["panel"] = network
+    names = network
     for aspect in aspects:
         differs = aspect.groupby(network).transform("nunique") > 1
-        frame["panel"] = frame["panel"].where(~differs, frame["panel"] + " · " + aspect)
-    return frame
+        names = names.where(~differs, names + " · " + aspect.map(for_terminal))
+    keys = list(frame[_PANEL].itertuples(index=False, name=None))
+    short = dict(zip(keys, names, strict=True))
+    # A name may itself hold what separates names.
+    forms = {
+        key: (short[key], f"{short[key]} ({digest([*map(str, key)], length=8)})")
+        for key in sorted(short)
+    }
+    unique = unique_names(forms)
+    return [unique[key] for key in keys]
 
 
 def _recipe_names(records: Sequence[Record], frame: pd.DataFrame) -> pd.Series:
@@ -71,10 +104,12 @@ def _recipe_names(records: Sequence[Record], frame: pd.DataFrame) -> pd.Series:
 def without_superseded(frame: pd.DataFrame) -> pd.DataFrame:
     """Drop what a newer cell of the same place in the grid replaces.
 
-    Of several trained networks for one place (after a plug-in was given a new version, say) the
+    Of several versions of a method one counts in each row; see `robench.board.versions`. Of
+    several trained networks for one place (after a plug-in was given a new version, say) the
     newest stays, with its evaluations; of several protocols of one evaluation (another number of
     images, say) the one with the most cells stays, and of equals the newest.
     """
+    frame = frame[frame["method_version"] == chosen_versions(frame)]
     cells = frame.drop_duplicates("id").sort_values(["started", "id"])
     is_train = cells["stage"] == "train"
     place = [*ROW, "seed", "role"]

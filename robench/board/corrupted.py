@@ -67,12 +67,11 @@ def corruption_errors(frame: pd.DataFrame, arrays: ArraysOf = no_arrays) -> pd.D
     if accuracy.empty:
         return pd.DataFrame(columns=_COLUMNS)
     networks = {key: _shown(of) for key, of in accuracy.groupby([*ROW, "seed"], dropna=False)}
-    dense = {
-        (key[0], key[1], key[4]): shown for key, shown in networks.items() if key[2] == "dense"
-    }
+    dense = _controls(accuracy)
     rows = []
     for key, own in networks.items():
-        control = dense.get((key[0], key[1], key[4]))
+        name = dense.get((key[0], key[1], key[4]))
+        control = networks.get(name) if name is not None else None
         # A control that was shown other corruptions, or other images, is none.
         if control is None or (own.conditions, own.n) != (control.conditions, control.n):
             continue
@@ -120,3 +119,10 @@ def _errors_by_image(
         return None
     wrong = found["answers"] != found["label"]
     return np.stack([found["index"], found["label"]]), wrong.mean(axis=0)
+
+
+def _controls(accuracy: pd.DataFrame) -> dict[tuple[object, ...], tuple[object, ...]]:
+    """The dense network of each panel, training and seed; of several the first by its label."""
+    dense = accuracy[accuracy["is_dense"]].sort_values(ROW, ascending=False)
+    keys = dense[[*ROW, "seed"]].itertuples(index=False, name=None)
+    return {(key[0], key[1], key[4]): key for key in keys}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from robench.board.comparable import ROW
 from robench.board.format import level
-from robench.spec import GIVEN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +20,6 @@ __all__ = [
     "NotReached",
     "Standing",
     "coverage_of",
-    "is_graded",
     "not_reached_of",
     "standings_of",
 ]
@@ -89,14 +86,15 @@ def standings_of(frame: pd.DataFrame) -> dict[RowKey, Standing]:
         stages = [str(stage) for stage in of["stage"].unique()]
         wanted[(str(panel), str(training))] = set(itertools.product(stages, _seeds_of(of)))
     outcomes: dict[RowKey, dict[tuple[str, int], tuple[str, str]]] = {}
+    given: set[RowKey] = set()
     for cell in cells.to_dict("records"):
         key = (cell["panel"], cell["training"], cell["method"], cell["level"])
         outcome = (cell["status"], _first_line(cell["reason"]))
         outcomes.setdefault(key, {})[(cell["stage"], int(cell["seed"]))] = outcome
+        if cell["is_given"]:
+            given.add(key)
     return {
-        key: _standing(
-            own, _of_given(own, wanted[key[:2]]) if _is_given(key[2]) else wanted[key[:2]]
-        )
+        key: _standing(own, _of_given(own, wanted[key[:2]]) if key in given else wanted[key[:2]])
         for key, own in outcomes.items()
     }
 
@@ -108,10 +106,11 @@ def coverage_of(frame: pd.DataFrame) -> Coverage:
     missing: list[str] = []
     for (panel, training), of in cells.groupby(_BLOCK):
         stages = of["stage"].nunique()
-        given = {method for method in of["method"].unique() if _is_given(method)}
-        graded = of[of["method"].map(is_graded)]
+        graded = of[of["is_graded"]]
         levels = set(graded["level"].unique())
-        networks = int("dense" in set(of["method"])) + graded["method"].nunique() * len(levels)
+        given = of[of["is_given"]].drop_duplicates(["method", "level", "seed"])
+        dense = of.loc[of["is_dense"], "method"].nunique()
+        networks = dense + graded["method"].nunique() * len(levels)
         expected += int(stages * (len(_seeds_of(of)) * networks + len(given)))
         where = panel if training == "none" else f"{panel}, trained on {training}"
         for method, own in graded.groupby("method"):
@@ -150,19 +149,9 @@ def not_reached_of(frame: pd.DataFrame) -> tuple[NotReached, ...]:
     )
 
 
-def _is_given(method: str) -> bool:
-    """Whether this stands for a network that robench did not train: one, of no grid."""
-    return re.match(rf"{GIVEN}(\W|$)", method) is not None
-
-
-def is_graded(method: str) -> bool:
-    """Whether a method is asked for levels; other networks stand beside each level."""
-    return method != "dense" and not _is_given(method)
-
-
 def _seeds_of(cells: pd.DataFrame) -> set[int]:
     """The seeds of the networks that were trained; where there are none, of those given."""
-    trained = cells[~cells["method"].map(_is_given)]
+    trained = cells[~cells["is_given"]]
     return {int(seed) for seed in (trained if len(trained) else cells)["seed"]}
 
 

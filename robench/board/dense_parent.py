@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from robench.board.comparable import ROW
-from robench.board.coverage import is_graded
 from robench.errors import StoreError
+from robench.spec import DENSE, GIVEN
 from robench.stats.distances import Attacked, DistanceComparison, Over, compare_distances
 
 if TYPE_CHECKING:
@@ -65,16 +65,17 @@ def comparisons(attacks: Mapping[RowKey, list[Record]], arrays: ArraysOf) -> pd.
     """
     dense = {
         (key[:2], record.cell.seed): record
-        for key, records in attacks.items()
+        for key, records in sorted(attacks.items(), reverse=True)
         for record in records
-        if key[2] == "dense"
+        if record.cell.method.name == DENSE
     }
     reader = _Reader(arrays)
     rows = [
         row
         for key, records in sorted(attacks.items())
         for record in records
-        if is_graded(key[2]) and (parent := dense.get((key[:2], record.cell.seed)))
+        if record.cell.method.name not in (DENSE, GIVEN)
+        and (parent := dense.get((key[:2], record.cell.seed)))
         for row in _of_network(key, record, parent, reader)
     ]
     return pd.DataFrame(rows, columns=[*_COLUMNS, *_COUNTS])

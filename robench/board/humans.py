@@ -75,6 +75,6 @@ def is_comparable(data: str) -> bool:
     """Whether the published figures are about images like those of this data set.
 
     Args:
-        data: its name, parameters or not: ``16-class-imagenet[size=224]``.
+        data: the name of its plug-in, without parameters: ``16-class-imagenet``.
     """
-    return data.partition("[")[0].partition(" ")[0] in _COMPARABLE
+    return data in _COMPARABLE

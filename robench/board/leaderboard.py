@@ -14,7 +14,6 @@ from robench.board.coverage import (
     NotReached,
     Standing,
     coverage_of,
-    is_graded,
     not_reached_of,
     standings_of,
 )
@@ -22,13 +21,19 @@ from robench.board.dense_parent import ArraysOf, comparisons, no_arrays
 from robench.board.flags import attack_records
 from robench.board.layers import is_of_layers
 from robench.board.rows import Row, rows_of
-from robench.engine.plan import CONTROLS
+from robench.board.versions import (
+    Method,
+    OtherVersion,
+    chosen_versions,
+    other_versions,
+)
+from robench.stats.frame import CLEAN_TRAINING, trainings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from robench.board.measured import RowKey
-    from robench.spec import Record
+    from robench.spec import Distortion, Record
 
 __all__ = ["Leaderboard", "leaderboard"]
 
@@ -50,6 +55,8 @@ class Leaderboard:
     coverage: Coverage
     not_reached: tuple[NotReached, ...]
     """Levels that methods did not come to, in the order of the panels."""
+    other_versions: tuple[OtherVersion, ...] = ()
+    """Versions of methods that are left out, in the order of the panels."""
     arrays: ArraysOf = no_arrays
     """Reads some of the arrays beside a record."""
 
@@ -59,19 +66,31 @@ class Leaderboard:
         return tuple(dict.fromkeys(row.panel for row in self.rows))
 
     @cached_property
+    def kinds(self) -> Mapping[str, Method]:
+        """What each method is, by its label: the controls first, then by label."""
+        kinds = {row.method: row.kind for row in self.rows}
+        return dict(sorted(kinds.items(), key=lambda item: item[1].order))
+
+    @cached_property
     def methods(self) -> tuple[str, ...]:
-        """The controls first, then by name."""
-        return tuple(sorted({row.method for row in self.rows}, key=_method_order))
+        """The labels of the methods, the controls first."""
+        return tuple(self.kinds)
+
+    @cached_property
+    def distortions(self) -> Mapping[str, Distortion | None]:
+        """What stands behind the name of each training."""
+        return trainings(self.records)
 
     @cached_property
     def trainings(self) -> tuple[str, ...]:
         """What networks were trained on; clean images first."""
-        return tuple(sorted({row.training for row in self.rows}, key=lambda t: (t != "none", t)))
+        found = {row.training for row in self.rows}
+        return tuple(sorted(found, key=lambda name: (name != CLEAN_TRAINING, name)))
 
     @cached_property
     def levels(self) -> tuple[float, ...]:
         """The requested levels: not those of the dense control and of given networks."""
-        return tuple(sorted({row.level for row in self.rows if is_graded(row.method)}))
+        return tuple(sorted({row.level for row in self.rows if row.kind.is_graded}))
 
     @cached_property
     def statuses(self) -> Mapping[str, int]:
@@ -130,6 +149,7 @@ def leaderboard(records: Iterable[Record], arrays: ArraysOf = no_arrays) -> Lead
         standings=standings_of(frame),
         coverage=coverage_of(frame),
         not_reached=not_reached_of(frame),
+        other_versions=other_versions(networks, chosen_versions(networks)),
         arrays=arrays,
     )
 
@@ -144,10 +164,5 @@ def _record_order(record: Record) -> tuple[object, ...]:
 
 
 def _row_order(row: Row) -> tuple[object, ...]:
-    return (row.panel, row.training != "none", row.training, _method_order(row.method), row.level)
-
-
-def _method_order(method: str) -> tuple[int, str]:
-    """The controls first: ``magnitude[scope=layer]`` is a form of the control ``magnitude``."""
-    name = method.partition("[")[0].partition(" (")[0]
-    return (CONTROLS.index(name) if name in CONTROLS else len(CONTROLS), method)
+    is_noisy = row.training != CLEAN_TRAINING
+    return (row.panel, is_noisy, row.training, row.kind.order, row.level)

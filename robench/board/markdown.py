@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from robench.board.columns import ACHIEVED, shown
 from robench.board.flags import warnings_in
 from robench.board.format import level, percent
+from robench.escape import for_terminal
 
 if TYPE_CHECKING:
     from robench.board.columns import Column
@@ -36,7 +37,7 @@ def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         images = [f"![{escaped(plot.caption)}](plots/{plot.name}.svg)" for plot in view.plots]
         tables = [_plain_table(table) for table in view.tables]
         parts += [f"## {view.title}", view.lead]
-        parts += [*images, *tables] or [f"*{view.missing}*"]
+        parts += [*images, *tables] or [f"*{_with_code(view.missing or '')}*"]
     if board.rows or not board.records:
         parts += ["## All rows", _explanation(), _table(board), *_flags(board.rows)]
     return "\n\n".join(parts) + "\n"
@@ -44,8 +45,17 @@ def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
 
 def escaped(text: str) -> str:
     """Text that means itself in Markdown: names come from strangers."""
-    flat = " ".join(text.split())
+    flat = for_terminal(" ".join(text.split()))
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~&$])", r"\\\1", flat)
+
+
+def _with_code(text: str) -> str:
+    """A sentence of robench's own, which may quote a stranger, with its code in backticks."""
+    parts = text.split("`")
+    return "`".join(
+        part if place % 2 else re.sub(r"([\\*_\[\]<>#|~&$])", r"\\\1", part)
+        for place, part in enumerate(parts)
+    )
 
 
 def _summary(board: Leaderboard) -> str:
@@ -56,6 +66,7 @@ def _summary(board: Leaderboard) -> str:
     lines = [
         "[The interactive page](index.html) · [all numbers](results.csv)",
         f"{len(board.records):,} cells: {counts}.{_coverage(coverage) if board.rows else ''}",
+        *(f"- {escaped(other.told)}." for other in board.other_versions),
         *(f"- {escaped(sentence)}." for sentence in coverage.missing_levels),
     ]
     return "\n\n".join(lines)
@@ -84,7 +95,7 @@ def _plain_table(table: Table) -> str:
 
 def _table(board: Leaderboard) -> str:
     columns = shown(board.rows)
-    heads = [*_HEADS, *(column.title for column in columns), "status"]
+    heads = [*_HEADS, *(column.head(board.rows) for column in columns), "status"]
     left = 4
     rule = ["---"] * left + ["---:"] * (len(heads) - left - 1) + ["---"]
     return _piped([heads, rule, *(_row(board, row, columns) for row in board.rows)])

@@ -15,6 +15,7 @@ import robench
 from robench.board.columns import ACHIEVED, DISTANCE, OTHER_LEVELS, is_measured, shown
 from robench.board.format import level, percent
 from robench.board.machine import machine_name
+from robench.board.rows import FAR_BELOW_DENSE
 from robench.board.scripts import (
     chart_script,
     hash_source,
@@ -58,7 +59,7 @@ def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         "with_code": _with_code,
     }
     views = tuple(views)
-    methods = styles(board.methods)
+    methods = styles(board.kinds.values())
     own_script = _template_file("board.js")
     charts = chart_script() if any(view.spec for view in views) else ""
     return environment.get_template("index.html.jinja").render(
@@ -72,6 +73,7 @@ def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         achieved=ACHIEVED,
         columns=shown(board.rows),
         distance=DISTANCE,
+        far_below=FAR_BELOW_DENSE,
         other_levels=[column for column in OTHER_LEVELS if is_measured(column, board.rows)],
         failures=_failures(board.unsuccessful),
         specs={view.key: view.spec for view in views if view.spec},

@@ -72,9 +72,10 @@ def against_dense(frame: pd.DataFrame) -> dict[RowKey, Estimate]:
 def _differences(quality: Quality, each: pd.DataFrame) -> dict[RowKey, Estimate]:
     known = each.dropna(subset="value")
     same = ["panel", "training", "seed"]
-    is_dense = known["method"] == "dense"
     figures = [*same, *Bounds._fields]
-    both = known[~is_dense].merge(known[is_dense][figures], on=same, suffixes=("", "_dense"))
+    # Of several dense networks the first by its label.
+    controls = known[known["is_dense"]].sort_values("method").drop_duplicates(same)
+    both = known[~known["is_dense"]].merge(controls[figures], on=same, suffixes=("", "_dense"))
     if both.empty:
         return {}
     sparse, dense = (

@@ -18,6 +18,7 @@ from robench.board.flags import (
     flags_of,
     protocols_of,
     ranked_protocols,
+    warnings_in,
 )
 from robench.board.measured import FRACTION, RowKey, by_key, key_of, measured, others_of
 from robench.board.quality import (
@@ -28,6 +29,7 @@ from robench.board.quality import (
     estimated,
     qualities_of,
 )
+from robench.board.versions import Method
 from robench.stats.intervals import wilson
 from robench.stats.levels import shows_own_picture
 
@@ -36,7 +38,27 @@ if TYPE_CHECKING:
 
     from robench.spec import Record
 
-__all__ = ["Row", "rows_of"]
+__all__ = ["FAR_BELOW_DENSE", "Kinds", "Row", "rows_of"]
+
+FAR_BELOW_DENSE = 0.2
+"""How much accuracy or R² a network may lose against its dense control before its robustness is no
+longer ranked: a network that errs on most inputs is only asked about those that are easy."""
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """How many kinds of degradation or corruption a mean is over."""
+
+    count: int
+    of: int
+    """The most that any row of the panel has."""
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        if self.count < self.of:
+            return f"mean over {self.count} of {self.of} kinds, so that it is not ranked"
+        return "1 kind" if self.count == 1 else f"mean over {self.count} kinds"
 
 
 @dataclass(frozen=True)
@@ -48,8 +70,14 @@ class Row:
     model: str
     training: str
     method: str
+    """The label of the method, of `kind`."""
     level: float
     """The requested level."""
+    kind: Method
+    version: int = 1
+    """Of the method: all numbers of the row are of this one."""
+    data_name: str = ""
+    """Of the data set's plug-in, without its parameters."""
     level_achieved: Estimate | None = None
     measure: Quality = ACCURACY
     """What `quality` is: accuracy, or R² where the networks predict a number."""
@@ -76,6 +104,8 @@ class Row:
     batch_size: int | None = None
     """At which the speed-up was measured: the largest there is."""
     flags: tuple[Flag, ...] = ()
+    kinds: Mapping[str, Kinds] = field(default_factory=dict)
+    """By stage, ``degrade`` and ``corrupt``: what `degraded` and the corruption errors are over."""
     others: Mapping[str, Estimate] = field(default_factory=dict)
     """By metric, what is told in the details; see `robench.board.measured.OTHERS`."""
 
@@ -88,6 +118,23 @@ class Row:
     def r2(self) -> Estimate | None:
         """The quality of a network that predicts a number."""
         return self.quality if self.measure is R2 else None
+
+    @property
+    def is_far_below_dense(self) -> bool:
+        """Whether it lost more than `FAR_BELOW_DENSE` of the dense network's accuracy or R²."""
+        lost = self.against_dense.value if self.against_dense is not None else None
+        return lost is not None and lost < -FAR_BELOW_DENSE
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why its robustness to images is not ranked; empty where it is."""
+        return ("its accuracy is far below dense",) if self.is_far_below_dense else ()
+
+    @property
+    def attack_doubts(self) -> tuple[str, ...]:
+        """Why its robustness to attacks is not ranked; empty where it is."""
+        names = ", ".join(flag.name for flag in warnings_in(self.flags))
+        return (*((f"flags were raised ({names})",) if names else ()), *self.doubts)
 
     @property
     def seeds(self) -> int:
@@ -117,6 +164,7 @@ def rows_of(
     ranked = ranked_protocols(protocols)
     measures = qualities_of(frame)
     others = others_of(frame)
+    kinds = _kinds_of(frame)
     batch_sizes = _largest_batch(measured(frame, "speed", "speedup"))
     return [
         Row(
@@ -126,11 +174,15 @@ def rows_of(
             training=place["training"],
             method=place["method"],
             level=place["level"],
+            kind=Method(place["method"], place["method_name"]),
+            version=int(place["method_version"]),
+            data_name=place["data_name"],
             batch_size=batch_sizes.get(place["panel"]),
             measure=measures[place["panel"]],
             flags=flags.get(key, ()),
             attack=protocols.get(key, ""),
             attack_is_ranked=protocols.get(key) == ranked.get(key[0]),
+            kinds=kinds.get(key, {}),
             others=others.get(key, {}),
             **{name: column.get(key) for name, column in columns.items()},
         )
@@ -158,6 +210,20 @@ def _columns(frame: pd.DataFrame, arrays: ArraysOf) -> dict[str, Mapping[RowKey,
             speedup[speedup["batch_size"] == largest] if len(speedup) else speedup, geometric=True
         ),
     }
+
+
+def _kinds_of(frame: pd.DataFrame) -> dict[RowKey, dict[str, Kinds]]:
+    """How many kinds each row was shown; of several seeds the fewest."""
+    found: dict[RowKey, dict[str, Kinds]] = {}
+    for stage in ("degrade", "corrupt"):
+        each = measured(frame, stage, "accuracy")
+        if each.empty:
+            continue
+        counts = each.groupby([*ROW, "seed"])["kind"].nunique().groupby(ROW).min()
+        most = counts.groupby("panel").max()
+        for key, count in counts.items():
+            found.setdefault(key, {})[stage] = Kinds(int(count), int(most[key[0]]))
+    return found
 
 
 def _largest_batch(speedup: pd.DataFrame) -> dict[str, int]:

@@ -17,6 +17,7 @@ from robench.board.flags import warnings_in
 from robench.board.format import level
 from robench.board.layers import layer_tables
 from robench.board.leaderboard import leaderboard
+from robench.escape import for_terminal
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
@@ -52,7 +53,7 @@ def summary(records: Iterable[Record]) -> Table:
     if board.rows:
         stack.add_row(Text("\n".join([_LEGEND, *_meanings(board.rows)]), style="dim"))
     for of_layers in layer_tables(board.layers):
-        stack.add_row(Text(_printable(of_layers.caption), style="bold"))
+        stack.add_row(Text(for_terminal(of_layers.caption), style="bold"))
         stack.add_row(_layers(of_layers))
     if not board.records:
         stack.add_row(Text("there are no results yet", style="dim"))
@@ -79,7 +80,7 @@ def _layers(found: LayerTable) -> Table:
         is_word = place < found.words
         table.add_column(Text(head), justify="left" if is_word else "right", no_wrap=is_word)
     for row in found.rows:
-        table.add_row(*(Text(entry.text) for entry in row))
+        table.add_row(*(Text(for_terminal(entry.text)) for entry in row))
     return table
 
 
@@ -90,13 +91,13 @@ def _table(board: Leaderboard, rows: list[Row]) -> Table:
     table.add_column("level", justify="right", no_wrap=True)
     table.add_column("seeds", justify="right", no_wrap=True)
     for column in columns:
-        table.add_column(Text(column.title), justify="right", no_wrap=True)
+        table.add_column(Text(column.head(rows)), justify="right", no_wrap=True)
     table.add_column("")
     previous = ""
     for row in rows:
         table.add_row(
             Text("" if row.method == previous else _plain(row.method)),
-            Text("" if row.method == "dense" else f"{level(row.level)}%"),
+            Text("" if row.kind.is_dense else f"{level(row.level)}%"),
             Text(str(row.seeds)),
             *(_number(column, row) for column in columns),
             _remark(board, row),
@@ -107,12 +108,8 @@ def _table(board: Leaderboard, rows: list[Row]) -> Table:
 
 def _plain(name: str) -> str:
     """A name without what could move the cursor or colour the terminal, and not too long."""
-    printable = _printable(name)
+    printable = for_terminal(name)
     return printable if len(printable) <= _LONGEST_NAME else printable[: _LONGEST_NAME - 1] + "…"
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _number(column: Column, row: Row) -> Text:
@@ -126,12 +123,16 @@ def _number(column: Column, row: Row) -> Text:
 
 def _remark(board: Leaderboard, row: Row) -> Text:
     state = board.standing(row).state
-    flags = [_printable(flag.name) for flag in warnings_in(row.flags)]
-    words = [*([] if state == "complete" else [state]), *(["⚑", *flags] if flags else [])]
+    flags = [for_terminal(flag.name) for flag in warnings_in(row.flags)]
+    words = [
+        *([] if state == "complete" else [state]),
+        *(["far below dense"] if row.is_far_below_dense else []),
+        *(["⚑", *flags] if flags else []),
+    ]
     return Text(" ".join(words), style="yellow")
 
 
 def _meanings(rows: Iterable[Row]) -> list[str]:
     """What each flag that any row has says, a line each."""
     flags = {flag.name: flag.meaning for row in rows for flag in warnings_in(row.flags)}
-    return [f"⚑ {_printable(name)}: {_printable(flags[name])}" for name in sorted(flags)]
+    return [f"⚑ {for_terminal(name)}: {for_terminal(flags[name])}" for name in sorted(flags)]

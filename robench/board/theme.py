@@ -7,9 +7,12 @@ too. The dense control is drawn in ink and `random` in grey, on every board.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from robench.board.versions import Method
 
 __all__ = ["DARK", "LIGHT", "Palette", "Style", "chart_config", "styles"]
 
@@ -28,7 +31,7 @@ class Palette:
 
 LIGHT = Palette(
     ink="#1d2530",
-    muted="#5b6675",
+    muted="#46505d",
     line="#e4e7ec",
     paper="#ffffff",
     grey="#8b929c",
@@ -36,7 +39,7 @@ LIGHT = Palette(
 )
 DARK = Palette(
     ink="#e8ecf2",
-    muted="#9aa7b6",
+    muted="#a9b5c3",
     line="#2b333e",
     paper="#171c23",
     grey="#8b95a1",
@@ -60,6 +63,7 @@ class Style:
     """How one method is drawn."""
 
     method: str
+    """Its label."""
     role: str
     """``ink``, ``grey`` or the number of a series: the name of its colour."""
     shape: str
@@ -75,18 +79,19 @@ class Style:
         return named.get(self.role) or palette.series[int(self.role)]
 
 
-def styles(methods: Sequence[str]) -> tuple[Style, ...]:
+def styles(methods: Iterable[Method]) -> tuple[Style, ...]:
     """A colour and a shape for each method; 6 colours and 7 shapes repeat only after 42."""
     found = []
     shapes = list(_SHAPES)
+    of_controls = {"dense": ("ink", "square"), "random": ("grey", "cross")}
     count = 0
     for method in methods:
-        if method in ("dense", "random"):
-            role = "ink" if method == "dense" else "grey"
-            found.append(Style(method, role, "square" if method == "dense" else "cross"))
+        # Each of them once: `random` with other parameters is a series like all others.
+        if (style := of_controls.pop(method.name, None)) is not None:
+            found.append(Style(method.label, *style))
         else:
             role = str(count % len(LIGHT.series))
-            found.append(Style(method, role, shapes[count % len(shapes)]))
+            found.append(Style(method.label, role, shapes[count % len(shapes)]))
             count += 1
     return tuple(found)
 

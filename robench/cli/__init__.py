@@ -12,6 +12,7 @@ from typing import NoReturn
 import typer
 
 from robench.cli import board, check, check_attack, doctor, evaluate, list_, new, run, show
+from robench.cli.output import show_warnings, tell
 from robench.errors import RobenchError, UsageError
 
 __all__ = ["app", "main"]
@@ -36,12 +37,13 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one message and status 2, never a traceback."""
+    show_warnings()
     try:
         app()
     except RobenchError as error:
-        sys.stderr.write(f"robench: {error}\n")
+        tell(f"robench: {error}\n")
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
-        sys.stderr.write("\nrobench: interrupted; run the same command again to go on from here\n")
+        tell("\nrobench: interrupted; run the same command again to go on from here\n")
         sys.exit(130)
     sys.exit(0)

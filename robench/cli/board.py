@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from robench.cli.output import say, tell
 
 __all__ = ["board"]
 
@@ -22,8 +23,8 @@ def board(
     """Draw the leaderboard: one HTML file that works offline, a CSV, a README and SVG plots."""
     from robench.api import build_board
 
-    sys.stderr.write("reading the records and drawing the board\n")
+    tell("reading the records and drawing the board\n")
     page = build_board(results, out).resolve()
-    sys.stdout.write(f"the leaderboard is {page}\n")
+    say(f"the leaderboard is {page}\n")
     if open_:
         webbrowser.open(page.as_uri())

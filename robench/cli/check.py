@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli.output import say, tell
 from robench.errors import StoreError
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ def check(
 
         with Apart(target, doing.note, rules=rule or ()) as apart:
             for info in apart.subjects:
-                sys.stdout.write(f"{info.name}  {info.line or info.file}\n")
+                say(f"{info.name}  {info.line or info.file}\n")
                 hold = partial(apart.hold, subject=info)
                 reports.append(report_on(info, apart.rules[info.kind], hold, _print_result))
-                sys.stdout.write(_summary(reports[-1]))
+                say(_summary(reports[-1]))
     if json is not None:
         _write(json, reports)
     if any(report.failed for report in reports):
@@ -56,11 +57,11 @@ def check(
 
 
 def _print_result(result: RuleResult) -> None:
-    sys.stdout.write(f"  {result.outcome}  {result.rule:<22}  {result.why}\n")
+    say(f"  {result.outcome}  {result.rule:<22}  {result.why}\n")
     if result.outcome == "fail":
         if result.where is not None:
-            sys.stdout.write(f"        where:  {result.where}\n")
-        sys.stdout.write(f"        rule:   {result.meaning}\n        next:   {result.remedy}\n")
+            say(f"        where:  {result.where}\n")
+        say(f"        rule:   {result.meaning}\n        next:   {result.remedy}\n")
     sys.stdout.flush()
 
 
@@ -113,5 +114,5 @@ class _Doing:
         while not self._over.wait(_SECONDS_BETWEEN_LINES):
             seconds = time.monotonic() - self._since
             if seconds >= _SECONDS_BETWEEN_LINES:
-                sys.stderr.write(f"  ...   {self._what} ({seconds:.0f} s)\n")
+                tell(f"  ...   {self._what} ({seconds:.0f} s)\n")
                 sys.stderr.flush()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from robench.cli.output import say
 
 __all__ = ["check_attack"]
 
@@ -29,6 +30,6 @@ def check_attack(
     from robench.api import check_attack as check
 
     claim = check(results, cell, plugins=plugin or (), data=data, device=device)
-    sys.stdout.write(f"{claim}\n")
+    say(f"{claim}\n")
     if not claim.holds.all():
         raise typer.Exit(1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from robench.cli.output import say
 
 __all__ = ["doctor"]
 
@@ -23,7 +24,7 @@ def doctor(
 ) -> None:
     """Say what this machine can run, and what is missing."""
     for verdict, text in _findings(data):
-        sys.stdout.write(f"  {verdict:<8}{text}\n")
+        say(f"  {verdict:<8}{text}\n")
 
 
 def _findings(data: Path | None) -> Iterator[tuple[str, str]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from robench.cli.output import say
 from robench.errors import UnknownNameError
+from robench.escape import for_terminal
 from robench.plugin_files import load_plugin
 from robench.registry import ROOMS, all_registries
 
@@ -34,7 +35,7 @@ def list_(
         load_plugin(path)
     for word in (what,) if what is not None else _WHAT:
         rows = _suites() if word == "suites" else _plugins(word)
-        sys.stdout.write(f"{word}\n{_two_columns(rows)}\n")
+        say(f"{word}\n{_two_columns(rows)}\n")
 
 
 def _plugins(word: str) -> dict[str, str]:
@@ -58,9 +59,9 @@ def _description(path: Path) -> str:
 
 
 def _two_columns(rows: dict[str, str]) -> str:
-    width = max((len(name) for name in rows), default=0) + 2
+    width = max((len(for_terminal(name)) for name in rows), default=0) + 2
     lines = [
-        f"  {name:<{width}}{textwrap.shorten(text, 100, placeholder=' …')}".rstrip()
+        f"  {for_terminal(name):<{width}}{textwrap.shorten(text, 100, placeholder=' …')}".rstrip()
         for name, text in rows.items()
     ]
     return "\n".join(lines) + "\n"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from robench.cli.output import say
 from robench.errors import UsageError
 
 __all__ = ["app"]
@@ -88,4 +88,4 @@ def _write(kind: str, name: str, to: Path) -> Path:
 
 def _tell(source: Path, then: str) -> None:
     test = source.with_name(f"test_{source.name}")
-    sys.stdout.write(f"wrote {source} and {test}; try\n  robench check {source}\n  {then}\n")
+    say(f"wrote {source} and {test}; try\n  robench check {source}\n  {then}\n")

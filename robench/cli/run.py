@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli.output import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -92,21 +94,21 @@ def report(done: Results, results: Path) -> None:
     _print_summary(list(done.records))
     failed, noisy = done.failed, done.noisy
     if failed:
-        sys.stdout.write(
+        say(
             f"{len(failed)} of {len(done.records)} cells failed; the first: "
             f"robench show {failed[0].id} --results {results}\n"
         )
     for attack, records in _crashed(done.records).items():
-        sys.stdout.write(
+        say(
             f"the attack {attack!r} crashed in {len(records)} cells, which stand without it; the "
             f"first: robench show {records[0].id} --results {results}\n"
         )
     if noisy:
-        sys.stdout.write(
+        say(
             f"{len(noisy)} timings were too noisy to be published, on a machine this busy; "
             "--retry-failed tries again\n"
         )
-    sys.stdout.write(f"records in {results}; `robench board {results}` draws the leaderboard\n")
+    say(f"records in {results}; `robench board {results}` draws the leaderboard\n")
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -130,4 +132,4 @@ def _print_summary(records: list[Record]) -> None:
 
         Console().print(summary(records))
     else:
-        sys.stdout.write(summary_text(records, width=110))
+        say(summary_text(records, width=110))

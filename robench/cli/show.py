@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from robench.cli.output import say
 from robench.errors import UsageError
+from robench.escape import for_terminal
 
 if TYPE_CHECKING:
     from robench.spec import Metric, Record
@@ -47,7 +48,7 @@ def show(
         from robench.api import contact_sheet
 
         path = contact_sheet(cell, subject, out=out, index=index, data=data)
-        sys.stdout.write(f"{path.resolve()}\n")
+        say(f"{path.resolve()}\n")
         return
     if subject is not None:
         raise UsageError(
@@ -59,16 +60,16 @@ def show(
     store = Store(results)
     record = store.find(cell)
     if json:
-        sys.stdout.write(record.model_dump_json(indent=2) + "\n")
+        say(record.model_dump_json(indent=2) + "\n")
         return
-    sys.stdout.write(_described(record) + "\n")
+    say(_described(record) + "\n")
 
 
 def _described(record: Record) -> str:
+    """Each fact on a line of its own: only reasons and tracebacks have several."""
     cell = record.cell
-    lines = [
+    facts = [
         f"{record.id}  {cell.label}",
-        f"status   {record.status}" + (f": {record.reason}" if record.reason else ""),
         f"suite    {cell.suite} version {cell.suite_version}",
         f"method   {cell.method.name} version {cell.method.version} {cell.method.params}",
         f"parent   {cell.parent or 'none'}",
@@ -82,12 +83,12 @@ def _described(record: Record) -> str:
     ]
     notes = record.details.get("method")
     if isinstance(notes, dict):
-        lines += [f"  {key:<28} {_shortened(str(value))}" for key, value in notes.items()]
+        facts += [f"  {key:<28} {_shortened(str(value))}" for key, value in notes.items()]
     if record.arrays:
-        lines.append(f"arrays   {', '.join(record.arrays)}")
-    if record.traceback:
-        lines.append(record.traceback)
-    return "\n".join(lines)
+        facts.append(f"arrays   {', '.join(record.arrays)}")
+    status = f"status   {record.status}" + (f": {record.reason}" if record.reason else "")
+    first, *others = map(for_terminal, facts)
+    return "\n".join([first, status, *others, *filter(None, [record.traceback])])
 
 
 def _shortened(text: str) -> str:

@@ -15,6 +15,7 @@ from robench.engine.resolve import resolve_drawn, resolve_options, resolve_plugi
 from robench.errors import InputError, SuiteError, UnknownNameError
 from robench.registry import Registry, all_registries
 from robench.spec import (
+    CONTROLS,
     NO_DATA,
     Cell,
     Distortion,
@@ -33,10 +34,7 @@ if TYPE_CHECKING:
     from robench.data.base import Data
     from robench.methods.base import Method
 
-__all__ = ["CONTROLS", "evaluations", "loader", "plan", "select"]
-
-CONTROLS = ("dense", "random", "magnitude")
-"""Methods that run in every suite at the same budget, whether it names them or not."""
+__all__ = ["evaluations", "loader", "plan", "select"]
 
 
 @dataclass(frozen=True)

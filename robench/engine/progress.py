@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from robench.engine.schedule import runs_alone
+from robench.escape import for_terminal
 from robench.spec import Cell, Record
 from robench.store.claims import OtherRun
 
@@ -188,7 +189,7 @@ class PlainProgress(Progress):
     def show(self, record: Record) -> None:
         """See `Progress.show`."""
         if time.monotonic() >= self._next:
-            self.note(f"{self.line()}; last: {record.cell.label}")
+            self.note(f"{self.line()}; last: {for_terminal(record.cell.label)}")
             self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
 
     def end(self) -> None:
@@ -197,7 +198,7 @@ class PlainProgress(Progress):
 
     def note(self, text: str) -> None:
         """See `Progress.note`."""
-        print(text, file=self._stream, flush=True)
+        print(for_terminal(text, lines=True), file=self._stream, flush=True)
 
 
 class RichProgress(Progress):
@@ -240,7 +241,7 @@ class RichProgress(Progress):
 
     def note(self, text: str) -> None:
         """See `Progress.note`."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(for_terminal(text, lines=True), markup=False, highlight=False)
 
 
 def choose_progress() -> Progress:
@@ -264,7 +265,7 @@ def crashed_attacks(record: Record) -> dict[str, str]:
 
 def _failure(record: Record) -> str:
     first_line = (record.reason or "").partition("\n")[0]
-    return f"{record.status}: {record.cell.label} [{record.id}]: {first_line}"
+    return for_terminal(f"{record.status}: {record.cell.label} [{record.id}]: {first_line}")
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,7 @@
 * `robench.spec.identity`: canonical JSON, hashes, and seeds by name.
 """
 
-from robench.spec.cell import GIVEN, NO_DATA, Cell, PluginRef
+from robench.spec.cell import CONTROLS, DENSE, GIVEN, NO_DATA, Cell, PluginRef
 from robench.spec.identity import as_json, canonical_json, digest, json_number, seed_for
 from robench.spec.record import Metric, Record, Status
 from robench.spec.suite import (
@@ -37,6 +37,8 @@ from robench.spec.suite import (
 )
 
 __all__ = [
+    "CONTROLS",
+    "DENSE",
     "GIVEN",
     "NO_DATA",
     "AttackOptions",

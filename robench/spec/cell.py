@@ -10,10 +10,16 @@ from robench.spec.base import Frozen, without_missing_code
 from robench.spec.identity import as_json, digest, seed_for
 from robench.spec.suite import Recipe
 
-__all__ = ["GIVEN", "NO_DATA", "Cell", "PluginRef", "Stage"]
+__all__ = ["CONTROLS", "DENSE", "GIVEN", "NO_DATA", "Cell", "PluginRef", "Stage"]
 
 NO_DATA = "none"
 """Stands for the data set of a cell that needs none."""
+
+DENSE = "dense"
+"""The method that removes nothing: the control that every other one is compared with."""
+
+CONTROLS = (DENSE, "random", "magnitude")
+"""Methods that run in every suite at the same budget, whether it names them or not."""
 
 GIVEN = "given"
 """Stands for the method of a network that robench did not train: its weights lie in a file."""
@@ -90,7 +96,7 @@ class Cell(Frozen):
     @property
     def label(self) -> str:
         """One line for progress and messages."""
-        level = "" if self.method.name == "dense" else f" @ {self.level:g}"
+        level = "" if self.method.name == DENSE else f" @ {self.level:g}"
         role = " (start)" if self.role == "start" else ""
         where = f"{self.data.label}/{self.model.label}"
         noise = f" on {self.recipe.distortion.label}" if self.recipe.distortion else ""

@@ -1,43 +1,87 @@
-"""Records as one long table: a row for each metric, with the cell it belongs to."""
+"""Records as one long table: a row for each metric, with the cell it belongs to.
+
+What a plug-in *is* stands in columns of its own: its name, version and parameters. The columns
+``data``, ``model``, ``method`` and ``training`` are labels for people: printable, and each unique to what it stands for. Nothing in
+robench reads a label to learn what it means.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic_core import to_json
 
-from robench.spec import Cell, Metric, PluginRef, Record, digest
+from robench.escape import for_terminal
+from robench.spec import (
+    CONTROLS,
+    DENSE,
+    GIVEN,
+    Cell,
+    Distortion,
+    Metric,
+    PluginRef,
+    Record,
+    canonical_json,
+    digest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COLUMNS", "table", "training_label"]
+__all__ = [
+    "CLEAN_TRAINING",
+    "COLUMNS",
+    "params_json",
+    "table",
+    "trainings",
+    "unique_names",
+]
 
 COLUMNS = (
-    "id", "parent", "stage", "role", "suite", "suite_version", "data", "model", "method", "level",
-    "level_achieved", "training", "seed", "recipe", "options", "device", "status", "reason",
-    "metric", "value", "n", "low", "high",
+    "id", "parent", "stage", "role", "suite", "suite_version",
+    "data", "data_name", "data_version", "data_params",
+    "model", "model_name", "model_version", "model_params",
+    "method", "method_name", "method_version", "method_params",
+    "is_dense", "is_given", "is_control",
+    "level", "level_achieved", "training", "seed", "recipe", "options", "device",
+    "status", "reason", "metric", "value", "n", "low", "high",
 )  # fmt: skip
 """Columns that each table has; one more follows for each condition, such as ``batch_size``."""
 
+CLEAN_TRAINING = "none"
+"""In the column ``training``: the network was trained on images as they are."""
+
+Kind = Literal["data", "model", "method"]
+_KINDS: tuple[Kind, ...] = ("data", "model", "method")
 _NUMBERS = ("level", "level_achieved", "value", "low", "high")
-_COUNTS = ("suite_version", "seed", "n")
+_COUNTS = ("suite_version", "data_version", "model_version", "method_version", "seed", "n")
+_FACTS = ("is_dense", "is_given", "is_control")
 # How JSON carries the levels that are no finite number; see `robench.spec.json_number`.
 _NOT_FINITE = {text: float(text) for text in ("inf", "-inf", "Infinity", "-Infinity")}
+_HASH_LENGTH = 8
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 def table(records: Iterable[Record]) -> pd.DataFrame:
     """All metrics of some records, one row each, in the order of the records.
 
-    A record without metrics, as failures are, has one row whose metric is missing. ``training``
-    is what the network was trained on, ``none`` for clean images. ``level_achieved`` is that of
-    the trained network, for the evaluations too. ``recipe`` and ``options`` are hashes: numbers
-    are comparable where they agree. Two plug-ins of the same label, for instance two versions of
-    one method, get different names here.
+    A record without metrics, as failures are, has one row whose metric is missing.
+
+    ``data``, ``model`` and ``method`` are labels for people; what a plug-in is stand in
+    ``method_name``, ``method_version`` and ``method_params`` (canonical JSON, defaults included),
+    and likewise for data and model. ``is_dense`` marks the control that nothing was removed from,
+    ``is_given`` a network that robench did not train, ``is_control`` the methods of every suite
+    (`robench.spec.CONTROLS`). Two plug-ins of one label, for instance two versions of one method,
+    get different labels here.
+
+    ``training`` is what the network was trained on, ``none`` for clean images. ``level_achieved``
+    is that of the trained network, for the evaluations too. ``recipe`` and ``options`` are hashes:
+    numbers are comparable where they agree.
 
     Args:
         records: of any suites and stages.
@@ -53,34 +97,102 @@ def table(records: Iterable[Record]) -> pd.DataFrame:
     ]
     conditions = sorted({key for row in rows for key in row} - set(COLUMNS))
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *conditions])
-    return frame.astype(dict.fromkeys(_NUMBERS, "float64") | dict.fromkeys(_COUNTS, "Int64"))
+    return frame.astype(
+        dict.fromkeys(_NUMBERS, "float64")
+        | dict.fromkeys(_COUNTS, "Int64")
+        | dict.fromkeys(_FACTS, "bool")
+    )
 
 
-def training_label(cell: Cell) -> str:
-    """What the network of a cell was trained on: ``none`` or the label of the distortion."""
-    distortion = cell.recipe.distortion
-    return distortion.label if distortion is not None else "none"
+def trainings(records: Iterable[Record]) -> dict[str, Distortion | None]:
+    """What stands behind each name in the column ``training`` of the table of these records."""
+    found = {}
+    for record in records:
+        found[_training_key(record.cell)] = record.cell
+    names = _training_names(found)
+    return {names[key]: cell.recipe.distortion for key, cell in found.items()}
+
+
+def params_json(params: Mapping[str, object]) -> str:
+    """All parameters of a plug-in as canonical JSON: equal where the parameters are."""
+    return _canonical(to_json(params, inf_nan_mode="strings"))
+
+
+def unique_names(
+    forms: Mapping[_Key, Sequence[str]], reserved: Collection[str] = ()
+) -> dict[_Key, str]:
+    """For each key the first of its forms that no other key has.
+
+    Args:
+        forms: key → names from short to long, as many for each; the last has a hash of the key.
+        reserved: names that no key may have.
+    """
+    names: dict[_Key, str] = {}
+    for place in range(max(map(len, forms.values()), default=0)):
+        offered = {key: of[place] for key, of in forms.items() if key not in names}
+        taken = Counter([*names.values(), *offered.values(), *reserved])
+        names |= {key: name for key, name in offered.items() if taken[name] == 1}
+    # Someone chose a name that looks like another's last form.
+    for key in [key for key in forms if key not in names]:
+        name = forms[key][-1]
+        while name in names.values() or name in reserved:
+            name += "'"
+        names[key] = name
+    return names
 
 
 class _Names:
-    """A name for each plug-in of some records: its label, told apart where two share it."""
+    """A label for each plug-in and training of some records, told apart where two share it."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._names = {
-            kind: _unique_names(
-                {_identity(record.cell, kind): getattr(record.cell, kind) for record in records}
-            )
-            for kind in ("data", "model", "method")
-        }
+        found: dict[Kind, dict[str, PluginRef]] = {kind: {} for kind in _KINDS}
+        cells: dict[str, Cell] = {}
+        for record in records:
+            cells[_training_key(record.cell)] = record.cell
+            for kind in _KINDS:
+                plugin: PluginRef = getattr(record.cell, kind)
+                key = _identity(record.cell, kind)
+                known = found[kind].get(key, plugin)
+                # One suite may set what another leaves at the same default.
+                found[kind][key] = min(plugin, known, key=lambda p: (len(p.label), p.label))
+        self._plugins = {kind: _plugin_names(found[kind]) for kind in _KINDS}
+        self._trainings = _training_names(cells)
 
-    def of(self, cell: Cell, kind: str) -> str:
-        return self._names[kind][_identity(cell, kind)]
+    def of(self, cell: Cell, kind: Kind) -> str:
+        return self._plugins[kind][_identity(cell, kind)]
+
+    def of_training(self, cell: Cell) -> str:
+        return self._trainings[_training_key(cell)]
 
 
-def _identity(cell: Cell, kind: str) -> str:
+def _identity(cell: Cell, kind: Kind) -> str:
     plugin: PluginRef = getattr(cell, kind)
     content = cell.data_sha256 if kind == "data" else ""
-    return _hash([plugin, content])
+    return _hash([plugin.name, plugin.version, plugin.params, content])
+
+
+def _plugin_names(plugins: Mapping[str, PluginRef]) -> dict[str, str]:
+    """The shortest of label, label and version, label and hash that only one plug-in has."""
+    labels = {key: for_terminal(plugins[key].label) for key in sorted(plugins)}
+    return unique_names(
+        {
+            key: (label, f"{label} (version {plugins[key].version})", f"{label} ({key})")
+            for key, label in labels.items()
+        }
+    )
+
+
+def _training_key(cell: Cell) -> str:
+    distortion = cell.recipe.distortion
+    return "" if distortion is None else _hash(distortion)
+
+
+def _training_names(cells: Mapping[str, Cell]) -> dict[str, str]:
+    """Labels round their numbers, so that two distortions may share one."""
+    distortions = {key: cells[key].recipe.distortion for key in sorted(cells)}
+    labels = {key: for_terminal(own.label) for key, own in distortions.items() if own is not None}
+    forms = {key: (label, f"{label} ({key})") for key, label in labels.items()}
+    return unique_names(forms, reserved=[CLEAN_TRAINING]) | {"": CLEAN_TRAINING}
 
 
 def _hash(value: object) -> str:
@@ -90,21 +202,12 @@ def _hash(value: object) -> str:
 @lru_cache(maxsize=1024)
 def _hash_of_json(text: bytes) -> str:
     # Thousands of cells share a handful of recipes and plug-ins.
-    return digest(json.loads(text), length=8)
+    return digest(json.loads(text), length=_HASH_LENGTH)
 
 
-def _unique_names(plugins: Mapping[str, PluginRef]) -> dict[str, str]:
-    """The shortest of label, label and version, label and hash that only one plug-in has."""
-    forms = {
-        key: (plugin.label, f"{plugin.label} (version {plugin.version})", f"{plugin.label} ({key})")
-        for key, plugin in plugins.items()
-    }
-    names: dict[str, str] = {}
-    for place in range(3):
-        offered = {key: forms[key][place] for key in plugins if key not in names}
-        taken = [*names.values(), *offered.values()]
-        names |= {key: name for key, name in offered.items() if taken.count(name) == 1}
-    return names
+@lru_cache(maxsize=1024)
+def _canonical(text: bytes) -> str:
+    return canonical_json(json.loads(text))
 
 
 def _cell_columns(
@@ -112,6 +215,15 @@ def _cell_columns(
 ) -> dict[str, Any]:
     cell = record.cell
     recipe = cell.recipe.model_copy(update={"distortion": None})
+    plugins: dict[str, Any] = {}
+    for kind in _KINDS:
+        plugin: PluginRef = getattr(cell, kind)
+        plugins |= {
+            kind: names.of(cell, kind),
+            f"{kind}_name": plugin.name,
+            f"{kind}_version": plugin.version,
+            f"{kind}_params": params_json(plugin.params),
+        }
     return {
         "id": record.id,
         "parent": cell.parent,
@@ -119,12 +231,13 @@ def _cell_columns(
         "role": cell.role,
         "suite": cell.suite,
         "suite_version": cell.suite_version,
-        "data": names.of(cell, "data"),
-        "model": names.of(cell, "model"),
-        "method": names.of(cell, "method"),
+        **plugins,
+        "is_dense": cell.method.name == DENSE,
+        "is_given": cell.method.name == GIVEN,
+        "is_control": cell.method.name in CONTROLS,
         "level": cell.level,
         "level_achieved": achieved.get(record.id if cell.stage == "train" else cell.parent or ""),
-        "training": training_label(cell),
+        "training": names.of_training(cell),
         "seed": cell.seed,
         "recipe": _hash(recipe),
         "options": _hash(cell.options),

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from robench.spec import DENSE
 from robench.spec.distortion import CLEAN
-from robench.stats.frame import training_label
+from robench.stats.frame import trainings
 from robench.stats.intervals import Bounds, difference, fieller, wilson
 from robench.stats.levels import shows_own_picture, shows_reference_alone
 from robench.stats.seeds import over_seeds
@@ -37,7 +38,7 @@ __all__ = [
     "transfer_scores",
 ]
 
-NETWORK = ("data", "model", "recipe", "method", "level", "training", "seed")
+NETWORK = ("data", "model", "recipe", "method", "is_dense", "level", "training", "seed")
 """Columns that tell trained networks apart."""
 UNDISTORTED = (CLEAN, "greyscale")
 """Tests that are no noise: they count neither as a network's own noise nor as another."""
@@ -63,7 +64,7 @@ Distortions = Mapping[str, "Distortion | None"]
 
 def distortions_of(records: Iterable[Record]) -> dict[str, Distortion | None]:
     """What stands behind each name in the column ``training``; clean images are ``none``."""
-    return {training_label(record.cell): record.cell.recipe.distortion for record in records}
+    return trainings(records)
 
 
 def trained_kinds(distortion: Distortion | None) -> tuple[str, ...]:
@@ -318,8 +319,9 @@ def sparse_against_dense(
         and, where the matrix has intervals, over images; missing for one seed), ``seeds`` and
         ``without``.
     """
-    same = [column for column in network if column not in ("method", "level")] + ["test"]
-    is_dense = matrix["method"] == "dense"
+    own = ("method", "is_dense", "level")
+    same = [column for column in network if column not in own] + ["test"]
+    is_dense = matrix["is_dense"] if "is_dense" in matrix else matrix["method"] == DENSE
     figures = [name for name in ("value", "low", "high") if name in matrix.columns]
     both = matrix[~is_dense].merge(
         matrix[is_dense][[*same, *figures]], on=same, suffixes=("", "_b")

@@ -96,7 +96,7 @@ def test_humans_are_drawn_where_they_compare_and_nowhere_else(corrupted) -> None
     assert "No humans are drawn" in elsewhere.reading
     comparable = degradations("16-class-imagenet")
     rows = human_rows(comparable)
-    assert "0,-1,-1,-1,contrast,05|0.05,0.54583,,,,,0" in rows
+    assert "0,-1,-1,-1,contrast,05|0.05,0.54583,,,,,,0" in rows
     assert sum(row.endswith(",1") for row in rows) == 6  # one name for each kind with a curve
     assert "CC BY 4.0" in comparable.reading
     assert not any("salt-and-pepper" in row for row in rows)

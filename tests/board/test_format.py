@@ -5,6 +5,7 @@ import pytest
 from robench.board.estimates import Estimate
 from robench.board.format import distance, interval, level, percent, points, ratio, slug
 from robench.board.theme import DARK, LIGHT, chart_config, styles
+from robench.board.versions import Method
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,10 @@ from robench.board.theme import DARK, LIGHT, chart_config, styles
         (slug("«»"), "unnamed"),
     ],
 )
+def kinds(*names: str) -> list[Method]:
+    return [Method(label=name, name=name) for name in names]
+
+
 def test_numbers_as_people_read_them(written: str, expected: str) -> None:
     assert written == expected
 
@@ -38,7 +43,7 @@ def test_an_interval_needs_both_bounds() -> None:
 
 
 def test_methods_differ_in_colour_and_shape() -> None:
-    found = styles(["dense", "random", *(f"m{number}" for number in range(40))])
+    found = styles(kinds("dense", "random", *(f"m{number}" for number in range(40))))
     assert (found[0].role, found[1].role) == ("ink", "grey")
     assert len({(style.role, style.shape) for style in found}) == 42
     for palette in (LIGHT, DARK):
@@ -48,5 +53,5 @@ def test_methods_differ_in_colour_and_shape() -> None:
 
 
 def test_a_style_keeps_its_place_when_methods_are_added() -> None:
-    few, more = styles(["dense", "halo"]), styles(["dense", "halo", "ssl"])
+    few, more = styles(kinds("dense", "halo")), styles(kinds("dense", "halo", "ssl"))
     assert more[:2] == few

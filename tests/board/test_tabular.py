@@ -172,7 +172,7 @@ def test_features_are_shared_out_over_seeds(views: dict[str, View]) -> None:
         (row["panel"], row["method"], row["level"], row["feature"]): float(row["share"])
         for row in drawn(views["features"])
     }
-    assert cells["0", "trees", "-1", "x7"] == 0.5
+    assert cells["0", "boosted trees", "-1", "x7"] == 0.5
     assert cells["0", "dense", "-1", "x7"] == 0
     assert cells["0", "halo", "0.9", "x1"] == pytest.approx(0.2)
     assert cells["0", "halo", "0.9", "x3"] == 0  # only denser networks use it

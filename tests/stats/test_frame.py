@@ -8,7 +8,7 @@ import pytest
 
 from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record, json_number
 from robench.stats import table
-from robench.stats.frame import COLUMNS
+from robench.stats.frame import COLUMNS, trainings
 
 
 def cell(**change: Any) -> Cell:
@@ -110,6 +110,54 @@ def test_two_plugins_of_one_label_have_two_names() -> None:
     assert len(set(defaults)) == 2
     assert all(name.startswith("halo (") for name in defaults)
     assert table([method(), method()])["method"].unique().tolist() == ["halo"]
+
+
+def test_what_a_plugin_is_stands_in_columns() -> None:
+    methods = [
+        PluginRef(name="magnitude", version=2, params={"scope": "layer"}, changed=("scope",)),
+        PluginRef(name="dense", version=1),
+        PluginRef(name="given", version=1, params={"weights": "mine"}, changed=("weights",)),
+        PluginRef(name="given-mine", version=1),
+        PluginRef(name="dense (version 2)", version=1),
+    ]
+    frame = table([record(cell(method=method)) for method in methods])
+    assert frame["method_name"].tolist() == [method.name for method in methods]
+    assert frame["method_version"].tolist() == [2, 1, 1, 1, 1]
+    assert frame["method_params"].tolist()[:2] == ['{"scope":"layer"}', "{}"]
+    assert frame["is_dense"].tolist() == [False, True, False, False, False]
+    assert frame["is_given"].tolist() == [False, False, True, False, False]
+    assert frame["is_control"].tolist() == [True, True, False, False, False]
+    assert (frame["data_name"][0], frame["model_name"][0]) == ("digits", "mlp")
+    assert {str(frame[name].dtype) for name in ("is_dense", "is_given")} == {"bool"}
+
+
+def test_what_a_suite_sets_to_its_default_is_the_same_plugin() -> None:
+    plain = PluginRef(name="halo", version=1, params={"xi": 1})
+    said = plain.model_copy(update={"changed": ("xi",)})
+    frame = table([record(cell(method=plain)), record(cell(method=said, seed=1))])
+    assert frame["method"].tolist() == ["halo", "halo"]
+
+
+def test_no_name_can_pass_for_another() -> None:
+    halo = [PluginRef(name="halo", version=1, params={"xi": xi}) for xi in (1, 2)]
+    names = table([record(cell(method=method)) for method in halo])["method"].tolist()
+    forged = [*halo, *(PluginRef(name=name, version=1) for name in names)]
+    found = table([record(cell(method=method)) for method in forged])["method"]
+    assert found.nunique() == 4
+
+
+def test_trainings_that_round_to_one_label_have_two_names() -> None:
+    distortions = [
+        None,
+        Distortion(kind="uniform-noise", levels=(0.20000001,)),
+        Distortion(kind="uniform-noise", levels=(0.2,)),
+        Distortion(kind="none"),
+    ]
+    records = [record(cell(recipe=Recipe(distortion=own))) for own in distortions]
+    names = table(records)["training"].tolist()
+    assert len(set(names)) == 4
+    assert names[0] == "none"
+    assert trainings(records) == dict(zip(names, distortions, strict=True))
 
 
 def test_records_from_disk_give_the_same_table() -> None:

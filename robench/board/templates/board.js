@@ -12,6 +12,22 @@
 
   // -- charts -----------------------------------------------------------------------------------
 
+  const { View: VegaView, logger, Warn } = window.vegaEmbed?.vega ?? {};
+
+  // A layer may be empty, say since all methods are hidden, and then has no extent: no fault.
+  function isOfEmptyLayer(words) {
+    return String(words[0]).startsWith("Infinite extent");
+  }
+
+  const ChartView = VegaView && class extends VegaView {
+    constructor(runtime, options) {
+      const log = logger(Warn);
+      const warn = log.warn.bind(log);
+      log.warn = (...words) => (isOfEmptyLayer(words) ? log : warn(...words));
+      super(runtime, { ...options, logger: log });
+    }
+  };
+
   function chosen(key) {
     const values = { hidden_methods: [...hidden] };
     for (const select of document.querySelectorAll(`select[data-view="${key}"]`)) {
@@ -48,6 +64,7 @@
     config.legend = { ...config.legend, disable: true };
     const done = await window.vegaEmbed(place, spec, {
       mode: "vega-lite",
+      viewClass: ChartView,
       renderer: "svg",
       config,
       actions: { export: true, source: false, compiled: false, editor: false },
@@ -55,6 +72,13 @@
       tooltip: { theme: scheme },
     });
     views[key] = done.view;
+    // The drawing is one image with a name; its hundreds of marks are no elements of the page.
+    const drawing = place.querySelector("svg.marks");
+    for (const part of drawing.children) part.setAttribute("aria-hidden", "true");
+    drawing.setAttribute("role", "img");
+    drawing.setAttribute("aria-label", place.dataset.label);
+    place.querySelector("summary").setAttribute("aria-label", "Save this chart");
+    place.querySelector("details").title = "Save this chart";
   }
 
   function drawAll() {
@@ -72,8 +96,30 @@
     view.runAsync();
   }
 
+  // Not every panel has every level: moves the other choices to the nearest that have data.
+  function moveOthers(select) {
+    const key = select.dataset.view;
+    const { parameters, combinations } = specs[key].usermeta.choices ?? { parameters: [] };
+    const changed = parameters.indexOf(select.dataset.parameter);
+    if (changed < 0) return;
+    const selects = parameters.map((name) =>
+      document.querySelector(`select[data-view="${key}"][data-parameter="${name}"]`),
+    );
+    const now = selects.map((other) => Number(other.value));
+    const kept = (values) =>
+      values.reduce((sum, value, place) => sum + (value === now[place]) * 2 ** -place, 0);
+    const possible = combinations.filter((values) => values[changed] === now[changed]);
+    const nearest = possible.reduce((best, values) => (kept(values) > kept(best) ? values : best));
+    selects.forEach((other, place) => {
+      other.value = [...other.options].find((o) => Number(o.value) === nearest[place]).value;
+    });
+  }
+
   for (const select of document.querySelectorAll("select[data-view]")) {
-    select.addEventListener("change", () => update(select.dataset.view));
+    select.addEventListener("change", () => {
+      moveOthers(select);
+      update(select.dataset.view);
+    });
   }
 
   let pending = 0;
@@ -125,6 +171,12 @@
     };
   }
 
+  // A spreadsheet takes text that begins so for a formula; numbers stay numbers.
+  function forSpreadsheet(text) {
+    const isNumber = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(text);
+    return !isNumber && /^[=+\-@\t\r\n]/.test(text) ? `'${text}` : text;
+  }
+
   async function enliven() {
     const element = document.getElementById("rows");
     if (!element) return;
@@ -140,6 +192,7 @@
       },
       className: "number",
     });
+    const body = (html) => forSpreadsheet(DataTable.Buttons.stripData(html, null));
     const kinds = [...element.tHead.rows[0].cells].map((cell) => cell.dataset.kind);
     table = new DataTable(element, {
       order: [],
@@ -151,7 +204,12 @@
       })),
       layout: {
         topStart: "search",
-        topEnd: { buttons: [{ extend: "csv", text: "CSV of these rows", filename: "rows" }, { extend: "colvis", text: "columns" }] },
+        topEnd: {
+          buttons: [
+            { extend: "csv", text: "CSV of these rows", filename: "rows", exportOptions: { format: { body } } },
+            { extend: "colvis", text: "columns" },
+          ],
+        },
         bottomStart: "info",
         bottomEnd: ["pageLength", "paging"],
       },

@@ -9,27 +9,27 @@ import altair as alt
 import pandas as pd
 
 from robench.board.comparable import ROW
-from robench.board.coverage import is_graded
 from robench.board.estimates import estimates
 from robench.board.format import level
 from robench.board.measured import FRACTION, measured
 from robench.board.views.base import (
+    HAS_INTERVAL,
     INTERVALS,
-    Control,
     Plot,
     View,
     chosen,
     colour,
     finished,
     inline,
-    level_control,
+    is_dense,
     method_name,
     panel_name,
     tooltip,
-    training_control,
     value_and_bounds,
     without_hidden,
 )
+from robench.board.views.controls import LEVEL, TRAINING, Choices, Control, choices_of
+from robench.board.views.incomplete import READING, SEEDS, counted, daggers, seeds_of
 from robench.spec.record import wilson_interval
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def attack_curves_view(board: Leaderboard) -> View:
         "column l2 area. An image counts as lost from the closest adversarial on that any attack "
         "of the suite found, so that a curve can only be too high, and is where a flag is raised. "
         "Of the images that a network gets right, all curves start at 100%: that is about other "
-        f"images for each network. Bands are {INTERVALS}. The dashed line is the dense network.",
+        f"images for each network. Bands are {INTERVALS}. The dashed line is the dense network. "
+        f"{READING}",
     )
     if each.empty:
         missing = (
@@ -62,13 +63,9 @@ def attack_curves_view(board: Leaderboard) -> View:
             "`evaluate`."
         )
         return replace(view, missing=missing)
-    controls = (
-        level_control(board.levels),
-        training_control(board, _trainings(board, each)),
-        _OVER,
-    )
-    spec = _chart(board, each, controls)
-    shown = level(controls[0].default)
+    choices = choices_of(board, each, (LEVEL, TRAINING))
+    spec = _chart(board, each, choices)
+    shown = level(choices.start()[LEVEL])
     plot = Plot(
         "attack-curves", f"Accuracy against l2 radius, sparsity {shown}% where sparse", spec
     )
@@ -77,11 +74,7 @@ def attack_curves_view(board: Leaderboard) -> View:
         f"The same of the images that each network gets right, sparsity {shown}% where sparse",
         chosen(spec, chosen_over=1),
     )
-    return replace(view, spec=spec, controls=controls, plots=(plot, relative))
-
-
-def _trainings(board: Leaderboard, each: pd.DataFrame) -> list[str]:
-    return [training for training in board.trainings if training in set(each["training"])]
+    return replace(view, spec=spec, controls=(*choices.controls, _OVER), plots=(plot, relative))
 
 
 def _curves_of(board: Leaderboard) -> pd.DataFrame:
@@ -105,7 +98,7 @@ def _of_correct(value: float, n: int, accuracy: float) -> tuple[float, float, fl
     return (left / correct, *wilson_interval(left, correct), correct)
 
 
-def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]) -> dict[str, Any]:
+def _chart(board: Leaderboard, each: pd.DataFrame, choices: Choices) -> dict[str, Any]:
     found = estimates(each, [*ROW, "over", "radius"], bounds=FRACTION)
     rows = [
         (
@@ -113,11 +106,11 @@ def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]
             board.trainings.index(row["training"]),
             board.methods.index(row["method"]),
             # The dense control has no level of its own and is shown at each.
-            row["level"] if is_graded(row["method"]) else -1,
+            row["level"] if board.kinds[row["method"]].is_graded else -1,
             row["over"],
             row["radius"],
             *value_and_bounds(row),
-            *(row["seeds"], row["n"]),
+            *(*seeds_of(board, row), row["n"]),
         )
         for row in found.to_dict("records")
     ]
@@ -131,17 +124,17 @@ def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]
         "value",
         "low",
         "high",
-        "seeds",
+        *SEEDS,
         "n",
     ]
     x = alt.X("radius:Q", axis=alt.Axis(title="l2 radius"), scale=alt.Scale(nice=False))
     y = alt.Y(
         "value:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", title="accuracy")
     )
-    dense = alt.condition("datum.method === 'dense'", alt.value([5, 4]), alt.value([1, 0]))
+    dense = alt.condition(is_dense(board), alt.value([5, 4]), alt.value([1, 0]))
     base = alt.Chart()
     layers = [
-        base.transform_filter("isValid(datum.low)")
+        base.transform_filter(HAS_INTERVAL)
         .mark_area(opacity=0.1, line=False)
         .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
         base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour(board), strokeDash=dense),
@@ -155,10 +148,11 @@ def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]
                 accuracy="value:Q|.1%",
                 low="low:Q|.1%",
                 high="high:Q|.1%",
-                seeds="seeds:Q",
+                seeds="counted:N",
                 images_for_each="n:Q",
             ),
         ),
+        daggers(base, x=x, y=y),
     ]
     panels = [panel for panel in board.panels if panel in set(each["panel"])]
     chart = (
@@ -173,8 +167,11 @@ def _chart(board: Leaderboard, each: pd.DataFrame, controls: tuple[Control, ...]
         .transform_filter("datum.training === chosen_training && datum.over === chosen_over")
         .transform_filter("datum.level === chosen_level || datum.level < 0")
         .transform_calculate(method=method_name(board, "m"), panel=panel_name(board, "p"))
+        .transform_calculate(counted=counted())
         .transform_filter(without_hidden())
         .resolve_scale(x="independent")
         .resolve_axis(x="independent")
     )
-    return finished(chart, panel_width=_WIDTH, panels=len(panels), controls=controls)
+    return finished(
+        chart, panel_width=_WIDTH, panels=len(panels), controls=(_OVER,), choices=choices
+    )

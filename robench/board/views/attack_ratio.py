@@ -13,8 +13,8 @@ from robench.board.estimates import Estimate, estimate_of, estimates
 from robench.board.format import NO_VALUE, interval, level, ratio
 from robench.board.tables import Entry, Table
 from robench.board.views.base import (
+    HAS_INTERVAL,
     INTERVALS,
-    Control,
     Plot,
     View,
     colour,
@@ -26,7 +26,9 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
-from robench.board.views.sparsity import LEAST_REMAINING, sparsity_axis
+from robench.board.views.controls import Control
+from robench.board.views.incomplete import DAGGER, READING, SEEDS, basis, daggers, seeds_of
+from robench.board.views.sparsity import LEAST_REMAINING, cut, sparsity_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +63,8 @@ def attack_ratio_view(board: Leaderboard) -> View:
         "that errs more often loses there. Of the images that both get right, only the distance "
         "counts. The sign test asks whether images are nearer in one of both more often than "
         f"chance would have it, and says nothing of by how much. Bars are {INTERVALS}, cut where "
-        "they would leave the panel; ratios of several seeds are averaged geometrically.",
+        "they would leave the panel; ratios of several seeds are averaged geometrically. "
+        f"{READING}",
     )
     if each.empty:
         missing = (
@@ -111,18 +114,19 @@ def _chart(board: Leaderboard, found: pd.DataFrame, control: Control) -> dict[st
                 "low": estimate.low,
                 "high": estimate.high,
                 "text": f"{ratio(estimate.value)} {interval(estimate, ratio)}".strip(),
-                "basis": estimate.basis,
+                "basis": basis(estimate, seeds_of(board, row)[1]),
+                **dict(zip(SEEDS, seeds_of(board, row), strict=True)),
             }
         )
     _cut_bounds(points)
     remaining = [point["remaining"] for point in points] or [1.0]
     x = sparsity_axis(min(remaining), max(remaining))
-    scale = alt.Scale(type="log", zero=False, nice=False)
+    scale = alt.Scale(type="log", nice=False)
     y = alt.Y("value:Q", scale=scale, axis=alt.Axis(title="sparse over dense", format="~g"))
     base = alt.Chart()
     layers = [
         base.mark_rule(strokeDash=[5, 4], strokeWidth=1.3).encode(y=alt.datum(1)),
-        base.transform_filter("isValid(datum.low)")
+        base.transform_filter(HAS_INTERVAL)
         .mark_rule(opacity=0.45)
         .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
         base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour(board)),
@@ -138,6 +142,7 @@ def _chart(board: Leaderboard, found: pd.DataFrame, control: Control) -> dict[st
                 rests_on="basis:N",
             ),
         ),
+        daggers(base, x=x, y=y),
     ]
     columns = [
         "p",
@@ -148,6 +153,7 @@ def _chart(board: Leaderboard, found: pd.DataFrame, control: Control) -> dict[st
         "value",
         "low",
         "high",
+        *SEEDS,
         "text",
         "basis",
     ]
@@ -180,9 +186,7 @@ def _cut_bounds(points: Sequence[dict[str, Any]]) -> None:
     for point in points:
         shown = [*values[point["p"], point["measure"]], 1.0]
         room = 1.1 * (max(shown) / min(shown)) ** 0.2
-        if point["low"] is not None:
-            point["low"] = max(point["low"], min(shown) / room)
-            point["high"] = min(point["high"], max(shown) * room)
+        cut(point, min(shown) / room, max(shown) * room)
 
 
 def _tables(board: Leaderboard, each: pd.DataFrame, found: pd.DataFrame) -> Iterator[Table]:
@@ -205,7 +209,7 @@ def _tables(board: Leaderboard, each: pd.DataFrame, found: pd.DataFrame) -> Iter
                     Entry(*((row.method, training) if named != previous else ("", ""))),
                     Entry(f"{level(row.level)}%"),
                     *(
-                        _ratio(known.get((*row.key, over, measure)))
+                        _ratio(known.get((*row.key, over, measure)), board.standing(row).seeds)
                         for over, measure, _ in _CHOICES
                     ),
                     *(_signs(signs.get((*row.key, over))) for over in ("both-correct", "all")),
@@ -225,10 +229,11 @@ def _tables(board: Leaderboard, each: pd.DataFrame, found: pd.DataFrame) -> Iter
         )
 
 
-def _ratio(found: Estimate | None) -> Entry:
+def _ratio(found: Estimate | None, of: int) -> Entry:
     if found is None or found.value is None:
         return Entry(NO_VALUE)
-    return Entry(ratio(found.value), interval(found, ratio))
+    dagger = DAGGER if found.seeds < of else ""
+    return Entry(ratio(found.value) + dagger, interval(found, ratio))
 
 
 def _signs(of: pd.DataFrame | None) -> Entry:

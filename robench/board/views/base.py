@@ -13,31 +13,29 @@ import altair as alt
 
 from robench.board.format import level, slug
 from robench.board.quality import QUALITIES
+from robench.board.views.controls import LEVEL, PANEL, Choices, Control
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
     from robench.board.tables import Table
 
 __all__ = [
+    "HAS_INTERVAL",
     "HIDDEN",
     "INTERVALS",
-    "Control",
     "Plot",
     "View",
     "chosen",
     "colour",
-    "default_level",
     "finished",
     "inline",
-    "level_control",
+    "is_dense",
     "method_name",
-    "panel_control",
     "panel_name",
     "panel_plots",
     "quality_names",
     "shape",
     "tooltip",
-    "training_control",
     "value_and_bounds",
     "without_hidden",
 ]
@@ -46,21 +44,13 @@ HIDDEN = "hidden_methods"
 """The parameter that holds the methods which the reader has switched off."""
 
 
+HAS_INTERVAL = "isValid(datum.low) && isValid(datum.high)"
+"""An expression: an interval that is open on one side has no bar of its own accord."""
 INTERVALS = (
     "95% intervals over seeds and the inputs that they share, or, where there is one seed, of that "
     "one network"
 )
 """What bars and bands are, for the texts of the views."""
-
-
-@dataclass(frozen=True)
-class Control:
-    """A choice that the reader has: a parameter of the chart, and its values with their texts."""
-
-    parameter: str
-    label: str
-    options: tuple[tuple[float, str], ...]
-    default: float
 
 
 @dataclass(frozen=True)
@@ -107,33 +97,27 @@ class View:
 
 
 def panel_plots(
-    board: Leaderboard,
-    panels: Sequence[str],
-    spec: dict[str, Any],
-    name: str,
-    caption: str,
-    *,
-    asked: float | None = None,
+    board: Leaderboard, choices: Choices, spec: dict[str, Any], name: str, caption: str
 ) -> tuple[Plot, ...]:
     """The chart of a view once for each panel that the reader may choose.
 
     Args:
         board: which numbers its panels.
-        panels: those that are drawn.
-        spec: with the parameter ``chosen_panel``.
+        choices: of panel, and of level and training where the chart has them: each plot has the
+            best that its panel has.
+        spec: with their parameters.
         name: with which the file names begin.
         caption: what all of them show.
-        asked: the level of sparse networks that the chart begins with.
     """
-    at = f", sparsity {level(asked)}% where sparse" if asked is not None else ""
-    return tuple(
-        Plot(
-            name=f"{name}-{number}-{slug(panel)}",
-            caption=f"{caption}: {panel}{at}",
-            spec=chosen(spec, chosen_panel=board.panels.index(panel)),
-        )
-        for number, panel in enumerate(panels, start=1)
-    )
+    numbers = dict.fromkeys(values[0] for values in choices.combinations)
+    plots = []
+    for place, number in enumerate(sorted(numbers), start=1):
+        values = choices.start(**{PANEL: number})
+        panel = board.panels[int(number)]
+        at = f", sparsity {level(values[LEVEL])}% where sparse" if LEVEL in values else ""
+        file = f"{name}-{place}-{slug(panel)}"
+        plots.append(Plot(file, f"{caption}: {panel}{at}", chosen(spec, **values)))
+    return tuple(plots)
 
 
 def value_and_bounds(row: Mapping[Hashable, Any]) -> tuple[float | None, ...]:
@@ -165,6 +149,7 @@ def finished(
     panel_width: int,
     panels: int,
     controls: Sequence[Control] = (),
+    choices: Choices | None = None,
     beside: int = 86,
 ) -> dict[str, Any]:
     """The chart as a dictionary, the same bytes for the same chart.
@@ -174,15 +159,22 @@ def finished(
         panel_width: width of a small multiple, which the page fits to the window.
         panels: how many small multiples there are at most.
         controls: the reader's choices, which the chart begins with the defaults of.
+        choices: those of them that depend on each other.
         beside: what the axis and the gap take of the width beside each small multiple.
     """
     spec: dict[str, Any] = chart.to_dict()
     # Altair's own theme and the address of the schema have no place on the page.
     spec.pop("$schema", None)
     spec.pop("config", None)
+    controls = (*(choices.controls if choices is not None else ()), *controls)
     first = {HIDDEN: [], **{control.parameter: control.default for control in controls}}
     spec["params"] = [{"name": name, "value": value} for name, value in first.items()]
-    spec["usermeta"] = {"panel_width": panel_width, "panels": panels, "beside": beside}
+    spec["usermeta"] = {
+        "panel_width": panel_width,
+        "panels": panels,
+        "beside": beside,
+        **({"choices": choices.for_page} if choices is not None else {}),
+    }
     return spec
 
 
@@ -230,6 +222,12 @@ def without_hidden() -> str:
     return f"indexof({HIDDEN}, datum.method) < 0"
 
 
+def is_dense(board: Leaderboard) -> str:
+    """An expression: whether the mark is of the dense control."""
+    dense = [label for label, kind in board.kinds.items() if kind.is_dense]
+    return f"indexof({json.dumps(dense)}, datum.method) >= 0"
+
+
 def method_name(board: Leaderboard, field: str) -> str:
     """An expression for the name of a method that is stored by its number."""
     return f"{json.dumps(list(board.methods))}[datum.{field}]"
@@ -238,34 +236,6 @@ def method_name(board: Leaderboard, field: str) -> str:
 def panel_name(board: Leaderboard, field: str) -> str:
     """An expression for the name of a panel that is stored by its number."""
     return f"{json.dumps(list(board.panels))}[datum.{field}]"
-
-
-def panel_control(board: Leaderboard, panels: Sequence[str]) -> Control:
-    """Which data set and model."""
-    options = tuple((board.panels.index(panel), panel) for panel in panels)
-    return Control("chosen_panel", "Data · model", options, options[0][0])
-
-
-def training_control(board: Leaderboard, trainings: Sequence[str]) -> Control:
-    """What the networks were trained on."""
-    options = tuple(
-        (board.trainings.index(training), "clean images" if training == "none" else training)
-        for training in trainings
-    )
-    return Control("chosen_training", "Trained on", options, options[0][0])
-
-
-def level_control(levels: Sequence[float]) -> Control:
-    """Which requested level; the dense control is shown beside each."""
-    options = tuple((share, f"{level(share)}%") for share in levels) or ((0.0, "0%"),)
-    return Control("chosen_level", "Requested sparsity", options, default_level(levels))
-
-
-def default_level(levels: Sequence[float]) -> float:
-    """90 % where there is such a level, else the middle one."""
-    if 0.9 in levels or not levels:
-        return 0.9 if levels else 0.0
-    return sorted(levels)[len(levels) // 2]
 
 
 def _short(value: object) -> object:

@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING
 from robench.board.contact_sheet import photograph_sheet
 from robench.board.humans import ATTRIBUTION, is_comparable
 from robench.board.measured import measured
-from robench.board.views.base import (
-    INTERVALS,
-    View,
-    level_control,
-    panel_control,
-    panel_plots,
-    training_control,
-)
+from robench.board.views.base import INTERVALS, View, panel_plots
+from robench.board.views.controls import choices_of
+from robench.board.views.incomplete import READING
 from robench.board.views.level_curves import ACCURACY, RESPONSE_ENTROPY, level_curves
 from robench.degradations.levels import PUBLISHED
 
@@ -53,9 +48,10 @@ def degradation_view(board: Leaderboard) -> View:
     humans = _comparable_panels(each)
     kinds = tuple(kind for kind in PUBLISHED if kind in set(each["kind"]))
     by_level = each.rename(columns={"test_level": "step_level"})
+    drawn = _drawn(view, board, ACCURACY, by_level, "Accuracy under degradations", humans)
     return replace(
-        _drawn(view, board, ACCURACY, by_level, "Accuracy under degradations", humans),
-        reading=f"{view.reading} {_about_humans(board, humans)}",
+        drawn,
+        reading=f"{drawn.reading} {_about_humans(board, humans)}",
         picture=photograph_sheet(kinds, _PICTURE_SIDE) if kinds else None,
         picture_title="What the levels look like",
     )
@@ -114,33 +110,21 @@ def _drawn(
     humans: Sequence[str] = (),
 ) -> View:
     """The view with its chart: the measure against the column ``step_level``."""
-    panels = [panel for panel in board.panels if panel in set(each["panel"])]
-    trainings = [training for training in board.trainings if training in set(each["training"])]
-    controls = (
-        panel_control(board, panels),
-        level_control(board.levels),
-        training_control(board, trainings),
-    )
-    spec = level_curves(board, measure, each, controls, humans)
+    choices = choices_of(board, each)
+    spec = level_curves(board, measure, each, choices, humans)
     return replace(
         view,
         spec=spec,
-        controls=controls,
-        plots=panel_plots(
-            board,
-            panels,
-            spec,
-            view.key,
-            title,
-            asked=controls[1].default,
-        ),
+        controls=choices.controls,
+        plots=panel_plots(board, choices, spec, view.key, title),
+        reading=f"{view.reading} {READING}",
     )
 
 
 def _comparable_panels(each: pd.DataFrame) -> list[str]:
     """The panels beside whose networks humans may be drawn."""
     places = each.drop_duplicates("panel")
-    comparable = places["data"].map(is_comparable)
+    comparable = places["data_name"].map(is_comparable)
     return sorted(places.loc[comparable.astype(bool), "panel"])
 
 

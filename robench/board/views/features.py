@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.coverage import is_graded
+from robench.board.measured import key_of
 from robench.board.views.base import (
-    Control,
     View,
     finished,
     inline,
-    level_control,
-    panel_control,
     panel_name,
     panel_plots,
     tooltip,
     without_hidden,
 )
+from robench.board.views.controls import LEVEL, PANEL, Choices, choices_of
+from robench.board.views.incomplete import DAGGER, IS_INCOMPLETE, READING, SEEDS, counted
+from robench.stats.frame import CLEAN_TRAINING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from robench.board.leaderboard import Leaderboard
 
 __all__ = ["features_view"]
@@ -31,10 +33,20 @@ __all__ = ["features_view"]
 _CELL = 64
 _SHOWN = 12
 """Features of each data set: those that matter most to all of its models taken together."""
-TREES = "trees"
+_TREES = "boosted trees"
 
-_Shares = dict[tuple[str, float], dict[str, float]]
-"""Model and level → feature → mean share over seeds."""
+
+@dataclass(frozen=True)
+class _Mean:
+    """Feature → mean share over seeds, over how many, and over how many it should be."""
+
+    shares: Mapping[str, float]
+    seeds: int
+    of: int
+
+
+_Shares = dict[tuple[str, float], _Mean]
+"""Of each model and level."""
 
 
 def features_view(board: Leaderboard) -> View:
@@ -47,48 +59,49 @@ def features_view(board: Leaderboard) -> View:
         reading="The importance of a feature is its total effect (Jansen 1999): how far the "
         "answers move when its values are exchanged between test rows; shares add up to 100 over "
         "all features, of which the twelve that matter most are here. Features that go together "
-        "share what they say: two models may rely on different ones and answer alike.",
+        "share what they say: two models may rely on different ones and answer alike. " + READING,
     )
     found = _shares(board)
     panels = [panel for panel in board.panels if panel in found]
     if not panels:
         missing = "No network stands beside trees here; add `trees` to the suite's `evaluate`."
         return replace(view, missing=missing)
-    levels = sorted({asked for shares in found.values() for _, asked in shares if asked >= 0})
-    controls = (panel_control(board, panels), level_control(levels))
-    spec = _chart(board, found, controls)
+    choices = choices_of(board, _trees_cells(board), (PANEL, LEVEL))
+    spec = _chart(board, found, choices)
     return replace(
         view,
         spec=spec,
-        controls=controls,
-        plots=panel_plots(
-            board,
-            panels,
-            spec,
-            "features",
-            "Importance of features in percent",
-            asked=controls[1].default,
-        ),
+        controls=choices.controls,
+        plots=panel_plots(board, choices, spec, "features", "Importance of features in percent"),
     )
+
+
+def _trees_cells(board: Leaderboard) -> pd.DataFrame:
+    """The cells in which networks stand beside trees: networks on clean inputs."""
+    frame = board.frame
+    is_there = (frame["stage"] == "trees") & (frame["status"] == "ok")
+    return frame[is_there & (frame["training"] == CLEAN_TRAINING)].drop_duplicates("id")
 
 
 def _shares(board: Leaderboard) -> dict[str, _Shares]:
     """By panel; what no method asks a level for, the dense network and the trees, has level −1."""
-    cells = board.frame[(board.frame["stage"] == "trees") & (board.frame["status"] == "ok")]
-    places = {cell["id"]: cell for cell in cells.drop_duplicates("id").to_dict("records")}
+    places = {cell["id"]: cell for cell in _trees_cells(board).to_dict("records")}
     of_seed: dict[tuple[str, str, float], dict[int, Mapping[str, float]]] = defaultdict(dict)
+    wanted: dict[tuple[str, str, float], int] = defaultdict(int)
     for record in board.records:
-        if (cell := places.get(record.id)) is not None:
-            importance: Any = record.details.get("importance")
-            own = cell["level"] if is_graded(cell["method"]) else -1.0
-            for model, whose, asked in (
-                (cell["method"], "network", own),
-                (TREES, TREES, -1.0),
-            ):
-                of_seed[cell["panel"], model, asked][cell["seed"]] = dict(importance[whose])
+        importance: Any = record.details.get("importance")
+        cell = places.get(record.id)
+        if cell is None or not isinstance(importance, dict):
+            continue
+        own = cell["level"] if cell["is_graded"] else -1.0
+        for model, whose, asked in ((cell["method"], "network", own), (_TREES, "trees", -1.0)):
+            key = (cell["panel"], model, asked)
+            of_seed[key][cell["seed"]] = dict(importance[whose])
+            wanted[key] = max(wanted[key], board.standings[key_of(cell)].seeds)
     found: dict[str, _Shares] = defaultdict(dict)
-    for (panel, model, asked), seeds in of_seed.items():
-        found[panel][model, asked] = _mean(list(seeds.values()))
+    for key, seeds in of_seed.items():
+        panel, model, asked = key
+        found[panel][model, asked] = _Mean(_mean(list(seeds.values())), len(seeds), wanted[key])
     return dict(found)
 
 
@@ -102,20 +115,20 @@ def _mean(of_seeds: list[Mapping[str, float]]) -> dict[str, float]:
 
 def _cells(board: Leaderboard, found: Mapping[str, _Shares]) -> Iterator[tuple[object, ...]]:
     for panel, models in found.items():
-        together = _mean(list(models.values()))
+        together = _mean([mean.shares for mean in models.values()])
         top = sorted(together, key=lambda feature: (-together[feature], feature))[:_SHOWN]
-        for (model, asked), shares in models.items():
+        for (model, asked), mean in models.items():
             for rank, feature in enumerate(top):
-                share = shares.get(feature, 0.0)
-                yield (board.panels.index(panel), model, asked, feature, rank, share)
+                share = mean.shares.get(feature, 0.0)
+                place = (board.panels.index(panel), model, asked, feature, rank, share)
+                yield (*place, mean.seeds, mean.of)
 
 
-def _chart(
-    board: Leaderboard, found: Mapping[str, _Shares], controls: tuple[Control, ...]
-) -> dict[str, Any]:
-    columns = ["panel", "method", "level", "feature", "rank", "share"]
-    data = inline(_cells(board, found), columns, ["panel", "level", "rank", "share"])
-    models = [TREES, *board.methods]
+def _chart(board: Leaderboard, found: Mapping[str, _Shares], choices: Choices) -> dict[str, Any]:
+    columns = ["panel", "method", "level", "feature", "rank", "share", *SEEDS]
+    numbers = [name for name in columns if name not in ("method", "feature")]
+    data = inline(_cells(board, found), columns, numbers)
+    models = [_TREES, *board.methods]
     shown = {model for shares in found.values() for model, _ in shares}
     x = alt.X(
         "method:N",
@@ -134,22 +147,29 @@ def _chart(
         scale=alt.Scale(scheme="viridis", domain=[0, 0.5], clamp=True),
         legend=alt.Legend(format="%", title="importance"),
     )
-    hints = tooltip(model="method:N", feature="feature:N", share_of_the_importance="share:Q|.2%")
+    hints = tooltip(
+        model="method:N",
+        feature="feature:N",
+        share_of_the_importance="share:Q|.2%",
+        seeds="counted:N",
+    )
     chart = (
         alt.layer(
             base.mark_rect(cornerRadius=2).encode(x=x, y=y, color=shade, tooltip=hints),
-            base.mark_text(fontSize=11).encode(
-                x=x, y=y, text=alt.Text("percent:Q", format=".0f"), color=ink
-            ),
+            base.mark_text(fontSize=11).encode(x=x, y=y, text="number:N", color=ink),
             data=data,
         )
         .properties(width=_CELL * len(shown), height=alt.Step(26))
         .facet(facet=alt.Facet("name:N", header=alt.Header(title=None, labelLimit=400)), columns=1)
         .transform_filter("datum.panel === chosen_panel")
         .transform_filter("datum.level === chosen_level || datum.level < 0")
-        .transform_calculate(percent="100 * datum.share", name=panel_name(board, "panel"))
+        .transform_calculate(
+            number=f"format(100 * datum.share, '.0f') + ({IS_INCOMPLETE} ? '{DAGGER}' : '')",
+            counted=counted(),
+            name=panel_name(board, "panel"),
+        )
         .transform_filter(without_hidden())
     )
     return finished(
-        chart, panel_width=_CELL * len(shown) + 190, panels=1, controls=controls, beside=0
+        chart, panel_width=_CELL * len(shown) + 190, panels=1, choices=choices, beside=0
     )

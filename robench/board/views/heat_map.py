@@ -9,6 +9,8 @@ import altair as alt
 
 from robench.board.comparable import ROW
 from robench.board.views.base import method_name, tooltip, without_hidden
+from robench.board.views.controls import training_name
+from robench.board.views.incomplete import DAGGER, IS_INCOMPLETE, counted
 from robench.spec.distortion import CLEAN, EVERYTHING
 from robench.stats.transfer import PUBLISHED_LEVELS, transfer_matrix
 
@@ -26,15 +28,15 @@ __all__ = [
     "board_matrix",
     "by_method",
     "cells",
+    "graded_rows",
     "in_test_order",
     "in_training_order",
     "label_width",
-    "training_name",
 ]
 
 CELL = 46
 """Width of a cell, in pixels."""
-NETWORK = [*ROW, "seed"]
+NETWORK = [*ROW, "is_dense", "seed"]
 AT: tuple[tuple[str, Mapping[str, float] | None], ...] = (
     ("the mean over all levels", None),
     ("the level of the published matrix", PUBLISHED_LEVELS),
@@ -51,9 +53,10 @@ def board_matrix(board: Leaderboard, at: Mapping[str, float] | None) -> pd.DataF
     return matrix[matrix["panel"].isin(several.index[several > 1])]
 
 
-def training_name(training: str) -> str:
-    """What networks were trained on, for people."""
-    return "clean images" if training == "none" else training
+def graded_rows(board: Leaderboard, matrix: pd.DataFrame) -> pd.DataFrame:
+    """The rows of methods that are asked for levels."""
+    graded = [label for label, kind in board.kinds.items() if kind.is_graded]
+    return matrix[matrix["method"].isin(graded)]
 
 
 def in_training_order(trainings: Mapping[str, Distortion | None]) -> list[str]:
@@ -97,7 +100,7 @@ def cells(
     place: Mapping[str, Any],
     shade: alt.Color,
     *,
-    number: alt.Text,
+    number: str,
     ink: Any,
     outlined: str,
     outline: str,
@@ -108,26 +111,32 @@ def cells(
     Args:
         place: from `axes`.
         shade: the colour.
-        number: what is written.
+        number: an expression of what is written; a dagger follows where seeds are missing.
         ink: its colour, to be read on the shade.
         outlined: expression, true of the cells that have a frame.
         outline: colour of the frame.
         values: what a tooltip tells besides the place and the seeds, as for `tooltip`.
     """
-    base = alt.Chart().transform_filter("isValid(datum.value)")
+    base = (
+        alt.Chart()
+        .transform_filter("isValid(datum.value)")
+        .transform_calculate(
+            counted=counted(), number=f"{number} + ({IS_INCOMPLETE} ? '{DAGGER}' : '')"
+        )
+    )
     hints = tooltip(
         method="method:N",
         trained_on="training:N",
         tested_on="test:N",
         **values,
-        seeds="seeds:Q",
+        seeds="counted:N",
     )
     return [
         base.mark_rect(cornerRadius=2).encode(**place, color=shade, tooltip=hints),
         base.transform_filter(outlined)
         .mark_rect(filled=False, stroke=outline, strokeWidth=2, cornerRadius=2)
         .encode(**place),
-        base.mark_text(fontSize=11).encode(**place, text=number, color=ink),
+        base.mark_text(fontSize=11).encode(**place, text="number:N", color=ink),
     ]
 
 

@@ -10,26 +10,28 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.board.comparable import ROW
-from robench.board.coverage import is_graded
 from robench.board.estimates import estimates
 from robench.board.humans import Figure, curve
 from robench.board.measured import FRACTION
 from robench.board.views.base import (
+    HAS_INTERVAL,
     colour,
     finished,
     inline,
+    is_dense,
     method_name,
     shape,
     tooltip,
     value_and_bounds,
     without_hidden,
 )
+from robench.board.views.incomplete import SEEDS, counted, daggers, seeds_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from robench.board.leaderboard import Leaderboard
-    from robench.board.views.base import Control
+    from robench.board.views.controls import Choices
 
 __all__ = ["ACCURACY", "RESPONSE_ENTROPY", "Measure", "level_curves"]
 
@@ -40,7 +42,7 @@ _EVERYWHERE = -1
 _NAMED_PLACE = 4
 _COLUMNS = [
     *("panel", "training", "m", "level", "kind", "step"),
-    *("value", "low", "high", "seeds", "n", "named"),
+    *("value", "low", "high", *SEEDS, "n", "named"),
 ]
 _VALUE = _COLUMNS.index("value")
 _HUMANS = "#8b929c"
@@ -80,7 +82,7 @@ def level_curves(
     board: Leaderboard,
     measure: Measure,
     each: pd.DataFrame,
-    controls: tuple[Control, ...],
+    choices: Choices,
     humans: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The chart, with all networks in it.
@@ -89,7 +91,7 @@ def level_curves(
         board: that the rows belong to.
         measure: what they are about.
         each: rows of that metric, with the level of each in the column ``step_level``.
-        controls: of panel, level and training.
+        choices: of panel, level and training.
         humans: panels beside whose networks published observers are drawn.
     """
     places = _places(each)
@@ -103,7 +105,7 @@ def level_curves(
         axis=alt.Axis(format=measure.axis_form, title=None),
     )
     numbers = [name for name in _COLUMNS if name not in ("kind", "step")]
-    return _chart(board, measure, y, inline(rows, _COLUMNS, numbers), len(places), controls)
+    return _chart(board, measure, y, inline(rows, _COLUMNS, numbers), len(places), choices)
 
 
 def _network_rows(
@@ -117,11 +119,11 @@ def _network_rows(
             board.trainings.index(row["training"]),
             board.methods.index(row["method"]),
             # The dense control has no level of its own and is shown at each.
-            row["level"] if is_graded(row["method"]) else _EVERYWHERE,
+            row["level"] if board.kinds[row["method"]].is_graded else _EVERYWHERE,
             row["kind"],
             _step(places[row["kind"]], row["step_level"]),
             *value_and_bounds(row),
-            *(row["seeds"], row["n"], None),
+            *(*seeds_of(board, row), row["n"], None),
         )
 
 
@@ -141,8 +143,9 @@ def _human_rows(
                 # Named where humans do well and networks do not any more, away from all else.
                 named = int(place == min(_NAMED_PLACE, len(known) - 1))
                 everywhere = (_EVERYWHERE, _EVERYWHERE, _EVERYWHERE)
+                nothing = (None, None, *(None for _ in SEEDS), None)
                 step = _step(steps, strength)
-                yield (number, *everywhere, kind, step, value, None, None, None, None, named)
+                yield (number, *everywhere, kind, step, value, *nothing, named)
 
 
 def _step(steps: list[float], strength: float) -> str:
@@ -165,7 +168,7 @@ def _chart(
     y: alt.Y,
     data: alt.InlineData,
     kinds: int,
-    controls: tuple[Control, ...],
+    choices: Choices,
 ) -> dict[str, Any]:
     chart = (
         alt.layer(*_human_layers(measure, y), *_network_layers(board, measure, y), data=data)
@@ -177,12 +180,12 @@ def _chart(
         .transform_filter("datum.training === chosen_training || datum.training < 0")
         .transform_filter("datum.level === chosen_level || datum.level < 0")
         .transform_calculate(method=f"datum.m < 0 ? 'humans' : {method_name(board, 'm')}")
-        .transform_calculate(strength="split(datum.step, '|')[1]")
+        .transform_calculate(strength="split(datum.step, '|')[1]", counted=counted())
         .transform_filter(without_hidden())
         .resolve_scale(x="independent")
         .resolve_axis(y="independent")
     )
-    return finished(chart, panel_width=_WIDTH, panels=kinds, controls=controls, beside=66)
+    return finished(chart, panel_width=_WIDTH, panels=kinds, choices=choices, beside=66)
 
 
 def _x() -> alt.X:
@@ -207,10 +210,10 @@ def _human_layers(measure: Measure, y: alt.Y) -> Iterator[alt.Chart]:
 
 
 def _network_layers(board: Leaderboard, measure: Measure, y: alt.Y) -> Iterator[alt.Chart]:
-    dense = alt.condition("datum.method === 'dense'", alt.value([5, 4]), alt.value([1, 0]))
+    dense = alt.condition(is_dense(board), alt.value([5, 4]), alt.value([1, 0]))
     networks = alt.Chart().transform_filter("datum.m >= 0")
     yield (
-        networks.transform_filter("isValid(datum.low)")
+        networks.transform_filter(HAS_INTERVAL)
         .mark_rule(opacity=0.4, clip=True)
         .encode(x=_x(), y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board))
     )
@@ -229,7 +232,8 @@ def _network_layers(board: Leaderboard, measure: Measure, y: alt.Y) -> Iterator[
             **{measure.label: f"value:Q|{measure.form}"},
             low=f"low:Q|{measure.form}",
             high=f"high:Q|{measure.form}",
-            seeds="seeds:Q",
+            seeds="counted:N",
             images_for_each="n:Q",
         ),
     )
+    yield daggers(networks, x=_x(), y=y)

@@ -9,24 +9,22 @@ import altair as alt
 import pandas as pd
 
 from robench.board.comparable import ROW
-from robench.board.coverage import is_graded
 from robench.board.format import level
 from robench.board.measured import FRACTION
 from robench.board.views.base import (
-    Control,
+    HAS_INTERVAL,
     View,
     colour,
     finished,
     inline,
-    level_control,
     method_name,
-    panel_control,
     panel_plots,
     shape,
     tooltip,
     value_and_bounds,
     without_hidden,
 )
+from robench.board.views.controls import LEVEL, PANEL, Choices, choices_of, training_name
 from robench.board.views.heat_map import (
     AT,
     CELL,
@@ -35,18 +33,14 @@ from robench.board.views.heat_map import (
     board_matrix,
     by_method,
     cells,
+    graded_rows,
     in_test_order,
     in_training_order,
     label_width,
-    training_name,
 )
+from robench.board.views.incomplete import READING, SEEDS, counted, daggers, seeds_of
 from robench.stats.seeds import over_seeds
-from robench.stats.transfer import (
-    distortions_of,
-    generalisation_gap,
-    side_of_gap,
-    sparse_against_dense,
-)
+from robench.stats.transfer import generalisation_gap, side_of_gap, sparse_against_dense
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
@@ -62,26 +56,24 @@ def sparse_transfer_views(board: Leaderboard) -> tuple[View, ...]:
     Only where networks were trained on noise, and made sparse.
     """
     matrix = board_matrix(board, AT[0][1])
-    graded = matrix[matrix["method"].map(is_graded).astype(bool)]
+    graded = graded_rows(board, matrix)
     graded = graded[graded["training"] != "none"]
     if graded.empty:
         return ()
     matrix = matrix[matrix["panel"].isin(graded["panel"])]
-    levels = sorted(float(asked) for asked in graded["level"].unique())
-    found = (_difference_view(board, matrix, levels), _gap_view(board, matrix))
+    found = (_difference_view(board, matrix), _gap_view(board, matrix))
     return tuple(view for view in found if view is not None)
 
 
 # -- sparse less dense ------------------------------------------------------------------------
 
 
-def _difference_view(board: Leaderboard, matrix: pd.DataFrame, levels: list[float]) -> View | None:
+def _difference_view(board: Leaderboard, matrix: pd.DataFrame) -> View | None:
     found = sparse_against_dense(matrix, network=NETWORK)
     if found.empty:
         return None
-    panels = [panel for panel in board.panels if panel in set(found["panel"])]
-    controls = (panel_control(board, panels), level_control(levels))
-    spec = _difference_chart(board, found, controls)
+    choices = choices_of(board, found, (PANEL, LEVEL))
+    spec = _difference_chart(board, found, choices)
     return View(
         key="sparse-transfer",
         title="Does a sparse network carry over less than its dense control?",
@@ -89,25 +81,17 @@ def _difference_view(board: Leaderboard, matrix: pd.DataFrame, levels: list[floa
         "seed, in percentage points, the mean over all levels of each kind.",
         reading="Blue is better than dense, red is worse; a frame marks differences whose 95% "
         "interval over seeds leaves out zero. All networks trained for as many steps, on the same "
-        "batches with the same noise.",
+        "batches with the same noise. " + READING,
         spec=spec,
-        controls=controls,
-        plots=panel_plots(
-            board,
-            panels,
-            spec,
-            "sparse-transfer",
-            "Sparse less dense, in points",
-            asked=controls[1].default,
-        ),
+        controls=choices.controls,
+        plots=panel_plots(board, choices, spec, "sparse-transfer", "Sparse less dense, in points"),
     )
 
 
-def _difference_chart(
-    board: Leaderboard, found: pd.DataFrame, controls: tuple[Control, ...]
-) -> dict[str, Any]:
-    distortions = distortions_of(board.records)
-    trainings = in_training_order({name: distortions[name] for name in set(found["training"])})
+def _difference_chart(board: Leaderboard, found: pd.DataFrame, choices: Choices) -> dict[str, Any]:
+    trainings = in_training_order(
+        {name: board.distortions[name] for name in set(found["training"])}
+    )
     tests = in_test_order(found["test"])
     place = axes(tests, trainings)
     rows = [
@@ -118,11 +102,11 @@ def _difference_chart(
             training_name(row["training"]),
             row["test"],
             *value_and_bounds(row),
-            row["seeds"],
+            *seeds_of(board, row),
         )
         for row in found.to_dict("records")
     ]
-    columns = ["panel", "m", "level", "training", "test", "value", "low", "high", "seeds"]
+    columns = ["panel", "m", "level", "training", "test", "value", "low", "high", *SEEDS]
     data = inline(rows, columns, [name for name in columns if name not in ("training", "test")])
     ink = alt.condition("abs(datum.value) > 0.18", alt.value("#ffffff"), alt.value("#10151c"))
     shade = alt.Color(
@@ -135,7 +119,8 @@ def _difference_chart(
     layers = cells(
         place,
         shade,
-        number=alt.Text("whole:Q", format="+.0f"),
+        # A difference that rounds to nothing is not minus nothing.
+        number="format(round(100 * datum.value) + 0, '+.0f')",
         ink=ink,
         outlined="isValid(datum.low) && (datum.low > 0 || datum.high < 0)",
         outline="#10151c",
@@ -144,17 +129,13 @@ def _difference_chart(
     chart = (
         by_method(board, alt.layer(*layers, data=data), tests)
         .transform_filter("datum.level === chosen_level")
-        .transform_calculate(
-            points="100 * datum.value",
-            # A difference that rounds to nothing is not minus nothing.
-            whole="round(100 * datum.value) + 0",
-        )
+        .transform_calculate(points="100 * datum.value")
     )
     return finished(
         chart,
         panel_width=CELL * len(tests) + label_width(trainings),
         panels=found["method"].nunique(),
-        controls=controls,
+        choices=choices,
     )
 
 
@@ -162,13 +143,12 @@ def _difference_chart(
 
 
 def _gap_view(board: Leaderboard, matrix: pd.DataFrame) -> View | None:
-    gaps = generalisation_gap(matrix, distortions_of(board.records), network=NETWORK)
+    gaps = generalisation_gap(matrix, board.distortions, network=NETWORK)
     gaps = gaps.dropna(subset=["gap"])
     if gaps.empty:
         return None
-    panels = [panel for panel in board.panels if panel in set(gaps["panel"])]
-    controls = (panel_control(board, panels),)
-    spec = _gap_chart(board, gaps, controls)
+    choices = choices_of(board, gaps, (PANEL,))
+    spec = _gap_chart(board, gaps, choices)
     return View(
         key="gap",
         title="Own noise against other noise, as weights are removed",
@@ -177,21 +157,21 @@ def _gap_view(board: Leaderboard, matrix: pd.DataFrame) -> View | None:
         reading="Solid lines with filled marks are a network's own noise, dashed ones with open "
         "marks the others'; what lies between is the generalisation gap. Each line begins at the "
         "dense control. Clean and grey images count on neither side. Bars are 95% intervals over "
-        "seeds.",
+        "seeds. " + READING,
         spec=spec,
-        controls=controls,
-        plots=panel_plots(board, panels, spec, "gap", "Own noise against other noise"),
+        controls=choices.controls,
+        plots=panel_plots(board, choices, spec, "gap", "Own noise against other noise"),
     )
 
 
 def _gap_rows(board: Leaderboard, gaps: pd.DataFrame) -> Iterator[tuple[object, ...]]:
     """Own and other noise of each method by level; its line begins at the dense network."""
     methods = [method for method in board.methods if method in set(gaps["method"])]
-    graded = [method for method in methods if is_graded(method)]
+    graded = [method for method in methods if board.kinds[method].is_graded]
     for side in ("own", "others"):
         means = over_seeds(side_of_gap(gaps, side), ROW, bounds=FRACTION)
         for row in means.to_dict("records"):
-            is_reference = not is_graded(row["method"])
+            is_reference = not board.kinds[row["method"]].is_graded
             for method in graded if is_reference else [row["method"]]:
                 yield (
                     board.panels.index(row["panel"]),
@@ -201,16 +181,14 @@ def _gap_rows(board: Leaderboard, gaps: pd.DataFrame) -> Iterator[tuple[object, 
                     row["training"],
                     side,
                     *value_and_bounds(row),
-                    row["seeds"],
+                    *seeds_of(board, row),
                 )
 
 
-def _gap_chart(
-    board: Leaderboard, gaps: pd.DataFrame, controls: tuple[Control, ...]
-) -> dict[str, Any]:
-    distortions = distortions_of(board.records)
-    trainings = in_training_order({name: distortions[name] for name in set(gaps["training"])})
-    columns = ["panel", "m", "step", "training", "side", "value", "low", "high", "seeds"]
+def _gap_chart(board: Leaderboard, gaps: pd.DataFrame, choices: Choices) -> dict[str, Any]:
+    shown = set(gaps["training"])
+    trainings = in_training_order({name: board.distortions[name] for name in shown})
+    columns = ["panel", "m", "step", "training", "side", "value", "low", "high", *SEEDS]
     words = ("step", "training", "side")
     data = inline(_gap_rows(board, gaps), columns, [name for name in columns if name not in words])
     x = alt.X(
@@ -229,10 +207,10 @@ def _gap_chart(
         accuracy="value:Q|.1%",
         low="low:Q|.1%",
         high="high:Q|.1%",
-        seeds="seeds:Q",
+        seeds="counted:N",
     )
     layers = [
-        base.transform_filter("isValid(datum.low)")
+        base.transform_filter(HAS_INTERVAL)
         .mark_rule(opacity=0.3)
         .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
         base.mark_line(strokeWidth=1.8).encode(
@@ -244,6 +222,7 @@ def _gap_chart(
         base.transform_filter("datum.side === 'others'")
         .mark_point(filled=False, size=42, strokeWidth=1.6)
         .encode(x=x, y=y, color=colour(board), shape=shape(board), tooltip=hints),
+        daggers(base, x=x, y=y),
     ]
     chart = (
         alt.layer(*layers, data=data)
@@ -256,7 +235,8 @@ def _gap_chart(
         )
         .transform_filter("datum.panel === chosen_panel")
         .transform_calculate(method=method_name(board, "m"), sparsity="split(datum.step, '|')[1]")
+        .transform_calculate(counted=counted())
         .transform_filter(without_hidden())
         .resolve_axis(x="independent", y="independent")
     )
-    return finished(chart, panel_width=_WIDTH, panels=len(trainings), controls=controls, beside=66)
+    return finished(chart, panel_width=_WIDTH, panels=len(trainings), choices=choices, beside=66)

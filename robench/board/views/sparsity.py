@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 from robench.board.estimates import Estimate
-from robench.board.flags import warnings_in
 from robench.board.format import distance, interval, percent
 from robench.board.quality import R2
 from robench.board.views.base import (
+    HAS_INTERVAL,
     INTERVALS,
     Plot,
     View,
@@ -23,12 +23,20 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
+from robench.board.views.incomplete import DAGGER, READING, SEEDS, basis, daggers
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
     from robench.board.rows import Row
 
-__all__ = ["LEAST_REMAINING", "accuracy_view", "cut_bounds", "distance_view", "sparsity_axis"]
+__all__ = [
+    "LEAST_REMAINING",
+    "accuracy_view",
+    "cut",
+    "cut_bounds",
+    "distance_view",
+    "sparsity_axis",
+]
 
 _WIDTH = 330
 _HEIGHT = 240
@@ -41,7 +49,7 @@ _BANDS = (
 _READING = (
     "The further right, the sparser: the axis opens the sparse end by the share of weights that "
     "remains, on a logarithmic scale, and places each network at the sparsity that was counted in "
-    f"it, not at the one that was asked for. {_BANDS} "
+    f"it, not at the one that was asked for. {_BANDS} {READING} "
 )
 
 
@@ -81,7 +89,8 @@ def distance_view(board: Leaderboard) -> View:
         "the median over the test inputs that it classifies correctly.",
         reading=_READING + "Higher is more robust. A network that is wrong more often is asked "
         "about easier inputs only, so read this beside the accuracy. A ring marks points whose "
-        "attack raised a flag: there the distance may flatter the network.",
+        "attack raised a flag, and networks whose accuracy is far below that of the dense one: "
+        "there the distance flatters the network.",
         spec=chart,
         missing=None
         if chart
@@ -103,7 +112,9 @@ def _chart(
     unit: str,
 ) -> dict[str, Any] | None:
     """Curves with bands, one small multiple a panel; `None` where there is nothing to draw."""
-    points = [point for row in board.rows if (point := _point(row, column(row), write, unit))]
+    points = [
+        point for row in board.rows if (point := _point(board, row, column(row), write, unit))
+    ]
     if not points:
         return None
     cut_bounds(points)
@@ -112,7 +123,7 @@ def _chart(
         point["panel"] = names[point["panel"]]
     curves = [point["remaining"] for point in points if not point["dense"]] or [1.0]
     columns = list(points[0])
-    numbers = ("level", "remaining", "achieved", "value", "low", "high", "dense", "flagged")
+    numbers = ("level", "remaining", "achieved", "value", "low", "high", "dense", "flagged", *SEEDS)
     data = inline([list(point.values()) for point in points], columns, numbers)
     x = sparsity_axis(min(curves), max(curves))
     scale = alt.Scale(zero=not unit, nice=True)
@@ -140,7 +151,11 @@ def _chart(
 
 
 def _point(
-    row: Row, estimate: Estimate | None, write: Callable[[float], str], unit: str
+    board: Leaderboard,
+    row: Row,
+    estimate: Estimate | None,
+    write: Callable[[float], str],
+    unit: str,
 ) -> dict[str, Any] | None:
     achieved = row.level_achieved
     if row.training != "none" or estimate is None or estimate.value is None:
@@ -148,6 +163,7 @@ def _point(
     if achieved is None or achieved.value is None:
         return None
     value = write(estimate.value)
+    dagger = DAGGER if estimate.seeds < board.standing(row).seeds else ""
     return {
         "panel": row.panel,
         "method": row.method,
@@ -157,13 +173,22 @@ def _point(
         "value": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
-        "dense": int(row.method == "dense"),
+        "dense": int(row.kind.is_dense),
         "text": f"{value}{unit} {interval(estimate, write)}".strip(),
-        "label": f"dense {value}{unit}",
-        "basis": estimate.basis,
-        "flagged": int(bool(warnings_in(row.flags))),
-        "flags": "; ".join(f"{flag.name}: {flag.meaning}" for flag in row.flags) or "none",
+        "label": f"{row.method} {value}{unit}{dagger}",
+        "basis": basis(estimate, board.standing(row).seeds),
+        "seeds": estimate.seeds,
+        "of": board.standing(row).seeds,
+        "flagged": int(bool(row.attack_doubts)),
+        "flags": "; ".join(_remarks(row)) or "none",
     }
+
+
+def _remarks(row: Row) -> Iterator[str]:
+    """What a reader should know of its robustness."""
+    if row.is_far_below_dense:
+        yield "accuracy far below dense"
+    yield from (f"{flag.name}: {flag.meaning}" for flag in row.flags)
 
 
 def cut_bounds(points: list[dict[str, Any]], by: str = "panel") -> None:
@@ -177,9 +202,15 @@ def cut_bounds(points: list[dict[str, Any]], by: str = "panel") -> None:
     for point in points:
         least, most = min(values[point[by]]), max(values[point[by]])
         room = 0.2 * ((most - least) or most or 1.0)
-        if point["low"] is not None:
-            point["low"] = max(point["low"], least - room)
-            point["high"] = min(point["high"], most + room)
+        cut(point, least - room, most + room)
+
+
+def cut(point: dict[str, Any], least: float, most: float) -> None:
+    """Cut the interval of a point; where it is open on one side it reaches to the cut."""
+    if point["low"] is None and point["high"] is None:
+        return
+    point["low"] = max(least if point["low"] is None else point["low"], least)
+    point["high"] = min(most if point["high"] is None else point["high"], most)
 
 
 def sparsity_axis(least: float, most: float) -> alt.X:
@@ -207,7 +238,7 @@ def _names(board: Leaderboard) -> dict[str, str]:
 
 def _curves(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     curve = alt.Chart().transform_filter("!datum.dense")
-    known = curve.transform_filter("isValid(datum.low)").encode(
+    known = curve.transform_filter(HAS_INTERVAL).encode(
         x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)
     )
     points = curve.mark_point(filled=True, size=55, opacity=1).encode(
@@ -230,6 +261,7 @@ def _curves(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         known.mark_rule(opacity=0.45, strokeWidth=1),
         curve.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour(board)),
         points,
+        daggers(curve, x=x, y=y),
     ]
 
 
@@ -238,7 +270,7 @@ def _dense(y: alt.Y) -> list[alt.Chart]:
     dense = alt.Chart().transform_filter("datum.dense")
     label = dense.mark_text(align="right", baseline="bottom", dx=-2, dy=-4, fontSize=11)
     return [
-        dense.transform_filter("isValid(datum.low)")
+        dense.transform_filter(HAS_INTERVAL)
         .mark_rect(opacity=0.08)
         .encode(y=alt.Y("low:Q").title(""), y2="high:Q"),
         dense.mark_rule(strokeDash=[5, 4], strokeWidth=1.3).encode(y=y),
@@ -247,7 +279,7 @@ def _dense(y: alt.Y) -> list[alt.Chart]:
 
 
 def _rings(x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """A ring around each point whose attack raised a flag."""
+    """A ring around each point that flatters its network."""
     ring = alt.Chart().transform_filter("!datum.dense && datum.flagged")
     mark = ring.mark_point(size=260, filled=False, strokeWidth=2, color="#f76707", shape="circle")
     return [mark.encode(x=x, y=y)]

@@ -12,8 +12,8 @@ from robench.board.comparable import ROW
 from robench.board.estimates import estimates
 from robench.board.measured import measured
 from robench.board.views.base import (
+    HAS_INTERVAL,
     INTERVALS,
-    Control,
     Plot,
     View,
     chosen,
@@ -24,6 +24,8 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
+from robench.board.views.controls import Control
+from robench.board.views.incomplete import READING, SEEDS, counted, daggers, seeds_of
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
@@ -48,7 +50,7 @@ def speed_view(board: Leaderboard) -> View:
         "below it, overheads eat the gain; below the dotted line it is slower than the dense "
         "network. Zeros that no whole neuron or filter shares cannot be removed, so that "
         "scattered sparsity stays at the left. Both axes are logarithmic; bars are "
-        f"{INTERVALS}. Device: {devices}; one thread.",
+        f"{INTERVALS}. {READING} Device: {devices}; one thread.",
     )
     if points.empty:
         missing = (
@@ -88,7 +90,8 @@ def _points(board: Leaderboard) -> pd.DataFrame:
 
 def _chart(board: Leaderboard, points: pd.DataFrame, control: Control) -> dict[str, Any]:
     columns = ["panel", "method", "level", "batch_size", "ratio", "value", "low", "high"]
-    columns += ["seeds", "n"]
+    columns += [*SEEDS, "n"]
+    points = points.assign(of=[seeds_of(board, row)[1] for row in points.to_dict("records")])
     rows = points[columns].astype(object).where(points[columns].notna(), None)
     numbers = [name for name in columns if name not in ("panel", "method")]
     data = inline(rows.to_numpy().tolist(), columns, numbers)
@@ -110,6 +113,7 @@ def _chart(board: Leaderboard, points: pd.DataFrame, control: Control) -> dict[s
             columns=3,
         )
         .transform_filter(f"datum.batch_size === {control.parameter}")
+        .transform_calculate(counted=counted())
         .transform_filter(without_hidden())
         .resolve_axis(x="independent", y="independent")
     )
@@ -149,7 +153,7 @@ def _marks(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         base.mark_line(strokeWidth=1, opacity=0.45).encode(
             x=x, y=y, color=colour(board), order="level:Q"
         ),
-        base.transform_filter("isValid(datum.low)")
+        base.transform_filter(HAS_INTERVAL)
         .mark_rule(opacity=0.5, clip=True)
         .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
         base.mark_point(filled=True, size=60, opacity=0.95).encode(
@@ -165,7 +169,8 @@ def _marks(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
                 speed_up="value:Q|.2f",
                 low="low:Q|.2f",
                 high="high:Q|.2f",
-                seeds="seeds:Q",
+                seeds="counted:N",
             ),
         ),
+        daggers(base, x=x, y=y),
     ]

@@ -12,19 +12,20 @@ from robench.board.estimates import Estimate
 from robench.board.format import interval, number
 from robench.board.quality import R2
 from robench.board.views.base import (
+    HAS_INTERVAL,
     INTERVALS,
-    Control,
     View,
     colour,
     finished,
     inline,
-    panel_control,
     panel_plots,
     quality_names,
     shape,
     tooltip,
     without_hidden,
 )
+from robench.board.views.controls import PANEL, Choices, choices_of
+from robench.board.views.incomplete import DAGGER, READING, SEEDS, basis, daggers
 from robench.board.views.sparsity import LEAST_REMAINING, cut_bounds, sparsity_axis
 
 if TYPE_CHECKING:
@@ -67,19 +68,20 @@ def tabular_view(board: Leaderboard) -> View:
         "importance of a feature is its total effect: how far the answers move when its values are "
         "exchanged between test rows. The entropy of the importances says over how many features "
         "they spread (3 bits: as if over 8 alike), the divergence from the trees whether the same "
-        f"features matter (0: the same, 1: none in common). Bars are {INTERVALS}.",
+        f"features matter (0: the same, 1: none in common). Bars are {INTERVALS}. {READING}",
     )
     panels = tabular_panels(board)
     points = [point for panel in panels for point in _points(board, panel)]
     if not points:
         return replace(view, missing="No network on a table has a number yet.")
-    control = panel_control(board, panels)
-    spec = _chart(board, points, control)
+    drawn = {board.panels[point["panel"]] for point in points}
+    choices = choices_of(board, board.frame[board.frame["panel"].isin(drawn)], (PANEL,))
+    spec = _chart(board, points, choices)
     return replace(
         view,
         spec=spec,
-        controls=(control,),
-        plots=panel_plots(board, panels, spec, "tabular", "Networks beside boosted trees"),
+        controls=choices.controls,
+        plots=panel_plots(board, choices, spec, "tabular", "Networks beside boosted trees"),
     )
 
 
@@ -112,7 +114,7 @@ def _points(board: Leaderboard, panel: str) -> list[dict[str, Any]]:
     points = [
         point
         for quantity in _quantities(rows[0].measure.name if rows else "")
-        for point in _points_of(quantity, rows)
+        for point in _points_of(board, quantity, rows)
     ]
     for point in points:
         point["panel"] = board.panels.index(panel)
@@ -120,20 +122,23 @@ def _points(board: Leaderboard, panel: str) -> list[dict[str, Any]]:
     return points
 
 
-def _points_of(quantity: _Quantity, rows: list[Row]) -> Iterator[dict[str, Any]]:
+def _points_of(
+    board: Leaderboard, quantity: _Quantity, rows: list[Row]
+) -> Iterator[dict[str, Any]]:
     for row in rows:
         achieved = row.level_achieved.value if row.level_achieved else None
-        if achieved is not None and (point := _point(quantity, quantity.of(row))):
-            kind = "dense" if row.method == "dense" else "sparse"
+        of = board.standing(row).seeds
+        if achieved is not None and (point := _point(quantity, quantity.of(row), of)):
+            kind = "dense" if row.kind.is_dense else "sparse"
             yield {**point, "kind": kind, "method": row.method, "achieved": achieved}
     # They are the same for all networks of a seed: the row with most seeds tells of most trees.
     known = [found for row in rows if (found := quantity.of_trees(row)) is not None]
     most = max(known, key=lambda found: found.seeds, default=None)
-    if point := _point(quantity, most):
+    if point := _point(quantity, most, most.seeds if most else 0):
         yield {**point, "kind": "trees", "method": "trees", "achieved": 0.0}
 
 
-def _point(quantity: _Quantity, estimate: Estimate | None) -> dict[str, Any] | None:
+def _point(quantity: _Quantity, estimate: Estimate | None, of: int) -> dict[str, Any] | None:
     if estimate is None or estimate.value is None:
         return None
 
@@ -149,17 +154,19 @@ def _point(quantity: _Quantity, estimate: Estimate | None) -> dict[str, Any] | N
         "low": scaled(estimate.low),
         "high": scaled(estimate.high),
         "text": f"{written(estimate.value)} {interval(estimate, written)}".strip(),
-        "short": written(estimate.value),
-        "basis": estimate.basis,
+        "short": written(estimate.value) + (DAGGER if estimate.seeds < of else ""),
+        "basis": basis(estimate, of),
+        "seeds": estimate.seeds,
+        "of": of,
     }
 
 
-def _chart(board: Leaderboard, points: list[dict[str, Any]], control: Control) -> dict[str, Any]:
+def _chart(board: Leaderboard, points: list[dict[str, Any]], choices: Choices) -> dict[str, Any]:
     for point in points:
         point["remaining"] = max(1 - point["achieved"], LEAST_REMAINING)
         point["label"] = f"{point['method']} {point['short']}"
     curves = [point["remaining"] for point in points if point["kind"] == "sparse"] or [1.0]
-    numbers = ("panel", "value", "low", "high", "achieved", "remaining")
+    numbers = ("panel", "value", "low", "high", "achieved", "remaining", *SEEDS)
     data = inline([list(point.values()) for point in points], list(points[0]), numbers)
     titles = list(dict.fromkeys(point["quantity"] for point in points))
     x = sparsity_axis(min(curves), max(curves))
@@ -184,7 +191,7 @@ def _chart(board: Leaderboard, points: list[dict[str, Any]], control: Control) -
     shown = len({(point["panel"], point["quantity"]) for point in points})
     panels = len({point["panel"] for point in points})
     return finished(
-        chart, panel_width=_WIDTH, panels=-(-shown // panels), controls=(control,), beside=66
+        chart, panel_width=_WIDTH, panels=-(-shown // panels), choices=choices, beside=66
     )
 
 
@@ -198,13 +205,14 @@ def _curves(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         rests_on="basis:N",
     )
     return [
-        curve.transform_filter("isValid(datum.low)")
+        curve.transform_filter(HAS_INTERVAL)
         .mark_rule(opacity=0.4, strokeWidth=1)
         .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
         curve.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour(board)),
         curve.mark_point(filled=True, size=50, opacity=1).encode(
             x=x, y=y, color=colour(board), shape=shape(board), tooltip=hints
         ),
+        daggers(curve, x=x, y=y),
     ]
 
 

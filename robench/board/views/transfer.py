@@ -9,18 +9,16 @@ import altair as alt
 import pandas as pd
 
 from robench.board.comparable import ROW
-from robench.board.coverage import is_graded
 from robench.board.measured import FRACTION
 from robench.board.published_transfer import PICTURE_TITLE, published_picture
-from robench.board.views.base import (
+from robench.board.views.base import View, finished, inline, panel_plots, value_and_bounds
+from robench.board.views.controls import (
+    LEVEL,
+    PANEL,
+    Choices,
     Control,
-    View,
-    finished,
-    inline,
-    level_control,
-    panel_control,
-    panel_plots,
-    value_and_bounds,
+    choices_of,
+    training_name,
 )
 from robench.board.views.heat_map import (
     AT,
@@ -32,11 +30,12 @@ from robench.board.views.heat_map import (
     in_test_order,
     in_training_order,
     label_width,
-    training_name,
 )
+from robench.board.views.incomplete import READING, SEEDS, seeds_of
 from robench.board.views.transfer_scores import ABOUT_SCORES, score_tables
+from robench.stats.frame import CLEAN_TRAINING
 from robench.stats.seeds import over_seeds
-from robench.stats.transfer import distortions_of, trained_kinds
+from robench.stats.transfer import trained_kinds
 
 if TYPE_CHECKING:
     from robench.board.leaderboard import Leaderboard
@@ -55,7 +54,7 @@ def transfer_view(board: Leaderboard) -> View:
         "trained on several kinds, on any of them. A bright outlined cell in a dark row means that "
         "the network learnt its own noise and nothing else. The first column is clean images. The "
         "mean over levels includes mild ones, but for pictures that are not degraded or that other "
-        "kinds show as well; the published matrix has one level of each kind.",
+        "kinds show as well; the published matrix has one level of each kind. " + READING,
     )
     matrices = [board_matrix(board, at) for _, at in AT]
     if matrices[0].empty:
@@ -64,27 +63,18 @@ def transfer_view(board: Leaderboard) -> View:
             "shown degraded images; add `distortions` and `degrade` to the suite."
         )
         return replace(view, missing=missing)
-    panels = [panel for panel in board.panels if panel in set(matrices[0]["panel"])]
-    controls = (
-        panel_control(board, panels),
-        level_control(_levels(matrices[0])),
-        Control("chosen_at", "Tested at", tuple((n, text) for n, (text, _) in enumerate(AT)), 0),
-    )
-    spec = _chart(board, matrices, controls)
+    choices = choices_of(board, _noisy(matrices[0]), (PANEL, LEVEL))
+    at = Control("chosen_at", "Tested at", tuple((n, text) for n, (text, _) in enumerate(AT)), 0)
+    spec = _chart(board, matrices, choices, at)
     tables = score_tables(board, matrices[0])
     return replace(
         view,
         reading=f"{view.reading} {ABOUT_SCORES}" if tables else view.reading,
         tables=tables,
         spec=spec,
-        controls=controls,
+        controls=(*choices.controls, at),
         plots=panel_plots(
-            board,
-            panels,
-            spec,
-            "transfer",
-            "Accuracy in percent by training and test images",
-            asked=controls[1].default,
+            board, choices, spec, "transfer", "Accuracy in percent by training and test images"
         ),
         picture=published_picture(),
         picture_title=PICTURE_TITLE,
@@ -92,13 +82,12 @@ def transfer_view(board: Leaderboard) -> View:
     )
 
 
-def _levels(matrix: pd.DataFrame) -> list[float]:
-    graded = matrix[(matrix["training"] != "none") & matrix["method"].map(is_graded).astype(bool)]
-    return sorted(float(asked) for asked in graded["level"].unique())
+def _noisy(matrix: pd.DataFrame) -> pd.DataFrame:
+    """The rows of networks that were trained on noise: only their levels can be compared."""
+    return matrix[matrix["training"] != CLEAN_TRAINING]
 
 
 def _data(board: Leaderboard, matrices: list[pd.DataFrame]) -> alt.InlineData:
-    distortions = distortions_of(board.records)
     found = pd.concat(
         [
             over_seeds(matrix, [*ROW, "test"], bounds=FRACTION).assign(at=number)
@@ -110,28 +99,27 @@ def _data(board: Leaderboard, matrices: list[pd.DataFrame]) -> alt.InlineData:
         (
             board.panels.index(row["panel"]),
             board.methods.index(row["method"]),
-            row["level"] if is_graded(row["method"]) else -1,
+            row["level"] if board.kinds[row["method"]].is_graded else -1,
             row["at"],
             training_name(row["training"]),
             row["test"],
             *value_and_bounds(row),
-            row["seeds"],
-            int(row["test"] in trained_kinds(distortions[row["training"]])),
+            *seeds_of(board, row),
+            int(row["test"] in trained_kinds(board.distortions[row["training"]])),
         )
         for row in found.to_dict("records")
     ]
     columns = ["panel", "m", "level", "at", "training", "test", "value", "low", "high"]
-    columns += ["seeds", "own"]
+    columns += [*SEEDS, "own"]
     return inline(rows, columns, [name for name in columns if name not in ("training", "test")])
 
 
 def _chart(
-    board: Leaderboard, matrices: list[pd.DataFrame], controls: tuple[Control, ...]
+    board: Leaderboard, matrices: list[pd.DataFrame], choices: Choices, at: Control
 ) -> dict[str, Any]:
     matrix = matrices[0]
     shown = set(matrix["training"])
-    distortions = distortions_of(board.records)
-    trainings = in_training_order({name: distortions[name] for name in shown})
+    trainings = in_training_order({name: board.distortions[name] for name in shown})
     tests = in_test_order(matrix["test"])
     place = axes(tests, trainings)
     # Viridis is dark below and bright above: ink that can be read on either half.
@@ -144,7 +132,7 @@ def _chart(
     layers = cells(
         place,
         shade,
-        number=alt.Text("percent:Q", format=".0f"),
+        number="format(100 * datum.value, '.0f')",
         ink=ink,
         outlined="datum.own",
         outline="#ff5d5d",
@@ -154,11 +142,11 @@ def _chart(
         by_method(board, alt.layer(*layers, data=_data(board, matrices)), tests)
         .transform_filter("datum.level === chosen_level || datum.level < 0")
         .transform_filter("datum.at === chosen_at")
-        .transform_calculate(percent="100 * datum.value")
     )
     return finished(
         chart,
         panel_width=CELL * len(tests) + label_width(trainings),
         panels=matrix["method"].nunique(),
-        controls=controls,
+        controls=(at,),
+        choices=choices,
     )

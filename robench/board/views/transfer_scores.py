@@ -46,7 +46,7 @@ def score_tables(board: Leaderboard, matrix: pd.DataFrame) -> tuple[Table, ...]:
         for name, distortion in distortions_of(board.records).items()
         if name in set(matrix["training"])
     }
-    dense = matrix[matrix["method"] == "dense"]
+    dense = matrix[matrix["is_dense"]]
     found = []
     for panel in board.panels:
         of_panel = dense[dense["panel"] == panel]

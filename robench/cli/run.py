@@ -50,7 +50,7 @@ def run(
         str | None, typer.Option(help="Do the cells of this pattern again, even if they are there.")
     ] = None,
 ) -> None:
-    r"""Train, compact, time, attack and degrade: whatever SUITE asks for and is not there yet.
+    """Train, compact, time, attack and degrade: whatever SUITE asks for and is not there yet.
 
     Running the same command again does only what is missing. Failures are rows with their reason;
     `robench show CELL` tells more about one. Several runs on one folder share the work.
@@ -62,7 +62,7 @@ def run(
       2    a mistake in what was asked for, or a results folder that cannot be used
       3    the run is over, and some cells failed, took too long or were interrupted
       130  the run was interrupted
-    """
+    """  # noqa: D301 - an escape that keeps the lines apart
     from robench.api import run as run_suite
     from robench.cli.choices import engine_named
 

@@ -147,3 +147,23 @@ def test_new_never_overwrites(robench, tmp_path: Path) -> None:
     status, _, err = robench("new", "method", "my-method", "--to", tmp_path)
     assert status == 2
     assert "exists already" in err
+
+
+def test_a_run_some_of_whose_cells_failed_says_so_by_its_status(
+    robench, tiny, tmp_path: Path
+) -> None:
+    suite = tiny(methods="[dense]")
+    plugin = Path(__file__).parents[1] / "plugins" / "stumbling.py"
+    words = ("run", suite, "--results", tmp_path / "r", "--jobs", "0")
+    status, out, _ = robench(*words, "--plugin", plugin)
+    assert status == 3
+    assert "1 of 5 cells failed" in out
+    # What does not apply has not failed, and without the plug-in all is well.
+    assert robench(*words)[0] == 0
+
+
+def test_the_help_of_run_explains_its_exit_statuses(robench) -> None:
+    status, out, _ = robench("run", "--help")
+    assert status == 0
+    for code in ("0", "1", "2", "3", "130"):
+        assert any(line.split()[:1] == [code] for line in out.splitlines())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -26,8 +29,8 @@ def by_method(results: robench.Results) -> dict[str, robench.spec.Record]:
 
 def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     suite = tiny(
-        methods="[dies, raises, diverges, sleeps, declines, misses, halo]",
-        cell_limit_s="15",
+        methods="[dies, raises, diverges, sleeps, stubborn, declines, misses, halo]",
+        cell_limit_s="6",
         evaluate="{degrade: {kinds: [contrast], samples: 20}}",
     )
     results = robench.run(
@@ -44,6 +47,7 @@ def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
         "raises": "failed",
         "diverges": "failed",
         "sleeps": "over-budget",
+        "stubborn": "over-budget",
         "declines": "not-applicable",
         "misses": "failed",
         "halo": "ok",
@@ -55,7 +59,9 @@ def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     assert "SIGKILL" in reasons["dies"]
     assert "a mistake of mine" in reasons["raises"]
     assert "faulty.py" in reasons["raises"]
-    assert "15 s" in reasons["sleeps"]
+    assert "3 times in a row" in reasons["dies"]
+    assert "6 s" in reasons["sleeps"]
+    assert "6 s" in reasons["stubborn"]
     assert "it never wants to" in reasons["declines"]
     assert "level" in reasons["misses"]
     assert "loss" in reasons["diverges"]
@@ -175,3 +181,35 @@ def test_workers_and_this_process_give_the_same_records(tiny, tmp_path: Path) ->
         for results in (alone, together)
     ]
     assert untimed[0] == untimed[1]
+
+
+@pytest.mark.slow
+def test_two_runs_share_the_work_of_a_folder(tiny, tmp_path: Path) -> None:
+    suite = tiny(
+        seeds="6",
+        recipe="{dense_steps: 100, sparse_steps: 200}",
+        evaluate="{speed: {batch_sizes: [2], forms: []}}",
+    )
+    store = Store(tmp_path / "r")
+    started = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        started.append(start_run(suite, store.root, tmp_path / name))
+    said = [process.communicate(timeout=600)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    assert any("works in this folder: the cells are shared" in text for text in said)
+    records = store.records()
+    assert len(records) == 6 * 7
+    # Each cell was done once, some by each run, and no two that take time at the same time.
+    done = [int(re.findall(r"(\d+) done", text)[-1]) for text in said]
+    parents = {psutil.Process().pid, *(process.pid for process in started)}
+    assert not parents & {record.provenance["process"] for record in records}
+    assert sum(done) >= len(records), done
+    spans = sorted(
+        (datetime.fromisoformat(str(r.provenance["started"])), float(str(r.provenance["wall_s"])))
+        for r in records
+        if r.cell.stage == "speed"
+    )
+    for (start, wall_s), (following, _) in itertools.pairwise(spans):
+        # Starts are recorded to the second.
+        assert following >= start + timedelta(seconds=wall_s - 1)

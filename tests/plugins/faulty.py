@@ -45,6 +45,20 @@ class Sleeps(Method):
         time.sleep(600)
 
 
+class Stubborn(Method):
+    """Does not end when it is told to."""
+
+    name = "stubborn"
+
+    def prepare(self, state):
+        end = time.monotonic() + 600
+        while time.monotonic() < end:
+            try:
+                time.sleep(600)
+            except BaseException:  # noqa: BLE001
+                continue
+
+
 class Declines(Method):
     """Has nothing to do on any network."""
 

@@ -1,7 +1,8 @@
 """Attacks: how far must an image be pushed until the network's answer changes?
 
     report = robench.minimal_l2(model, images, labels)      # every attack of a suite, verified
-    report.distance, report.adversarial, report.winner, report.flags
+    print(report), report.distance, report.adversarial, report.winner, report.flags
+    report.save("attacked.safetensors"), AttackReport.load("attacked.safetensors")
     verify_claim(model, images, labels, report.adversarial, report.distance).holds   # by anyone
 
 An attack is one class in one file, see `robench.attacks.base.Attack`; frozen, versioned suites of
@@ -18,9 +19,10 @@ from robench.registry import Family, Registry
 if TYPE_CHECKING:
     from robench.attacks.base import Attack
     from robench.attacks.minimal import minimal_l2
+    from robench.attacks.report import AttackReport
     from robench.attacks.verify import verify_claim
 
-__all__ = ["ATTACKS", "Attack", "minimal_l2", "verify_claim"]
+__all__ = ["ATTACKS", "Attack", "AttackReport", "minimal_l2", "verify_claim"]
 
 ATTACKS: Registry[type[Attack]] = Registry(
     "attack",
@@ -59,6 +61,7 @@ __getattr__ = lazily(
     __name__,
     {
         "Attack": "robench.attacks.base",
+        "AttackReport": "robench.attacks.report",
         "minimal_l2": "robench.attacks.minimal",
         "verify_claim": "robench.attacks.verify",
     },

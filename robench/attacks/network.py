@@ -162,6 +162,7 @@ def fenced(model: nn.Module, images: Tensor, batch_size: int) -> tuple[AttackedM
     Raises:
         InputError: the network cannot take such images, or does not return logits.
     """
+    model = _differentiable(model)
     precision = _precision_of(model, images)
     plain = AttackedModel(model, precision)
     with torch.no_grad():
@@ -224,6 +225,12 @@ def without_autocast(device: torch.device) -> Iterator[None]:
         return
     with torch.autocast(device.type, enabled=False):
         yield
+
+
+def _differentiable(model: nn.Module) -> nn.Module:
+    """The network, or a copy where autograd refuses tensors made under `torch.inference_mode`."""
+    tensors = chain(model.parameters(), model.buffers())
+    return copy.deepcopy(model) if any(map(torch.is_inference, tensors)) else model
 
 
 def _precision_of(model: nn.Module, images: Tensor) -> Precision:

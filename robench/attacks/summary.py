@@ -84,8 +84,8 @@ def _told(figure: Figure) -> str:
 
 def _attacks(report: AttackReport) -> Iterator[tuple[str, str]]:
     wins = {key: member.wins or 0.0 for key, member in report.attacks.items()}
-    ordered = sorted(wins, key=lambda key: -wins[key])
-    yield "closest by", ", ".join(f"{key} {wins[key]:.0%}" for key in ordered)
+    ordered = sorted((key for key in wins if wins[key] > 0), key=lambda key: -wins[key])
+    yield "closest by", ", ".join(f"{key} {wins[key]:.0%}" for key in ordered) or "no attack"
 
 
 def _cost(report: AttackReport) -> Iterator[tuple[str, str]]:

@@ -259,6 +259,14 @@ def test_a_method_of_a_network_in_training_mode_is_refused(digits) -> None:
         minimal_l2(model.forward, *digits.correct(4))
 
 
+def test_a_network_made_under_inference_mode_has_gradients(digits, plain) -> None:
+    with torch.inference_mode():
+        model = copy.deepcopy(digits.model)
+    assert next(model.parameters()).is_inference()
+    report = minimal_l2(model, *digits.correct(24), SHORT)
+    assert torch.equal(report.distance, plain.distance)
+
+
 # -- images that do not fit -----------------------------------------------------------------------
 
 

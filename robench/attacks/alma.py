@@ -41,9 +41,13 @@ class ALMA(Attack):
     keeps a tenth of its activations both together took a tenth and more off the mean distance;
     in one of ReLUs they changed little.
 
-    The search makes long steps at first, so that rounding may decide in which of several minima an
-    image ends up: one by one rather than together, 15 % of 380 images changed their distance by
-    more than 0.1 %, and the mean changed by 0.05 % (an MLP of ReLUs, 64 pixels).
+    Nothing of an image enters the search of another: among other companions, in a batch of the same
+    shape, it ends at the same point, bit by bit. In a batch of another shape the kernels add up in
+    another order, and since the search makes long steps at first, that rounding may decide in which
+    of several minima an image ends up. In batches of 8 rather than all together, 6 % of the images
+    changed their distance by more than 0.1 % in an MLP of 64 pixels, and 15 % in an adversarially
+    trained CNN, single ones by 3 % and 5 % (12 % were seen elsewhere), and the means by 0.1 % and
+    0.2 %.
     """
 
     name = "alma"

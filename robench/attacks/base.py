@@ -171,7 +171,8 @@ class Attack(ABC):
             seed: of everything random; it is combined with each image's pixels.
             references: images of other classes to start from, [M, ...]; `None` takes `images`.
             batch_size: images attacked at a time; `None` derives it from their size. It bounds the
-                memory, and changes no result by more than rounding.
+                memory. It changes results by rounding alone, which an attack may amplify: `alma`
+                does.
 
         Returns:
             Verified results, on the device of `images`.

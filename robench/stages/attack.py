@@ -45,6 +45,9 @@ def attack(cell: Cell, context: Context) -> Outcome:
     anyone can check the figures with one forward pass. Guests run beside the suite, on the same
     images and with as many passes as all of the suite, and do not count in the figures.
 
+    The passes of the suite and those of its checks, which run on some of the images, are told
+    apart; both are means over all images of the record.
+
     Raises:
         InputError: the network cannot be attacked, since it returns NaN, for instance.
         AttackError: every attack of the suite raised: a failed row, and not a robust network.
@@ -83,6 +86,11 @@ def attack(cell: Cell, context: Context) -> Outcome:
             Metric(
                 name="passes_per_image",
                 value=float(report.passes.double().mean()),
+                n=len(test),
+            ),
+            Metric(
+                name="check_passes_per_image",
+                value=report.checks.passes / len(test) if report.checks is not None else 0.0,
                 n=len(test),
             ),
         ),

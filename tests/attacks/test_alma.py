@@ -74,3 +74,17 @@ def test_returning_helps_where_the_network_jumps(digits, monkeypatch: pytest.Mon
     monkeypatch.setattr(alma, "_RETURN_EVERY", 10**9)
     wandering = ALMA()(jumping, digits.images[:150], labels[:150]).distance.mean()
     assert returning < 0.97 * wandering
+
+
+@pytest.mark.parametrize("targets", [0, 2])
+@pytest.mark.parametrize("name", ["digits", "signs"])
+def test_companions_in_a_batch_of_the_same_shape_change_no_bit(
+    name: str, targets: int, request: pytest.FixtureRequest
+) -> None:
+    task = request.getfixturevalue(name)
+    images, labels = task.correct(48)
+    attack = ALMA(steps=60, targets=targets)
+    first, second = torch.arange(32), torch.cat([torch.arange(16), torch.arange(32, 48)])
+    one, other = (attack(task.model, images[rows], labels[rows]) for rows in (first, second))
+    assert torch.equal(one.adversarial[:16], other.adversarial[:16])
+    assert not torch.equal(one.adversarial[16:], other.adversarial[16:])

@@ -190,6 +190,7 @@ def test_members_are_stored_each_by_itself(record: Record, arrays: dict[str, np.
         assert 0 < table[name]["optimality"] <= 1
     used = sum(table[name]["passes"] for name in own) * arrays["correct"].mean()
     assert record.metric("passes_per_image").value == pytest.approx(used)
+    assert record.metric("check_passes_per_image").value == 0
 
 
 def test_guests_do_not_count(record: Record, folder: Path, arrays: dict[str, np.ndarray]) -> None:

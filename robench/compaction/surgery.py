@@ -79,7 +79,9 @@ def _shrink_between(traced: Traced, plan: Plan) -> None:
             shrink_batch_norm(traced.parts[name], kept)
             shrunk.add(name)
         elif traced.kinds[node] == "constant":
-            traced.module.register_buffer(name, traced.module.get_buffer(name)[:, kept])
+            # The network that was traced has the same tensor, and must have the smaller one too.
+            stored = traced.module.get_buffer(name)
+            stored.data = stored[:, kept].clone()
 
 
 def _narrower_paddings(traced: Traced, plan: Plan) -> Iterator[Edit]:

@@ -159,14 +159,8 @@ def _mixes_channels(part: object) -> bool:
         return True
     if type(part).__name__ == "_SliceOp":
         return cast("Any", part).grad_fn._saved_dim in _CHANNELS  # autograd has no other name
-    step = getattr(part, "_grad_fn", None)  # autograd's node of a function
-    name = step.name() if callable(getattr(step, "name", None)) else str(step)
-    if name.startswith(_MIXING) and "Pool" not in name:
-        return True
-    if not name.startswith("Mean"):
-        return False
-    axes = getattr(step, "_saved_dim", None)
-    return axes is None or any(axis in _CHANNELS for axis in axes)
+    name = str(getattr(part, "_grad_fn", ""))  # autograd's name of a function
+    return name.startswith(_MIXING) and "Pool" not in name
 
 
 def _library() -> Any:

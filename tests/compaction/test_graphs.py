@@ -156,6 +156,21 @@ def test_the_constant_of_a_branch_shrinks_with_its_channels() -> None:
     assert dict(compacted.named_buffers())["constant_0"].shape == (1, 5, 1, 1)
 
 
+def test_a_buffer_that_is_called_as_ours_shrinks_in_the_network_itself() -> None:
+    model = prepared(
+        Net(
+            lambda m, x: m.fc((m.conv(x) + m.constant_0).mean((2, 3))),
+            conv=nn.Conv2d(1, 4, 3), fc=nn.Linear(4, 2),
+        )
+    )  # fmt: skip
+    model.register_buffer("constant_0", torch.rand(1, 4, 1, 1))
+    zero(model, "conv.weight", 1)
+    compacted, report = same(model, IMAGES)
+    assert units(report) == {"conv": 3, "fc": 2}
+    assert (type(compacted), report.edits) == (Net, ())
+    assert model.get_buffer("constant_0").shape == (1, 4, 1, 1)
+
+
 def widening(before: int) -> nn.Module:
     """A shortcut of every second pixel, with `before` and 4 - `before` maps of zeros beside it."""
 

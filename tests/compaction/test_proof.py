@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -88,8 +89,63 @@ def test_a_network_that_draws_random_numbers_is_refused() -> None:
 
     model = nn.Sequential(Noisy(), nn.Linear(4, 3)).double().eval()
     example = torch.rand(3, 4).double()
-    with pytest.raises(CompactionError, match="deterministic"):
+    with pytest.raises(CompactionError, match=r"the original itself differs by .* one pass to the"):
         prove_equal(model, copy.deepcopy(model), ONE, example)
+
+
+def test_a_network_that_draws_none_is_not_blamed_for_it() -> None:
+    model, example = network(), torch.rand(5, 4).double()
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other[0].weight[0, 0] += 1
+    with pytest.raises(CompactionError, match=r"is deterministic, so look into forward\(\)"):
+        prove_equal(model, other, KEPT, example)
+
+
+class Where(nn.Module):
+    """Adds a thousandth where a function of the inputs says so."""
+
+    def __init__(self, holds: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.holds = holds
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows + 1e-3 * self.holds(rows)
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        lambda rows: (rows < 0.2).all(1, keepdim=True),  # dark
+        lambda rows: (rows < 0).all(1, keepdim=True),
+        lambda rows: (rows > 1).any(1, keepdim=True),
+        lambda rows: (rows[:, :2] < 0.4).all(1, keepdim=True) & (rows[:, 2:] > 0.4).all(1, True),
+    ],
+    ids=["dark", "negative", "large", "inverted"],
+)
+def test_other_scales_and_signs_are_looked_at(holds: Callable[[Tensor], Tensor]) -> None:
+    model = nn.Sequential(nn.Identity(), nn.Linear(4, 3)).double().eval()
+    other = nn.Sequential(Where(holds), copy.deepcopy(model[1]))
+    example = torch.tensor([[0.8, 0.8, 0.3, 0.3], [0.0, 0.9, 0.0, 1.0]]).double()
+    with pytest.raises(CompactionError, match="logits differ"):
+        prove_equal(model, other, ONE, example)
+
+
+def test_where_the_original_has_no_answer_none_is_compared() -> None:
+    class Root(nn.Module):
+        def forward(self, rows: Tensor) -> Tensor:
+            return rows.sqrt()
+
+    model = nn.Sequential(Root(), nn.Linear(4, 3)).double().eval()
+    found = prove_equal(model, copy.deepcopy(model), ONE, torch.rand(5, 4).double() + 0.1)
+    assert found.logits_float64 == found.gradients_float64 == 0
+
+
+def test_a_compacted_network_that_does_not_run_is_at_fault_itself() -> None:
+    model = network()
+    other = nn.Sequential(nn.Linear(3, 3)).double().eval()
+    with pytest.raises(CompactionError, match="does not run where the original does"):
+        prove_equal(model, other, KEPT, torch.rand(5, 4).double())
 
 
 def test_global_random_state_is_not_touched() -> None:

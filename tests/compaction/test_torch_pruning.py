@@ -230,6 +230,55 @@ class TestWithThePackage:
         with pytest.raises(CompactionError, match="logits differ"):
             by_torch_pruning(model)
 
+    @pytest.mark.parametrize(
+        "forward",
+        [
+            lambda m, x: m.b((y := m.a(x)) * y.max(1, keepdim=True)[0]),
+            lambda m, x: m.b((y := m.a(x)) * y.logsumexp(1, keepdim=True)),
+            lambda m, x: m.b(m.a(x).topk(4, 1)[0]),
+            lambda m, x: m.b(torch.cat(m.a(x).chunk(2, 1)[::-1], 1)),
+            lambda m, x: m.b(torch.cat([(y := m.a(x))[:, 2:], y[:, :2]], 1)),
+            lambda m, x: m.b(torch.cat([(y := m.a(x)).relu(), F.glu(y, 1), F.glu(y, 1)], 1)[:, 4:]),
+        ],
+    )
+    def test_what_mixes_or_cuts_channels_stays_whole(
+        self, forward: Callable[[nn.Module, Tensor], Tensor]
+    ) -> None:
+        """Also where a channel of zeros is the largest on dark images alone."""
+        model = Varied(
+            lambda m, x: forward(m, x).mean((2, 3)), a=nn.Conv2d(3, 4, 1), b=nn.Conv2d(4, 2, 1)
+        )
+        with torch.no_grad():
+            model.a.weight[1], model.a.bias[1] = 0, 0
+        compacted = by_torch_pruning(model)
+        assert units(compacted)["a"] == 4
+        for images in (EXAMPLE, 0.01 * EXAMPLE, -EXAMPLE, F.interpolate(EXAMPLE, 11)):
+            torch.testing.assert_close(compacted(images), model(images))
+
+    def test_every_layer_of_a_concatenation_keeps_a_channel(self) -> None:
+        model = Varied(
+            lambda m, x: m.b(m.c(torch.cat([m.a(x), m.d(x)], 1))).mean((2, 3)),
+            a=nn.Conv2d(3, 3, 1), c=nn.Conv2d(6, 6, 3, groups=6), b=nn.Conv2d(6, 2, 1),
+            d=nn.Conv2d(3, 3, 1),
+        )  # fmt: skip
+        with torch.no_grad():
+            for layer in (model.a, model.c):
+                layer.weight[:3], layer.bias[:3] = 0, 0
+        torch.testing.assert_close(by_torch_pruning(model)(EXAMPLE), model(EXAMPLE))
+
+    def test_what_is_read_as_zero_at_one_size_alone_stays(self) -> None:
+        """One pixel sees the middle of the kernel alone, which is zero."""
+        model = Varied(
+            lambda m, x: m.b(m.c(m.a(x))).mean((2, 3)),
+            a=nn.Conv2d(3, 4, 1), c=nn.Conv2d(4, 4, 3, padding=1, groups=4), b=nn.Conv2d(4, 2, 1),
+        )  # fmt: skip
+        with torch.no_grad():
+            model.a.weight[1], model.a.bias[1] = 0, 0.5
+            model.c.weight[1, 0, 1, 1], model.c.bias[1] = 0, 0
+        compacted = by_torch_pruning(model, EXAMPLE[:, :, :1, :1])
+        assert units(compacted)["a"] == 4
+        torch.testing.assert_close(compacted(EXAMPLE), model(EXAMPLE))
+
     def test_a_concatenation_that_is_flattened(self) -> None:
         model = Varied(
             lambda m, x: m.head(torch.cat([m.a(x), m.b(x)], dim=1).flatten(1)),

@@ -175,7 +175,7 @@ def _made(
             notes[execution] = f"{type(error).__name__}: {first_line}"
         else:
             forms[execution] = InferenceForm(single, own).eval()
-            forms[execution].adopt(execution, made, example)
+            forms[execution].adopt(execution, made)
     return forms, notes
 
 

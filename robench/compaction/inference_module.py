@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from robench.compaction.executables import FAILURES, executable
-from robench.compaction.forms.watched import is_untouched, is_unwatched
+from robench.compaction.forms.watched import is_unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +42,8 @@ class InferenceForm(nn.Module):
         super().__init__()
         self.network, self.recipe = network, recipe
         self._precision = f"torch.{recipe.precision}"
-        self._parts: list[nn.Module] = []
         self._made: dict[Execution, Callable[[Tensor], Tensor]] = {}
-        self._made_of: list[int] | None = None
+        self._made_of: _Snapshot | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Inputs [N, …] → logits [N, classes]."""
@@ -62,20 +62,20 @@ class InferenceForm(nn.Module):
         is_script = execution not in ("plain", "channels last", "planar")
         if execution == "plain" or (is_script and str(inputs.dtype) != self._precision):
             return self.network
-        state = self._state(inputs)
-        if state is None:
+        weights = self._made_of
+        if weights is None or not weights.are_those_of(self.network):
+            weights = self._made_of = _Snapshot(self.network)
+            self._made = {}
+        if weights.is_asked_for() or (inputs.dtype, inputs.device) not in weights.kinds:
             return self.network
-        if state != self._made_of:
-            self._made, self._made_of = {}, state
         made = self._made.get(execution)
         if made is None:
             made = self._made[execution] = self._make(execution, inputs)
         return made
 
-    def adopt(self, execution: Execution, made: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
+    def adopt(self, execution: Execution, made: Callable[[Tensor], Tensor]) -> None:
         """Take a way to execute the network that was made of it as it is."""
-        with torch.no_grad():
-            self._made, self._made_of = {execution: made}, self._state(inputs)
+        self._made, self._made_of = {execution: made}, _Snapshot(self.network)
 
     def get_submodule(self, target: str) -> nn.Module:
         """A module by its qualified name, here or in the network."""
@@ -86,7 +86,7 @@ class InferenceForm(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what was made of the weights, which is made again."""
-        return {**self.__dict__, "_parts": [], "_made": {}, "_made_of": None}
+        return {**self.__dict__, "_made": {}, "_made_of": None}
 
     def _are_served(self, inputs: Tensor) -> bool:
         return (
@@ -103,27 +103,6 @@ class InferenceForm(nn.Module):
             and not self.training
         )
 
-    def _state(self, inputs: Tensor) -> list[int] | None:
-        """What shows that a weight has changed; ``None`` where the network itself is asked for."""
-        if not self._parts or self._parts[0] is not self._modules["network"]:
-            self._parts, self._made_of = list(self.network.modules()), None
-        asks, kind = torch.is_grad_enabled(), (inputs.dtype, inputs.device)
-        state: list[int] = []
-        for part in self._parts:
-            weights = [weight for weight in part._parameters.values() if weight is not None]
-            if part.training or not is_untouched(part):
-                return None
-            for one in weights:
-                if (asks and one.requires_grad) or (one.dtype, one.device) != kind:
-                    return None
-            held = [*weights, *(one for one in part._buffers.values() if one is not None)]
-            if any(map(Tensor.is_inference, held)):  # such a one does not know of what is written
-                return None
-            for tensor in held:
-                state += (id(tensor), tensor.data_ptr(), tensor._version)
-            state += map(id, part._modules.values())
-        return state
-
     def _make(self, execution: Execution, inputs: Tensor) -> Callable[[Tensor], Tensor]:
         """The plain network where this torch, or this machine, cannot execute it otherwise."""
         try:
@@ -131,3 +110,58 @@ class InferenceForm(nn.Module):
                 return executable(execution, self.network, self.recipe, inputs.clone())
         except FAILURES:
             return self.network
+
+
+class _Snapshot:
+    """The weights of a network as they are now: what shows later that one has changed.
+
+    Args:
+        network: whose weights are held.
+
+    Attributes:
+        kinds: the precision and the device of its weights, where all have the same; else nothing.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        parts = list(network.modules())
+        self._network = network
+        self._hooks = [
+            own for part in parts for own in (part._forward_hooks, part._forward_pre_hooks)
+        ]
+        self._insides = [part.__dict__ for part in parts]
+        held = [own for part in parts for own in (part._parameters, part._buffers, part._modules)]
+        self._held = [own for own in held if own]
+        self._now = self._found()
+        self._tensors = [one for one in self._now if isinstance(one, Tensor)]
+        self._weights = list(network.parameters())
+        self._places = list(map(Tensor.data_ptr, self._tensors))
+        kinds = {(weight.dtype, weight.device) for weight in self._weights}
+        # A tensor that was made in inference mode does not know when it is written to.
+        is_known = not any(map(Tensor.is_inference, self._tensors))
+        self.kinds = kinds if is_known and len(kinds) == 1 else set()
+        self._versions = list(map(_version, self._tensors)) if is_known else []
+
+    def are_those_of(self, network: nn.Module) -> bool:
+        """Whether the network still has these weights, and the same modules."""
+        now = self._found()
+        return (
+            network is self._network
+            and len(now) == len(self._now)
+            and all(map(operator.is_, now, self._now))
+            and list(map(Tensor.data_ptr, self._tensors)) == self._places
+            and (not self._versions or list(map(_version, self._tensors)) == self._versions)
+        )
+
+    def is_asked_for(self) -> bool:
+        """Whether somebody wants more of the network than its outputs."""
+        return (
+            any(self._hooks)
+            or any(inside["training"] or "forward" in inside for inside in self._insides)
+            or (torch.is_grad_enabled() and any(weight.requires_grad for weight in self._weights))
+        )
+
+    def _found(self) -> list[object]:
+        return [one for own in self._held for one in own.values()]
+
+
+_version = operator.attrgetter("_version")

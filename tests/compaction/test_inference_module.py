@@ -172,3 +172,13 @@ def test_a_recipe_is_plain_data() -> None:
     assert Recipe.from_json({**data, "input_shape": [3, 8, 8]}) == recipe
     with pytest.raises(ValueError, match="'quick'"):
         Recipe.from_json({**data, "one": "quick"})
+
+
+@pytest.mark.slow
+def test_a_compiler_sees_plain_layers(made: list[int]) -> None:
+    model = network()
+    form = form_of(model, "frozen")
+    torch.compiler.reset()
+    with torch.no_grad():
+        close(torch.compile(form, backend="eager", fullgraph=True)(IMAGES), model(IMAGES))
+    assert not made

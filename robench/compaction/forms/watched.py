@@ -48,8 +48,8 @@ def is_row(weights: Tensor, shape: tuple[int, ...]) -> bool:
 def is_unwatched() -> bool:
     """Whether no part of torch follows, transforms, records or counts its operations."""
     return (
-        not is_transformed()
-        and not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()  # first: a compiler follows nothing of the rest
+        and not is_transformed()
         and not torch._C._get_tracing_state()
         and not torch._C._is_any_autocast_enabled()
         and not (torch._C._len_torch_dispatch_stack() and _operations_are_followed())

@@ -198,7 +198,7 @@ def test_compilers_record_it(case: Case) -> None:
     other = torch.rand_like(inputs)
     torch.compiler.reset()
     with torch.no_grad():
-        close(torch.compile(form, backend="eager")(other), part(other))
+        close(torch.compile(form, backend="eager", fullgraph=True)(other), part(other))
 
 
 class Calls(TorchDispatchMode):

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from scipy import ndimage
 
 from robench.degradations.corruptions.motion import blurred_along, enlargement
 
@@ -129,9 +130,11 @@ ICE = (
 )
 """Of the five photographs that ImageNet-C and CIFAR-10-C have frost from, as the package
 imagecorruptions has them."""
-_ICE_DECAY = 0.8
-"""Of the fractal that ice is drawn as: its amplitudes then fall as the frequency to about the power
--0.4, as those of the photographs do to the power -0.2 to -0.6."""
+_GRAINS = (1.0, 2.0, 4.0)
+"""Sizes of the grains of ice beside single pixels: standard deviations of Gaussians, in pixels."""
+_COARSE = 0.35
+"""Contrast of grains of each size, as a share of that of single pixels. The amplitudes then fall as
+the frequency to about the power -0.4, as those of the photographs do to the power -0.2 to -0.6."""
 
 
 def frost(images: Tensor, constant: tuple[float, float], noise: Noise) -> Tensor:
@@ -144,10 +147,10 @@ def frost(images: Tensor, constant: tuple[float, float], noise: Noise) -> Tensor
 
 
 def ice(images: Tensor, noise: Noise) -> Tensor:
-    """A picture of ice for each image: a fractal of the colour and the contrast of a photograph.
+    """A picture of ice for each image: grains of several sizes, of the colours of a photograph.
 
-    Which of the five photographs in `ICE`, how bright, and the fractal are the image's own. It has
-    their colours, contrasts and spectra, not their crystals.
+    Which of the five photographs in `ICE`, how bright, and the grains are the image's own. Colours,
+    contrasts and spectra are those of the photographs, crystals there are none.
 
     Args:
         images: [N, C, H, W]; only the shape matters. One channel gets the grey of the colours.
@@ -157,8 +160,13 @@ def ice(images: Tensor, noise: Noise) -> Tensor:
         float64 [N, C, H, W] in [0, 1].
     """
     height, width = images.shape[2:]
-    side = 1 << (max(height, width) - 1).bit_length()
-    plane = _cloud(side, _ICE_DECAY, noise)[:, :height, :width]
+    fine, *coarse = noise.normal(1 + len(_GRAINS), height, width).double().unbind(1)
+    plane = fine
+    for sigma, white in zip(_GRAINS, coarse, strict=True):
+        smooth = ndimage.gaussian_filter(white.cpu().numpy(), (0.0, sigma, sigma), mode="reflect")
+        # The kernel leaves white noise 1 / (2 sigma √π) of its deviation.
+        share = _COARSE * 2 * sigma * math.sqrt(math.pi)
+        plane = plane + share * torch.from_numpy(smooth).to(plane)
     plane = plane - plane.mean((1, 2), keepdim=True)
     plane = plane / plane.square().mean((1, 2), keepdim=True).sqrt()
     looks = torch.tensor(ICE, dtype=torch.float64, device=images.device)

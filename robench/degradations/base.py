@@ -319,6 +319,15 @@ def check_plugin(value: object) -> str | None:
         return "it is not a robench.degradations.base.Degradation"
     if not value.levels:
         return "it declares no levels"
+    if (why := _wrong_levels(value) or _wrong_references(value)) is not None:
+        return why
+    takes_variant = "variant" in inspect.signature(value.function).parameters
+    if takes_variant != bool(value.variants):
+        return "its function must take a keyword `variant` if, and only if, it declares variants"
+    return None
+
+
+def _wrong_levels(value: Degradation) -> str | None:
     for level in value.levels:
         if math.isnan(as_number(level)):
             return f"{level!r} among its levels is no real number"
@@ -329,6 +338,10 @@ def check_plugin(value: object) -> str | None:
         value.check_level(value.neutral)
     except InputError as error:
         return f"its neutral level is not one that it takes: {error.what}"
+    return None
+
+
+def _wrong_references(value: Degradation) -> str | None:
     for level, shown in value.references.items():
         try:
             value.check_level(level)
@@ -338,7 +351,4 @@ def check_plugin(value: object) -> str | None:
             return f"its reference {shown!r} is none of {', '.join(get_args(Reference))}"
         if shown == "original" and value.reads == "grey":
             return "it reads the grey plane alone, so that its reference cannot be the original"
-    takes_variant = "variant" in inspect.signature(value.function).parameters
-    if takes_variant != bool(value.variants):
-        return "its function must take a keyword `variant` if, and only if, it declares variants"
     return None

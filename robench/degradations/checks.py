@@ -140,9 +140,11 @@ def as_number(value: object) -> float:
         value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
+    if isinstance(value, np.floating):
+        return float(str(value))
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         return math.nan
     try:
-        return float(str(value)) if isinstance(value, np.floating) else float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return float(value)
+    except OverflowError:  # a whole number beyond all floats
+        return math.inf if value == abs(value) else -math.inf

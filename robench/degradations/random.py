@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -68,6 +68,14 @@ class Noise:
         """
         centred = self.uniform(*shape).mul_(2.0).add_(2.0**-24 - 1.0)
         return centred.erfinv_().mul_(math.sqrt(2.0))
+
+    def stream(self, number: int) -> Noise:
+        """Other random numbers for the same images; stream 0 is the noise itself.
+
+        Args:
+            number: at least 0.
+        """
+        return replace(self, key=self.key ^ number)
 
     def legacy(self) -> Iterator[np.random.RandomState]:
         """NumPy's legacy generator for each image, as after ``np.random.seed(seed + index)``.

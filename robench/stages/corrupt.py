@@ -84,6 +84,12 @@ def corrupt(cell: Cell, context: Context) -> Outcome:
         details={
             "conditions": answers.conditions,
             "origin": options.origin,
+            # A mean over other kinds than the fifteen common ones is another mean.
+            "kinds": {
+                "shown": len(errors),
+                "common_shown": len(set(COMMON) & errors.keys()),
+                "common": len(COMMON),
+            },
             "left_out": options.left_out,
         },
         arrays={"index": last.index.numpy(), "label": last.labels.numpy(), **answers.arrays()},

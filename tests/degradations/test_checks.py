@@ -131,7 +131,9 @@ def test_what_is_no_real_number_is_refused(level: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "level", [math.inf, -math.inf, torch.tensor(math.inf), 10**400, -(10**400)], ids=lambda level: f"{type(level).__name__}-{level > 0}"
+    "level",
+    [math.inf, -math.inf, torch.tensor(math.inf), 10**400, -(10**400)],
+    ids=lambda level: f"{type(level).__name__}-{level > 0}",
 )
 def test_infinity_is_a_number_that_most_kinds_do_not_take(level: Any) -> None:
     with pytest.raises(InputError, match="is not a level of 'uniform-noise'"):

@@ -129,3 +129,14 @@ def test_legacy_numbers_are_those_after_seeding_with_seed_plus_index():
     expected = [np.random.RandomState(seed).random_sample(4) for seed in (5, 12, 4)]
     drawn = [random.random_sample(4) for random in noise.legacy()]
     np.testing.assert_array_equal(drawn, expected)
+
+
+def test_streams_are_other_numbers_for_the_same_images() -> None:
+    noise = Noise(7, torch.arange(2000))
+    assert torch.equal(noise.stream(0).uniform(5), noise.uniform(5))
+    one, two = noise.stream(1).uniform(5), noise.stream(2).uniform(5)
+    for first, second in ((noise.uniform(5), one), (noise.uniform(5), two), (one, two)):
+        correlation = np.corrcoef(first.flatten(), second.flatten())[0, 1]
+        assert abs(correlation) < 4 / 10_000**0.5
+    alone = Noise(7, torch.tensor([3])).stream(1).uniform(5)
+    assert torch.equal(alone[0], one[3])

@@ -136,7 +136,8 @@ def test_all_kinds_are_the_published_ones_of_robench(tiny) -> None:
     from robench import DEGRADATIONS
 
     (cell, *_) = [c for c in planned(tiny(evaluate="[degrade]")) if c.stage == "degrade"]
-    assert set(cell.options["kinds"]) == set(DEGRADATIONS) - {"opponent-colour"}  # digits are grey
+    # Digits are grey: they have no colour to take away, nor to turn round.
+    assert set(cell.options["kinds"]) == set(DEGRADATIONS) - {"greyscale", "opponent-colour"}
 
 
 @pytest.mark.parametrize(

@@ -36,11 +36,12 @@ def run(tiny, tmp_path: Path):
 
 
 def test_generated_images(run) -> None:
-    record, results = run("{kinds: [contrast, gaussian-noise, snow], samples: 30}")
+    record, results = run("{kinds: [contrast, gaussian-noise, spatter], samples: 30}")
     assert record.status == "ok"
     arrays = results.run.store.arrays(record.id)
     origin = "generated, constants of CIFAR-10-C"
-    assert record.details["left_out"] == {"snow": "robench has no code of its own for it"}
+    assert record.details["left_out"] == {"spatter": "robench has no code of its own for it"}
+    assert record.details["kinds"] == {"shown": 2, "common_shown": 2, "common": 15}
     for place, name in enumerate(record.details["conditions"]):
         kind, severity = name.split()
         condition = {"kind": kind, "severity": float(severity), "images": origin}
@@ -58,6 +59,17 @@ def test_generated_images(run) -> None:
     assert not [m for m in record.metrics if "mce" in m.name]
     areas = [m for m in record.metrics if m.name == "accuracy_area"]
     assert {m.condition["kind"] for m in areas} == {"contrast", "gaussian-noise"}
+
+
+def test_small_images_go_through_all_fifteen(run) -> None:
+    record, _ = run("{severities: [3], samples: 6}", methods="[dense]")
+    assert record.status == "ok"
+    assert record.details["left_out"] == {}
+    assert record.details["kinds"] == {"shown": 15, "common_shown": 15, "common": 15}
+    mean = record.metric("corrupted_error", images="generated, constants of CIFAR-10-C", kinds=15)
+    assert mean is not None
+    # One severity beside the clean image makes no curve.
+    assert not [m for m in record.metrics if m.name in ("accuracy_area", "level_at_half_accuracy")]
 
 
 def test_the_images_are_those_of_the_public_function(run, monkeypatch) -> None:
@@ -85,7 +97,8 @@ def options_of(data: str, **asked: object) -> ResolvedCorruptOptions:
 def test_what_is_resolved() -> None:
     common = options_of("digits")
     assert common.constants == "cifar-10-c"
-    assert {*common.kinds, *common.left_out} == set(COMMON)
+    assert common.kinds == COMMON
+    assert not common.left_out
     assert set(common.made_by) == {"native", "pillow"}
     every = options_of("digits", kinds="all", severities=(2, 3))
     assert {*every.kinds, *every.left_out} == set(CORRUPTIONS)
@@ -110,9 +123,9 @@ def test_without_the_extra_the_row_says_what_to_install(run, monkeypatch) -> Non
 
 
 def test_images_that_bear_no_corruption_are_no_failure(run) -> None:
-    record, _ = run("{kinds: snow, samples: 10}")
+    record, _ = run("{kinds: spatter, samples: 10}")
     assert record.status == "not-applicable"
-    assert "snow: robench has no code of its own for it" in record.reason
+    assert "spatter: robench has no code of its own for it" in record.reason
 
 
 def test_stored_files_that_are_missing(run) -> None:

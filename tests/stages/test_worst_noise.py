@@ -101,6 +101,25 @@ def test_the_record_tells_what_was_done(record) -> None:
     assert not any(flag["raised"] for flag in record.details["flags"])
 
 
+def test_a_network_trained_on_it_says_how_long_the_noise_was(tiny, tmp_path) -> None:
+    suite = tiny(
+        methods="[dense]",
+        recipe="{dense_steps: 4, sparse_steps: 4, batch_size: 20}",
+        distortions="[none, {kind: adversarial-noise, clean_share: 0.5}]",
+        evaluate="{}",
+    )
+    results = robench.run(suite, results=tmp_path / "r", jobs=0, progress=Silent())
+    trained = [r for r in results.records if r.cell.stage == "train" and r.cell.role == "result"]
+    noisy = [r for r in trained if r.cell.recipe.distortion is not None]
+    assert noisy
+    for record in noisy:
+        noise = record.details["noise"]
+        assert noise["noise_rms"] == data_set_rms(load("digits").train.images)
+        assert noise["noisy_images"] > 20
+        assert [flag["name"] for flag in record.details["flags"]] == ["noise-blanks", "noise-short"]
+    assert not [r for r in trained if r not in noisy and "noise" in r.details]
+
+
 def test_only_images_are_shown_noise(tmp_path) -> None:
     path = tmp_path / "table.yaml"
     path.write_text(

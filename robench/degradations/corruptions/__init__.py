@@ -3,8 +3,8 @@
 Fifteen kinds in five severities, and four more that are meant for choosing hyper-parameters. What a
 severity means is a matter of the image's size: ``constants="imagenet-c"`` are those for images of
 224 pixels, by the package imagecorruptions (Michaelis et al. 2019, arXiv 1907.07484), an extra of
-robench; ``"cifar-10-c"`` are those for images of 32 pixels, by robench itself, for the kinds that
-need neither ImageMagick nor textures.
+robench; ``"cifar-10-c"`` are those for images of 32 pixels, by robench itself, for all kinds but
+spatter.
 
 Images that are corrupted here are not those of ImageNet-C or CIFAR-10-C, whose files are fixed:
 `robench.data.corrupted` reads those.
@@ -35,7 +35,7 @@ Constants: TypeAlias = Literal["imagenet-c", "cifar-10-c"]
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
-_LEAST_SIDE = {"imagenet-c": 32, "cifar-10-c": 16}
+_LEAST_SIDE = {"imagenet-c": 32, "cifar-10-c": 8}
 """imagecorruptions takes no smaller images; blurs for 32 pixels need some to work on."""
 _MOST_SIDE = {"cifar-10-c": 64}
 """Constants for 32 pixels hardly show on images more than twice as large."""
@@ -59,14 +59,14 @@ CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType(
         "impulse-noise": Corruption("noise", True, True),
         "defocus-blur": Corruption("blur", True, True),
         "glass-blur": Corruption("blur", True, True),
-        "motion-blur": Corruption("blur", True, False),
+        "motion-blur": Corruption("blur", True, True),
         "zoom-blur": Corruption("blur", True, True),
-        "snow": Corruption("weather", True, False),
-        "frost": Corruption("weather", True, False),
+        "snow": Corruption("weather", True, True),
+        "frost": Corruption("weather", True, True),
         "fog": Corruption("weather", True, True),
         "brightness": Corruption("weather", True, True),
         "contrast": Corruption("digital", True, True),
-        "elastic-transform": Corruption("digital", True, False),
+        "elastic-transform": Corruption("digital", True, True),
         "pixelate": Corruption("digital", True, True),
         "jpeg-compression": Corruption("digital", True, True),
         "speckle-noise": Corruption("noise", False, True),
@@ -113,15 +113,17 @@ def corrupt(
         InputError: an argument that is not as above, or images that the kind cannot bear.
         PluginError: imagecorruptions is needed and not installed.
     """
-    from robench.degradations.checks import check_images, check_index, check_seed
+    from robench.degradations.checks import as_number, check_images, check_index, check_seed
 
     where = f"corruption {kind!r}"
     check_images(images, channels=(1, 3), smallest=1, where=where)
     why_not = obstacle(kind, constants, tuple(images.shape[1:]))
     if why_not is not None:
         raise InputError(f"{kind} with the constants of {constants}: {why_not}", where=where)
-    if severity not in SEVERITIES or isinstance(severity, bool):
+    number = as_number(severity)
+    if number not in SEVERITIES:
         raise InputError(f"{severity!r} is not a severity", where=where, allowed=SEVERITIES)
+    severity = int(number)
     positions = check_index(index, images, where=where)
     seed = check_seed(seed, where=where)
     if constants == "imagenet-c":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from robench.degradations import corruptions
 from robench.degradations.corruptions import COMMON, CORRUPTIONS, SEVERITIES, corrupt, obstacle
+from robench.degradations.corruptions.native import KINDS
 from robench.errors import InputError, UnknownNameError
 
 NATIVE = [kind for kind, known in CORRUPTIONS.items() if known.is_native]
@@ -94,8 +97,6 @@ def test_grey_images_stay_grey(kind: str, constants: corruptions.Constants) -> N
 
 @NEEDS_LIBRARY
 def test_numpys_generator_is_left_alone() -> None:
-    import numpy as np
-
     np.random.seed(1)  # noqa: NPY002 - the package draws from it
     before = np.random.get_state()[1].tolist()  # noqa: NPY002 - the package draws from it
     corrupt(pictures(1), "gaussian-noise", 1)
@@ -110,6 +111,20 @@ def test_other_severities(severity: object) -> None:
     assert len(SEVERITIES) == 5
 
 
+@pytest.mark.parametrize("severity", [3.0, np.int64(3), np.array(3), torch.tensor(3)], ids=repr)
+def test_a_severity_may_be_of_any_type_of_number(severity: Any) -> None:
+    expected = corrupt(pictures(1), "gaussian-noise", 3, constants="cifar-10-c")
+    assert torch.equal(
+        corrupt(pictures(1), "gaussian-noise", severity, constants="cifar-10-c"), expected
+    )
+
+
+def test_all_fifteen_are_there_for_small_images() -> None:
+    for shape in ((1, 8, 8), (3, 8, 64), (1, 28, 28), (3, 32, 32), (3, 64, 64)):
+        assert not [kind for kind in COMMON if obstacle(kind, "cifar-10-c", shape)]
+    assert set(CORRUPTIONS) - {"spatter"} == set(KINDS)
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="contrasts") as unknown:
         corrupt(pictures(1), "contrasts", 1)
@@ -119,7 +134,9 @@ def test_what_is_refused() -> None:
     with pytest.raises(InputError, match=r"96 x 96 pixels are too large: it takes 64 x 64"):
         corrupt(pictures(1, side=96), "contrast", 1, constants="cifar-10-c")
     with pytest.raises(InputError, match="no code of its own"):
-        corrupt(pictures(1), "snow", 1, constants="cifar-10-c")
+        corrupt(pictures(1), "spatter", 1, constants="cifar-10-c")
+    with pytest.raises(InputError, match=r"7 x 7 pixels are too small: it takes 8 x 8"):
+        corrupt(pictures(1, side=7), "snow", 1, constants="cifar-10-c")
     with pytest.raises(InputError, match="no colour"):
         corrupt(pictures(1, channels=1), "saturate", 1)
     with pytest.raises(InputError, match="no constants 'tiny'"):
@@ -134,8 +151,13 @@ def test_what_is_refused() -> None:
         corrupt(pictures(2), "contrast", 1, index=[1], constants="cifar-10-c")
 
 
-@pytest.mark.parametrize("side", [16, 28, 64])
-def test_sizes_near_32_are_taken_as_they_are(side: int) -> None:
-    for kind in NATIVE:
-        got = corrupt(pictures(1, side=side), kind, 5, constants="cifar-10-c")
-        assert got.shape[2:] == (side, side)
+@pytest.mark.parametrize("size", [(8, 8), (8, 64), (33, 17), (28, 28), (64, 64)], ids=str)
+@pytest.mark.parametrize("kind", NATIVE)
+def test_sizes_near_32_are_taken_as_they_are(kind: str, size: tuple[int, int]) -> None:
+    height, width = size
+    images = pictures(3, side=64)[:, :, :height, :width]
+    index = torch.tensor([2**40, 0, 5])
+    got = corrupt(images, kind, 5, seed=1, index=index, constants="cifar-10-c")
+    assert got.shape == images.shape
+    alone = corrupt(images[2:], kind, 5, seed=1, index=[5], constants="cifar-10-c")
+    assert torch.equal(got[2:], alone)

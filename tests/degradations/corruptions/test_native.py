@@ -11,7 +11,8 @@ from scipy import ndimage, stats
 from skimage import color
 
 from robench.degradations.corruptions import corrupt
-from robench.degradations.corruptions.native import KINDS, _cut, zoom_blur
+from robench.degradations.corruptions.motion import zoom_blur
+from robench.degradations.corruptions.native import KINDS, _cut
 from robench.degradations.random import Noise
 
 # ImageNet-C's constants, for which imagecorruptions is an independent implementation.

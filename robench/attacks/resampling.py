@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -144,7 +144,7 @@ def median_figure(
     if not len(values):
         return Figure(math.nan, math.nan, math.nan)
     value = float(median(values, np.ones((1, len(values))), lower=lower)[0])
-    found = quantile_test(np.sort(values), q=0, p=0.5).confidence_interval(confidence)
+    found: Any = quantile_test(np.sort(values), q=0, p=0.5).confidence_interval(confidence)
     return Figure(value, float(found.low), float(found.high))
 
 

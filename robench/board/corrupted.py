@@ -98,11 +98,9 @@ def _compared(own: _Shown, control: _Shown, arrays: ArraysOf) -> Figure | None:
         return None
     if own.id == control.id:
         return Figure(1.0, np.nan, np.nan)
-    by_image = [_errors_by_image(shown, arrays) for shown in (own, control)]
-    if by_image[0] is not None and by_image[1] is not None:
-        (images, errors), (others, references) = by_image
-        if np.array_equal(images, others):
-            return ratio_of_bounded_means(errors, references, 1.0, seed=0)
+    answers, references = (_errors_by_image(shown, arrays) for shown in (own, control))
+    if answers is not None and references is not None and np.array_equal(answers[0], references[0]):
+        return ratio_of_bounded_means(answers[1], references[1], 1.0, seed=0)
     return Figure(*error_ratio(own.errors, control.errors, own.n))
 
 

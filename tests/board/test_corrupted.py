@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from robench.board.corrupted import corruption_errors
@@ -56,12 +58,46 @@ def test_errors_against_the_dense_network_of_the_seed(corrupted) -> None:
     assert len(errors) == 2 * len(board.methods)
     for (method, _), ratio in errors.items():
         assert ratio == pytest.approx(1 if method == "dense" else 2)
-    relative = corruption_errors(board.frame, relative=True).set_index("method")["value"]
-    # Clean errors are 5 % and 10 %: (2 e − 0.1) / (e − 0.05) is 2 as well.
-    assert relative["magnitude"].tolist() == pytest.approx([2, 2])
     by_method = {row.method: row for row in board.rows}
     assert by_method["ssl"].corruption_error.value == pytest.approx(2)
     assert by_method["ssl"].corruption_error.seeds == 2
+
+
+def test_a_dense_network_that_hardly_errs_is_no_measure(corrupted, monkeypatch) -> None:
+    monkeypatch.setattr("tests.board.test_corrupted.ERRORS", {"fog": 0.004, "contrast": 0.002})
+    found = corruption_errors(leaderboard(corrupted(seeds=1)).frame).set_index("method")
+    # 1,000 images with 3 and 4, and 2 and 2 of them wrong: 11 errors.
+    assert found["value"].isna().all()
+    assert found[["low", "high"]].isna().all(axis=None)
+
+
+def test_the_interval_compares_image_by_image_where_answers_are_there(corrupted) -> None:
+    board = leaderboard(corrupted(seeds=2))
+    apart = corruption_errors(board.frame).set_index(["method", "seed"])
+    ids = board.frame[board.frame["stage"] == "corrupt"].set_index("id")["method"]
+    label, order = np.zeros(1000, dtype=int), np.arange(1000)
+
+    def arrays(cell_id: str, _only: object = None) -> dict[str, np.ndarray]:
+        # The images that dense gets wrong are among those of the others.
+        worse = 1 if ids[cell_id].iloc[0] == "dense" else 2
+        wrong = [round(1000 * worse * of * step) for of in ERRORS.values() for step in (0.8, 1.2)]
+        answers = np.array([order < count for count in wrong], dtype=np.int16)
+        return {"index": order, "label": label, "answers": answers}
+
+    paired = corruption_errors(board.frame, arrays).set_index(["method", "seed"])
+    row, other = paired.loc[("ssl", 0)], apart.loc[("ssl", 0)]
+    assert row["value"] == pytest.approx(other["value"]) == pytest.approx(2)
+    assert other["low"] < row["low"] < 2 < row["high"] < other["high"]
+
+    # A control on other images is compared by its sums.
+    def moved(cell_id: str, only: object = None) -> dict[str, np.ndarray]:
+        shift = 1 if ids[cell_id].iloc[0] == "dense" else 0
+        return {**arrays(cell_id, only), "index": order + shift}
+
+    pd.testing.assert_frame_equal(
+        corruption_errors(board.frame, moved).reset_index(drop=True),
+        corruption_errors(board.frame).reset_index(drop=True),
+    )
 
 
 def test_without_a_dense_control_there_is_no_figure(corrupted) -> None:

@@ -212,3 +212,35 @@ def test_without_sparse_networks_there_is_the_matrix_alone(
     clean = leaderboard(make(data=("digits",), levels=(0.9,), distortions=(), seeds=1))
     assert transfer_view(clean).spec is None
     assert sparse_transfer_views(clean) == ()
+
+
+def test_scores_stand_beside_that_of_less_contrast_alone(board: Leaderboard) -> None:
+    """Of the networks above none saw contrast alone; with one, its share stands beside."""
+    for control, heads in ((False, "by contrast alone"), (True, "by contrast (0.3)")):
+        known = [*board.records, *(less_contrast() if control else ())]
+        view = transfer_view(leaderboard(known))
+        assert "less contrast alone" in view.reading
+        for table in view.tables:
+            assert table.heads == ("trained on", "tested on", "by this training", heads)
+            for training, test, _, share in table.rows:
+                assert training.text != test.text
+                assert (share.text == "–") == (not control)
+        assert view.tables
+
+
+def less_contrast() -> list[Record]:
+    """The networks that were trained on uniform noise, said to have seen 30 % contrast."""
+    distortion = Distortion(kinds=("contrast",), levels=(0.3,))
+    found = []
+    for record in records():
+        if record.cell.recipe.distortion is None or record.cell.recipe.distortion.label != UNIFORM:
+            continue
+        recipe = record.cell.recipe.model_copy(update={"distortion": distortion})
+        cell = record.cell.model_copy(update={"recipe": recipe})
+        found.append(record.model_copy(update={"id": cell.id, "cell": cell}))
+    trains = {record.cell.seed: record.id for record in found if record.cell.stage == "train"}
+    for place, record in enumerate(found):
+        if record.cell.stage != "train":
+            cell = record.cell.model_copy(update={"parent": trains[record.cell.seed]})
+            found[place] = record.model_copy(update={"id": cell.id, "cell": cell})
+    return found

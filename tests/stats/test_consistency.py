@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 
 import robench
 from robench.errors import InputError
-from robench.stats.consistency import error_consistency
+from robench.stats.consistency import LEAST_TELLING, error_consistency
 
 
 def table(right: list[int], **columns: list[object]) -> dict[str, list[object]]:
@@ -40,19 +40,39 @@ def test_undefined_where_both_are_always_right_or_always_wrong() -> None:
     assert row.kappa == 0
 
 
-def test_the_interval_covers_kappa_as_often_as_it_says() -> None:
-    generator = np.random.default_rng(0)
-    n, runs, truth = 200, 60, 0.5
-    covered = 0
-    for run in range(runs):
-        # Half of the trials shared, the others independent, all at 70 %: κ is one half.
-        a, other = generator.random((2, n)) < 0.7
-        b = np.where(generator.random(n) < truth, a, other)
-        found = error_consistency(
-            table(a.tolist()), table(b.tolist()), condition=None, resamples=400, seed=run
-        )
-        covered += bool(found["low"].iloc[0] <= truth <= found["high"].iloc[0])
-    assert 0.85 <= covered / runs <= 0.995
+def test_one_shared_error_proves_nothing() -> None:
+    """κ is 1 where all errors are shared, be it one: the percentile bootstrap gave [1, 1]."""
+    right = [0] + [1] * 19
+    (row,) = error_consistency(table(right), table(right), condition=None).itertuples()
+    assert row.kappa == 1
+    assert np.isnan([row.low, row.high]).all()
+    right = [0] * LEAST_TELLING + [1] * 15
+    (row,) = error_consistency(table(right), table(right), condition=None).itertuples()
+    assert (row.kappa, row.high) == (1, 1)
+    assert 0.3 < row.low < 0.9
+    # As many right answers among wrong ones say as little.
+    wrong = [1] + [0] * 19
+    (row,) = error_consistency(table(wrong), table(wrong), condition=None).itertuples()
+    assert np.isnan([row.low, row.high]).all()
+
+
+def test_labels_of_the_same_image_must_agree() -> None:
+    a = {"image": [1, 2], "answer": ["x", "y"], "label": ["x", "x"]}
+    with pytest.raises(InputError, match="1 images have two true classes"):
+        error_consistency(a, {**a, "label": ["x", "y"]}, condition=None)
+    # Labels beside a column `correct` are compared, too; a table without labels compares as it is.
+    correct = {"image": [1, 2], "correct": [1, 0]}
+    with pytest.raises(InputError, match="two true classes"):
+        error_consistency({**correct, "label": ["x", "x"]}, {**correct, "label": ["y", "y"]},
+                          condition=None)  # fmt: skip
+    assert len(error_consistency({**correct, "label": ["x", "x"]}, correct, condition=None)) == 1
+
+
+def test_conditions_may_be_numbers_and_words() -> None:
+    a = {"image": [1, 1, 1], "condition": ["clean", 0.5, 2], "correct": [1, 0, 1]}
+    assert error_consistency(a, a)["condition"].tolist() == [0.5, 2, "clean"]
+    with pytest.raises(InputError, match="no condition"):
+        error_consistency({**a, "condition": ["clean", None, 2]}, a)
 
 
 def test_conditions_order_of_rows_and_answers() -> None:
@@ -75,7 +95,7 @@ def test_conditions_order_of_rows_and_answers() -> None:
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    a, b = table([1, 0, 1, 1, 0, 0, 1, 1]), table([1, 0, 0, 1, 0, 1, 1, 1])
+    a, b = (table(4 * right) for right in ([1, 0, 1, 1, 0, 0, 1, 1], [1, 0, 0, 1, 0, 1, 1, 1]))
     once = error_consistency(a, b, condition=None, seed=3)
     pd.testing.assert_frame_equal(once, error_consistency(a, b, condition=None, seed=3))
     assert once["low"].iloc[0] < once["kappa"].iloc[0] < once["high"].iloc[0]

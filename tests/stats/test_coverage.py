@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import beta, binom, norm
 
 from robench.attacks.metrics import Distances
 from robench.attacks.resampling import mean_figure, median_figure, ratio_of_bounded_means
@@ -28,10 +28,12 @@ from robench.stats.intervals import Bounds, difference, fieller, student_t, wils
 from robench.stats.seeds import over_seeds
 
 LEAST = 0.93
-RUNS = 500
-"""Of 500 samples 95 % are held with a standard error of one point."""
+RUNS = 300
+"""Of 300 samples 95 % are held with a standard error of 1.3 points."""
 ACCURACIES = (0.5, 0.9, 0.98)
 SIZES = (20, 100, pytest.param(1000, marks=pytest.mark.slow))
+FEW_SIZES = (20, *(pytest.param(n, marks=pytest.mark.slow) for n in (100, 1000)))
+"""Where each sample is resampled."""
 
 
 def held(low: NDArray[np.float64], truth: float, high: NDArray[np.float64]) -> float:
@@ -55,9 +57,12 @@ def test_wilson(accuracy: float, n: int) -> None:
     successes = np.arange(n + 1)
     weight = binom.pmf(successes, n, accuracy)
     edges = np.array([wilson_interval(int(k), n) for k in successes])
-    exact = np.array([binomtest(int(k), n).proportion_ci() for k in successes])
+    exact = [
+        np.nan_to_num(beta.ppf(0.025, successes, n - successes + 1), nan=0),
+        np.nan_to_num(beta.ppf(0.975, successes + 1, n - successes), nan=1),
+    ]
     assert weight[(edges[:, 0] <= accuracy) & (accuracy <= edges[:, 1])].sum() >= LEAST
-    assert weight @ np.ptp(edges, axis=1) <= weight @ np.ptp(exact, axis=1)
+    assert weight @ np.ptp(edges, axis=1) <= weight @ (exact[1] - exact[0])
 
 
 def trials_of(right: NDArray[np.bool_]) -> pd.DataFrame:
@@ -146,12 +151,12 @@ def network(distance: NDArray[np.float64]) -> Distances:
     return Distances(distance, distance > 0, np.ones_like(distance))
 
 
-@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("n", FEW_SIZES)
 @pytest.mark.parametrize("accuracy", ACCURACIES)
 @pytest.mark.parametrize("limit", [0.3, LIMIT])
 def test_areas(accuracy: float, limit: float, n: int) -> None:
     """Near the ceiling, too: up to a radius of 0.3 all that is right stays right."""
-    runs = 300 if n < 1000 else 100
+    runs = 200 if n < 1000 else 100
     truth = np.minimum(attacked(accuracy, 400_000, 0.9, 0)[0], limit).mean() / limit
     samples = [attacked(accuracy, n, 0.9, seed)[0] for seed in range(1, runs + 1)]
     figures = [network(of).figures(limit, 0, resamples=400)["l2_area_share"] for of in samples]
@@ -169,8 +174,9 @@ def test_medians_with_censoring(found: float, n: int) -> None:
     samples = [attacked(1.0, n, found, seed)[0] for seed in range(1, RUNS + 1)]
     low, high = bounds_of(median_figure(of) for of in samples)
     assert held(low, truth, high) >= LEAST
-    narrow = [np.quantile(of, [0.5 - 1.4 / math.sqrt(n), 0.5], method="lower") for of in samples]
-    assert np.median(low) >= np.median([max(edge[0], 0) for edge in narrow]) if n >= 20 else True
+    # About √n values lie between the bounds: twice 0.98 · √n, and at most two more.
+    between = [((of > a) & (of < b)).sum() for of, a, b in zip(samples, low, high, strict=True)]
+    assert np.mean(between) <= 1.96 * math.sqrt(n) + 2
 
 
 def test_a_median_of_a_handful_has_no_interval() -> None:
@@ -200,7 +206,7 @@ def test_mean_squared_errors(n: int) -> None:
     assert held(low, 1.0, high) >= LEAST
 
 
-@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("n", FEW_SIZES)
 @pytest.mark.parametrize("accuracy", ACCURACIES)
 @pytest.mark.parametrize("found", [1.0, 0.7])
 def test_ratios_of_distances(accuracy: float, found: float, n: int) -> None:
@@ -230,8 +236,12 @@ def test_ratios_of_distances(accuracy: float, found: float, n: int) -> None:
                 widths[name].append(figure.high - figure.low)
     for name, each in hits.items():
         assert np.mean(each) + 2 * math.sqrt(0.05 * 0.95 / len(each)) >= LEAST, name
-        # About twice what independent log-normal distances of this spread give for medians.
-        assert np.median(widths[name]) <= 2 * 2 * 1.96 * 1.25 * 0.6 / math.sqrt(n * accuracy), name
+        # About twice what independent log-normal distances of this spread give for medians; where
+        # nearly half of the images are not found, the median has no upper end.
+        if found == 1:
+            assert np.median(widths[name]) <= 2 * 2 * 1.96 * 1.25 * 0.6 / math.sqrt(n * accuracy), (
+                name
+            )
 
 
 @pytest.mark.parametrize("n", [20, 100])
@@ -246,7 +256,7 @@ def test_geometric_mean_ratios(n: int) -> None:
         assert compared is not None
         figure = compared.geometric_mean_ratio
         hits.append(figure.low <= 0.8 <= figure.high)
-    assert np.mean(hits) + 0.02 >= LEAST
+    assert np.mean(hits) + 2 * math.sqrt(0.05 * 0.95 / RUNS) >= LEAST
 
 
 # -- errors against a reference ---------------------------------------------------------------
@@ -319,7 +329,7 @@ def seeds_of(
     return frame.assign(**bounds._asdict()), float(truth)
 
 
-@pytest.mark.parametrize("alike", [0.5, 0.95])
+@pytest.mark.parametrize("alike", [pytest.param(0.5, marks=pytest.mark.slow), 0.95])
 @pytest.mark.parametrize("between", [0.0, 0.01, 0.03])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 @pytest.mark.parametrize("accuracy", ACCURACIES)

@@ -41,8 +41,11 @@ def test_the_same_network_is_no_nearer() -> None:
     found = compare_distances(same, same, limit=3)
     assert found is not None
     assert found.p_value == 1
-    assert found.geometric_mean_ratio == (1, 1, 1)
-    assert found.ratio_of_areas == (1, 1, 1)
+    # Four ties do not say that all images tie.
+    assert found.geometric_mean_ratio == pytest.approx((1, math.nan, math.nan), nan_ok=True)
+    assert found.ratio_of_areas.value == 1
+    assert found.ratio_of_areas.low < 0.9
+    assert found.ratio_of_areas.high > 1.1
 
 
 def test_images_are_matched_by_their_position() -> None:
@@ -81,10 +84,52 @@ def test_nothing_to_compare() -> None:
     assert found is None
 
 
-def test_a_median_of_zero_has_no_ratio() -> None:
-    found = compare_distances(attacked(1, 2, 3), attacked(0, 0, 1), limit=1)
+def test_a_figure_that_does_not_exist_has_no_bounds() -> None:
+    """Infinite over infinite, 0 over 0: the bounds were those of the resamples that are defined."""
+    sparse = attacked(*[math.inf] * 12, *[1.0] * 8)
+    dense = attacked(*[math.inf] * 11, *[2.0] * 9)
+    found = compare_distances(sparse, dense, limit=1)
     assert found is not None
-    assert found.ratio_of_medians.value == math.inf
+    for figure in (found.ratio_of_medians, found.geometric_mean_ratio):
+        assert all(map(math.isnan, figure))
+    assert all(map(math.isfinite, found.ratio_of_areas))
+    wrong = attacked(*[0.0] * 20)
+    assert all(map(math.isnan, compare_distances(wrong, wrong, limit=1).ratio_of_medians))
+    over_zero = compare_distances(attacked(*range(1, 8)), attacked(*[0] * 6, 1), limit=1)
+    assert over_zero.ratio_of_medians == pytest.approx((math.inf, math.nan, math.nan), nan_ok=True)
+
+
+def test_what_is_not_defined_in_some_resamples_is_open_there() -> None:
+    """A median that nearly half of the images have not: its ratio may be anything."""
+    sparse = attacked(*[math.inf] * 9, *[1.0] * 11)
+    dense = attacked(*[math.inf] * 9, *[2.0] * 11)
+    found = compare_distances(sparse, dense, limit=1)
+    assert found.ratio_of_medians == (0.5, 0, math.inf)
+
+
+def test_few_images_have_no_interval_of_a_median() -> None:
+    for n in range(1, 7):
+        found = compare_distances(attacked(*range(1, n + 1)), attacked(*range(2, n + 2)), limit=9)
+        assert math.isfinite(found.ratio_of_medians.value)
+        assert math.isfinite(found.ratio_of_medians.low) == (n >= 6)
+        assert math.isfinite(found.geometric_mean_ratio.low) == (n >= 2)
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, math.inf, math.nan])
+def test_a_limit_that_is_none(limit: float) -> None:
+    with pytest.raises(InputError, match="limit is"):
+        compare_distances(attacked(1, 2), attacked(1, 2), limit=limit)
+
+
+def test_lists_and_flags_as_numbers_are_read_alike() -> None:
+    one = Attacked([4, 2], [1.0, 0.0], [1, 0])
+    other = Attacked(np.array([2, 4], dtype=np.int16), np.float32([0.5, 2]), np.ones(2))
+    found = compare_distances(one, other, limit=3, over="both-correct")
+    assert (found.n, found.geometric_mean_ratio.value) == (1, pytest.approx(0.5))
+    with pytest.raises(InputError, match="image by image"):
+        Attacked([1], [math.nan], [True])
+    with pytest.raises(InputError, match="image by image"):
+        Attacked([1], [1.0], [0.5])
 
 
 def test_other_images_are_refused() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -7,10 +8,21 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.stats import ttest_1samp
 
 from robench.errors import InputError
+from robench.spec.record import wilson_interval
 from robench.stats import paired_difference, student_t
-from robench.stats.intervals import Interval, t_half_width
+from robench.stats.intervals import (
+    Bounds,
+    Interval,
+    difference,
+    fieller,
+    t_half_width,
+    tango_interval,
+    widen,
+    wilson,
+)
 
 # Hours of sleep gained under two drugs by ten patients: the data of Student 1908.
 SLEEP_A = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -77,3 +89,58 @@ def test_differences_are_paired_by_seed() -> None:
 def test_what_cannot_be_computed_is_refused(call: Callable[[], object]) -> None:
     with pytest.raises(InputError):
         call()
+
+
+def test_fieller_by_its_definition() -> None:
+    """At the bounds the t test of a − r b against 0 just does not reject."""
+    up, down = np.array([0.1, 0.3, 0.2, 0.25]), np.array([0.7, 0.9, 0.6, 0.8])
+    found = fieller(up, down)
+    assert found.value == pytest.approx(up.mean() / down.mean())
+    for bound in (found.low, found.high):
+        assert ttest_1samp(up - bound * down, 0).pvalue == pytest.approx(0.05)
+    scaled = fieller(-up, 10 * down)
+    assert (scaled.low, scaled.high) == pytest.approx((-found.high / 10, -found.low / 10))
+
+
+def test_fieller_where_any_ratio_is_possible() -> None:
+    assert fieller([1.0, 2.0], [3.0, -1.0]) == Interval(1.5, None, None, 2)
+    assert fieller([1.0], [2.0]) == Interval(0.5, None, None, 1)
+    assert fieller([1.0, 2.0], [-3.0, 1.0]).value is None
+    assert fieller([], []) == Interval(None, None, None, 0)
+    for up, down in (([1.0], [1.0, 2.0]), ([math.nan], [1.0]), ([1.0, 1.0], [math.inf, 1.0])):
+        with pytest.raises(InputError, match="no ratio of values"):
+            fieller(up, down)
+
+
+def test_wilson_of_many_shares() -> None:
+    found = wilson([0.8, 1.0, math.nan, 0.5], [10, 20, 5, math.nan])
+    assert (found.low[0], found.high[0]) == pytest.approx(wilson_interval(8, 10))
+    assert (found.low[1], found.high[1]) == pytest.approx(wilson_interval(20, 20))
+    assert np.isnan([found.low[2:], found.high[2:]]).all()
+    assert wilson([], []).value.shape == (0,)
+
+
+def test_wilson_and_newcombe_are_statsmodels() -> None:
+    proportion = pytest.importorskip("statsmodels.stats.proportion")
+    counts, n = np.array([96, 50, 20, 0]), np.array([100, 70, 20, 30])
+    theirs = proportion.proportion_confint(counts, n, method="wilson")
+    assert np.allclose(wilson(counts / n, n)[1:], theirs)
+    found = difference(wilson(0.96, 100), wilson(50 / 70, 70))
+    low, high = proportion.confint_proportions_2indep(96, 100, 50, 70, method="newcomb")
+    assert (float(found.low), float(found.high)) == pytest.approx((low, high))
+
+
+def test_widening_adds_squares_and_keeps_the_ends_apart() -> None:
+    images = Bounds(np.array([0.9, 0.9]), np.array([0.86, math.nan]), np.array([0.93, math.nan]))
+    found = widen([0.9, 0.9], [0.04, 0.03], images)
+    assert found.low.tolist() == pytest.approx([0.9 - math.hypot(0.04, 0.04), 0.87])
+    assert found.high.tolist() == pytest.approx([0.95, 0.93])
+
+
+def test_no_trials_have_no_difference() -> None:
+    low, high = tango_interval([0, 9], [0, 0], [0, 9])
+    assert np.isnan([low[0], high[0]]).all()
+    assert 0 < low[1] < 1
+    assert high[1] == 1
+    with pytest.raises(InputError, match="confidence"):
+        tango_interval(1, 1, 5, confidence=95)

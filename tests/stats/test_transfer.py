@@ -9,11 +9,16 @@ import pandas as pd
 import pytest
 
 from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record
+from robench.spec.record import wilson_interval
 from robench.stats import table
+from robench.stats.levels import shows_own_picture, shows_reference_alone
 from robench.stats.transfer import (
     PUBLISHED_LEVELS,
+    contrast_control,
     distortions_of,
     generalisation_gap,
+    mean_transfer_scores,
+    side_of_gap,
     sparse_against_dense,
     specialists,
     trained_kinds,
@@ -83,9 +88,38 @@ def records(distortion: Distortion | None = None, seed: int = 0, **cell: object)
 def test_the_matrix_is_the_mean_over_levels_or_one_level() -> None:
     frame = table(records())
     means = transfer_matrix(frame).set_index("test")["value"]
-    assert means.to_dict() == pytest.approx({UNIFORM: 0.6, "contrast": 0.5, "clean": 0.9})
+    # Level 0 of uniform noise is a picture without noise, which salt-and-pepper shows as well.
+    assert means.to_dict() == pytest.approx({UNIFORM: 0.4, "contrast": 0.5, "clean": 0.9})
     at_one = transfer_matrix(frame, at=PUBLISHED_LEVELS).set_index("test")["value"]
     assert at_one.to_dict() == {UNIFORM: 0.4, "contrast": 0.5, "clean": 0.9}
+
+
+def test_the_matrix_has_the_intervals_of_its_images() -> None:
+    matrix = transfer_matrix(table(records())).set_index("test")
+    assert matrix["n"].to_dict() == {UNIFORM: 10, "contrast": 10, "clean": 10}
+    assert matrix.loc[UNIFORM, ["low", "high"]].tolist() == pytest.approx(wilson_interval(4, 10))
+
+
+def test_a_picture_that_two_kinds_share_does_not_count_for_either() -> None:
+    """Salt-and-pepper training that knows nothing but its level 0 gains nothing on the others."""
+    degraded = pd.DataFrame(
+        [
+            ("greyscale", 0.0, False), ("greyscale", 1.0, False),
+            ("contrast", 1.0, False), ("contrast", 0.3, False), ("contrast", 0.5, True),
+            (UNIFORM, 0.0, False), (UNIFORM, 0.03, True), (SALT, 0.0, False), (SALT, 0.95, True),
+            ("low-pass", 0.0, False), ("low-pass", 1.0, True),
+            ("high-pass", math.inf, False), ("high-pass", 0.4, True),
+            ("rotation", 0.0, False), ("rotation", 180.0, True),
+            ("opponent-colour", 0.0, False), ("opponent-colour", 1.0, True),
+            ("gaussian-noise", 0.0, False), ("gaussian-noise", 0.1, True),
+            ("eidolon-1", 1.0, True), ("kind-of-a-plug-in", 0.0, True),
+        ],
+        columns=["kind", "test_level", "own"],
+    )  # fmt: skip
+    assert shows_own_picture(degraded).tolist() == degraded["own"].tolist()
+    assert shows_own_picture(degraded[:0]).empty
+    assert shows_reference_alone("greyscale")
+    assert not shows_reference_alone("kind-of-a-plug-in")
 
 
 def test_only_results_that_were_degraded_are_in_the_matrix() -> None:
@@ -165,6 +199,50 @@ def test_the_transfer_score_shares_out_what_could_be_gained() -> None:
     assert found.loc[UNIFORM, "gain"] == pytest.approx(0.2)
 
 
+CONTRAST = Distortion(kinds=("contrast",))
+EXACT = Distortion(kinds=("contrast",), levels=(0.3,))
+
+
+def test_beside_a_score_stands_that_of_less_contrast_alone() -> None:
+    distortions = DISTORTIONS | {CONTRAST.label: CONTRAST, EXACT.label: EXACT}
+    rows = [("none", SALT, 0.1), (SALT, SALT, 0.9), (UNIFORM, SALT, 0.3), (EXACT.label, SALT, 0.26)]
+    found = transfer_scores(matrix_of(rows), distortions, network=NETWORK)
+    row = one(found, training=UNIFORM)
+    # Three quarters of what uniform noise seems to teach is the loss of contrast.
+    assert [row["score"], row["control_score"]] == pytest.approx([0.25, 0.2])
+    assert row["control"] == 0.26
+
+
+def test_the_control_is_the_contrast_of_the_noise_where_there_is_one() -> None:
+    clean_half = Distortion(kinds=("contrast",), levels=(0.3,), clean_share=0.5)
+    assert contrast_control(DISTORTIONS) is None
+    assert contrast_control({CONTRAST.label: CONTRAST}) == CONTRAST.label
+    every = {each.label: each for each in (CONTRAST, clean_half, EXACT)}
+    assert contrast_control(every) == EXACT.label
+    other = Distortion(kinds=(UNIFORM,), levels=(0.3,))
+    assert contrast_control({other.label: other}) is None
+
+
+def test_scores_over_seeds_are_a_ratio_of_means() -> None:
+    def seeded(seed: int, best: float) -> pd.DataFrame:
+        rows = [("none", SALT, 0.1), (SALT, SALT, best), (UNIFORM, SALT, 0.2)]
+        return matrix_of(rows).assign(seed=seed)
+
+    matrix = pd.concat([seeded(0, 0.2), seeded(1, 0.9), seeded(2, 0.9)], ignore_index=True)
+    scores = transfer_scores(matrix, DISTORTIONS, network=NETWORK)
+    # The seed whose specialist hardly gained would make a mean of scores of 0.42.
+    assert scores[scores["training"] == UNIFORM]["score"].mean() == pytest.approx(1.25 / 3)
+    found = one(mean_transfer_scores(scores, network=NETWORK), training=UNIFORM)
+    assert found["score"] == pytest.approx(0.3 / 1.7)
+    assert found["seeds"] == 3
+    assert math.isnan(found["control_score"])
+    # A seed that lacks its specialist leaves no score.
+    lacking = matrix[~((matrix["training"] == SALT) & (matrix["seed"] == 1))]
+    scores = transfer_scores(lacking, DISTORTIONS, network=NETWORK)
+    found = one(mean_transfer_scores(scores, network=NETWORK), training=UNIFORM)
+    assert math.isnan(found["score"])
+
+
 def test_published_figures_hardly_transfer() -> None:
     """Geirhos et al. 2018: salt-and-pepper to uniform noise 10.2 %, of 6.2 and 80.3."""
     found = transfer_scores(
@@ -242,3 +320,23 @@ def test_a_seed_without_its_dense_control_does_not_count() -> None:
     )
     found = one(sparse_against_dense(matrix, network=NETWORK), method="halo")
     assert (found["value"], found["seeds"]) == (pytest.approx(-0.1), 1)
+
+
+def test_differences_and_gaps_are_no_narrower_than_their_images() -> None:
+    """Three seeds that agree by chance had intervals of no width."""
+
+    def network(method: str, level: float, values: tuple[float, float]) -> pd.DataFrame:
+        tests = [(SALT, SALT, values[0]), (SALT, UNIFORM, values[1])]
+        return pd.concat([matrix_of(tests, method, level).assign(seed=seed) for seed in range(3)])
+
+    matrix = pd.concat([network("dense", 0.0, (0.9, 0.3)), network("halo", 0.9, (0.8, 0.3))])
+    low, high = zip(*(wilson_interval(500 * value, 500) for value in matrix["value"]), strict=True)
+    matrix = matrix.assign(n=500, low=low, high=high).reset_index(drop=True)
+    found = one(sparse_against_dense(matrix, network=NETWORK), method="halo", test=SALT)
+    (a, b), (c, d) = wilson_interval(400, 500), wilson_interval(450, 500)
+    assert found["value"] == pytest.approx(-0.1)
+    assert found["low"] == pytest.approx(-0.1 - math.hypot(0.8 - a, d - 0.9))
+    assert found["high"] == pytest.approx(-0.1 + math.hypot(b - 0.8, 0.9 - c))
+    gaps = generalisation_gap(matrix, DISTORTIONS, network=NETWORK)
+    own = one(side_of_gap(gaps, "own"), method="halo", seed=0)
+    assert [own["value"], own["low"], own["high"]] == pytest.approx([0.8, a, b])

@@ -98,7 +98,7 @@ def hostile() -> Record:
         cell=cell,
         status="failed",
         reason=f"first{ESCAPE}\nsecond line",
-        traceback=f"Traceback\n{ESCAPE}",
+        traceback=f'File "x"\n{ESCAPE}',
         details={"method": {ESCAPE: ESCAPE}},
     )
     Store(Path("results")).write(record)

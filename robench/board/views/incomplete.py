@@ -61,5 +61,6 @@ def daggers(base: alt.Chart, **place: Any) -> alt.Chart:
         place: the encodings ``x`` and ``y`` of the points.
     """
     dagger = f"{IS_INCOMPLETE} ? '{DAGGER}' : ''"
-    marked: alt.Chart = base.transform_calculate(dagger=dagger)
-    return marked.mark_text(dx=8, dy=-7, fontSize=13).encode(**place, text="dagger:N")
+    marked = base.transform_calculate(dagger=dagger).mark_text(dx=8, dy=-7, fontSize=13)
+    found: alt.Chart = marked.encode(**place, text="dagger:N")
+    return found

@@ -2,8 +2,8 @@
 
 Names of methods, models, data sets and suites, reasons of failures and tracebacks come from
 plug-ins, from weights files and from the records of others. A terminal obeys escape sequences in
-them, and a spreadsheet takes a field that begins with ``=`` for a formula; and a library that draws may abort
-the whole process over a character that XML does not know.
+them; a spreadsheet takes a field that begins with ``=`` for a formula; and the library that draws
+SVG files aborts the whole process over a character that XML does not know.
 """
 
 from __future__ import annotations

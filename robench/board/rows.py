@@ -219,10 +219,11 @@ def _kinds_of(frame: pd.DataFrame) -> dict[RowKey, dict[str, Kinds]]:
         each = measured(frame, stage, "accuracy")
         if each.empty:
             continue
-        counts = each.groupby([*ROW, "seed"])["kind"].nunique().groupby(ROW).min()
-        most = counts.groupby("panel").max()
-        for key, count in counts.items():
-            found.setdefault(key, {})[stage] = Kinds(int(count), int(most[key[0]]))
+        counts = each.groupby([*ROW, "seed"])["kind"].nunique().groupby(ROW).min().reset_index()
+        most = counts.groupby("panel")["kind"].max()
+        for row in counts.to_dict("records"):
+            kinds = Kinds(int(row["kind"]), int(most[row["panel"]]))
+            found.setdefault(key_of(row), {})[stage] = kinds
     return found
 
 

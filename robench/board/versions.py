@@ -199,21 +199,20 @@ def other_versions(frame: pd.DataFrame, chosen: pd.Series) -> tuple[OtherVersion
     cells = _result_cells(frame.assign(chosen=chosen))
     left_out = cells[cells["method_version"] != cells["chosen"]]
     found = []
-    for key, of in left_out.groupby(["panel", "training", "method", "method_version", "chosen"]):
-        panel, training, method, version, instead = key
+    for _, of in left_out.groupby(["panel", "training", "method", "method_version", "chosen"]):
+        first = of.to_dict("records")[0]
+        version, chosen_one = int(first["method_version"]), int(first["chosen"])
+        place = (first["panel"], first["training"], first["method"])
         levels = sorted(float(level) for level in of["level"].unique())
-        rows = [seeds[panel, training, method, level] for level in levels]
-        lacking = set().union(*(_lacking(int(version), row) for row in rows))
+        lacking = set().union(*(_lacking(version, seeds[*place, level]) for level in levels))
         found.append(
             OtherVersion(
-                panel=str(panel),
-                training=str(training),
-                method=str(method),
-                version=int(version),
-                chosen=int(instead),
+                *place,
+                version=version,
+                chosen=chosen_one,
                 levels=tuple(levels),
                 records=len(of),
-                lacking=tuple(sorted(lacking)) if version > instead else (),
+                lacking=tuple(sorted(lacking)) if version > chosen_one else (),
             )
         )
     return tuple(found)

@@ -27,4 +27,4 @@ class _Teller(logging.Handler):
 
 def show_warnings() -> None:
     """Warnings of robench that nothing else handles go to standard error, harmless."""
-    logging.lastResort = _Teller(logging.WARNING)  # type: ignore[assignment]
+    logging.lastResort = _Teller(logging.WARNING)

@@ -1,8 +1,8 @@
 """Records as one long table: a row for each metric, with the cell it belongs to.
 
 What a plug-in *is* stands in columns of its own: its name, version and parameters. The columns
-``data``, ``model``, ``method`` and ``training`` are labels for people: printable, and each unique to what it stands for. Nothing in
-robench reads a label to learn what it means.
+``data``, ``model``, ``method`` and ``training`` are labels for people: printable, and each unique
+to what it stands for. Nothing in robench reads a label to learn what it means.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 from robench import contact_sheet
+from robench.board import summary_text
+from robench.spec import Cell, PluginRef, Recipe, Record
+from robench.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +73,55 @@ def test_a_file_that_is_no_image(robench) -> None:
     status, _, err = robench("show", "degradations", "text.png")
     assert status == 2
     assert "text.png cannot be read as an image" in err
+
+
+ESCAPE = "\x1b]0;owned\x07\x9b2J\u202e"
+
+
+@pytest.fixture
+def hostile() -> Record:
+    """A record whose names and errors want to move the cursor, in the folder ``results``."""
+    cell = Cell(
+        stage="train",
+        suite=f"suite{ESCAPE}",
+        suite_version=1,
+        data=PluginRef(name=f"data{ESCAPE}", version=1),
+        data_sha256="0" * 64,
+        model=PluginRef(name="mlp\nstatus   ok", version=1),
+        method=PluginRef(name="halo", version=1, params={"note": ESCAPE}),
+        level=0.5,
+        seed=0,
+        recipe=Recipe(),
+    )
+    record = Record(
+        id=cell.id,
+        cell=cell,
+        status="failed",
+        reason=f"first{ESCAPE}\nsecond line",
+        traceback=f'File "x"\n{ESCAPE}',
+        details={"method": {ESCAPE: ESCAPE}},
+    )
+    Store(Path("results")).write(record)
+    return record
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_terminal_obeys_nothing_in_a_record(robench, hostile: Record, words) -> None:
+    status, out, err = robench("show", hostile.id, *words)
+    assert (status, err) == (0, "")
+    assert not set(out) & set("\x1b\x07\x9b\u202e\r")
+    assert r"\u001b]0;owned\u0007\u009b2J\u202e" in out
+    if words:
+        assert Record.model_validate_json(out) == hostile
+    else:
+        assert [line for line in out.splitlines() if line.startswith("status")] == [
+            r"status   failed: first\u001b]0;owned\u0007\u009b2J\u202e"
+        ]
+        assert "\nsecond line\n" in out
+
+
+def test_nor_in_a_summary_or_an_error(robench, hostile: Record) -> None:
+    status, out, err = robench("show", f"no{ESCAPE}")
+    assert status == 2
+    assert not set(out + err) & set("\x1b\x07\x9b\u202e")
+    assert not set(summary_text([hostile])) & set("\x1b\x07\x9b\u202e")

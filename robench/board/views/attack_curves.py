@@ -83,7 +83,8 @@ def _curves_of(board: Leaderboard) -> pd.DataFrame:
     if absolute.empty:
         return absolute
     clean = measured(board.frame, "attack", "accuracy").set_index("id")["value"]
-    known = absolute[absolute["id"].map(clean).gt(0)]
+    right = (absolute["id"].map(clean) * absolute["n"].astype("float64")).round()
+    known = absolute[right.gt(0) & absolute["value"].notna()]
     pairs = zip(known["value"], known["n"], known["id"].map(clean), strict=True)
     relative = known.copy()
     relative[["value", "low", "high", "n"]] = [

@@ -60,5 +60,7 @@ def daggers(base: alt.Chart, **place: Any) -> alt.Chart:
         base: chart whose data have the columns of `SEEDS`.
         place: the encodings ``x`` and ``y`` of the points.
     """
-    marked = base.transform_calculate(dagger=f"{IS_INCOMPLETE} ? '{DAGGER}' : ''")
-    return marked.mark_text(dx=8, dy=-7, fontSize=13).encode(**place, text="dagger:N")
+    dagger = f"{IS_INCOMPLETE} ? '{DAGGER}' : ''"
+    marked = base.transform_calculate(dagger=dagger).mark_text(dx=8, dy=-7, fontSize=13)
+    found: alt.Chart = marked.encode(**place, text="dagger:N")
+    return found

@@ -118,8 +118,10 @@ def resolve_options(
     """
     if stage == "speed":
         from robench.measure.machine import hardware_key
+        from robench.measure.speed import SPEED_VERSION
 
         options["machine"] = hardware_key(device)
+        options["version"] = SPEED_VERSION
     if stage == "attack":
         from robench.engine.attacks import resolve_attack
 

@@ -113,6 +113,8 @@ class ResolvedSpeedOptions(SpeedOptions):
 
     machine: str
     """Key of the hardware: another machine measures for itself."""
+    version: int = 1
+    """Raised whenever what is timed or counted changes."""
 
 
 class AttackOptions(Frozen):

@@ -265,7 +265,8 @@ def test_a_row_in_which_every_attack_crashed_is_a_failed_record(
 def test_adversarials_of_the_dense_control_are_tried_on_the_others(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    suite = AttackSuite("l2-smoke", 9, (Member("deepfool", {"steps": 1}), Member("transfer")))
+    members = (Member("deepfool", {"steps": 1}), Member("transfer"))
+    suite = AttackSuite("l2-smoke", 9, members, checks=("noise",))
     monkeypatch.setattr(suites, "SUITES", {**suites.SUITES, "l2-smoke": suite})
     text = SUITE.replace("name: pushed", "name: lent").replace(
         ", extra: [{name: ddn, steps: 60}]", ""
@@ -288,6 +289,11 @@ def test_adversarials_of_the_dense_control_are_tried_on_the_others(
     lent = of["magnitude"].details["attacks"]["transfer"]
     assert lent["wins"] > 0
     assert of["magnitude"].cell.options["version"] == 9
+    # What the checks cost is told too: here 200 random directions at least, for each image.
+    checks = of["dense"].details["checks"]
+    assert checks["passes"] >= 200 * checks["images"] > 0
+    cost = of["dense"].metric("check_passes_per_image")
+    assert cost.value == pytest.approx(checks["passes"] / cost.n)
 
 
 # -- checking a claim -----------------------------------------------------------------------------

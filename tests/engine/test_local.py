@@ -144,7 +144,7 @@ def wait_for_records(process: subprocess.Popen[str], store: Store, count: int) -
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
 def test_a_run_that_is_stopped_goes_on_where_it_was(tiny, tmp_path: Path, kill) -> None:
     # Long enough that it is not over before it is stopped.
-    suite = tiny(seeds="8", levels="[0.5, 0.8]", recipe="{dense_steps: 300, sparse_steps: 300}")
+    suite = tiny(seeds="5", levels="[0.5, 0.8]", recipe="{dense_steps: 200, sparse_steps: 200}")
     store = Store(tmp_path / "r")
     process = start_run(suite, store.root, tmp_path)
     wait_for_records(process, store, 6)

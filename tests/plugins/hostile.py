@@ -121,7 +121,7 @@ class ChangesAll(_Hostile):
         nn.modules.module.register_module_forward_hook(lambda *_: None)
         os.environ["OF_A_PLUGIN"] = "1"
         os.chdir("/")
-        warnings.simplefilter("error")
+        warnings.simplefilter("always")
         sys.path.insert(0, "/nowhere")
         sys.setrecursionlimit(321)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

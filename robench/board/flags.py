@@ -1,9 +1,9 @@
-"""Flags that attacks raised, and which attack suite a distance belongs to."""
+"""Flags that attacks and noise raised, and which attack suite a distance belongs to."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,14 +17,25 @@ if TYPE_CHECKING:
     from robench.board.measured import RowKey
     from robench.spec import Record
 
-__all__ = ["Flag", "attack_records", "flags_of", "protocols_of", "ranked_protocols", "warnings_in"]
+__all__ = [
+    "FLAGGED",
+    "Flag",
+    "attack_records",
+    "flags_of",
+    "protocols_of",
+    "ranked_protocols",
+    "records_of",
+    "warnings_in",
+]
 
+FLAGGED = ("train", "attack", "worst_noise")
+"""Stages whose records may raise flags."""
 Kind = Literal["warning", "note"]
 
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag that the attacks on a row raised."""
+    """A flag that was raised in a row."""
 
     name: str
     meaning: str
@@ -48,22 +59,29 @@ class Flag:
 
 def attack_records(records: Iterable[Record], frame: pd.DataFrame) -> dict[RowKey, list[Record]]:
     """The records of attacks that succeeded, by the row that they belong to."""
+    return records_of(("attack",), records, frame)
+
+
+def records_of(
+    stages: Collection[str], records: Iterable[Record], frame: pd.DataFrame
+) -> dict[RowKey, list[Record]]:
+    """The records of some stages that succeeded, by the row that they belong to."""
     keys = {row["id"]: key_of(row) for row in frame.drop_duplicates("id").to_dict("records")}
     found: dict[RowKey, list[Record]] = {}
     for record in records:
-        if record.cell.stage == "attack" and record.status == "ok" and record.id in keys:
+        if record.cell.stage in stages and record.status == "ok" and record.id in keys:
             found.setdefault(keys[record.id], []).append(record)
     return found
 
 
-def flags_of(attacks: Mapping[RowKey, Iterable[Record]]) -> dict[RowKey, tuple[Flag, ...]]:
+def flags_of(flagged: Mapping[RowKey, Iterable[Record]]) -> dict[RowKey, tuple[Flag, ...]]:
     """The flags that were raised in each row; warnings first, then by name.
 
     Args:
-        attacks: what `attack_records` returns.
+        flagged: what `records_of` returns for `FLAGGED`.
     """
     found: dict[RowKey, tuple[Flag, ...]] = {}
-    for key, records in attacks.items():
+    for key, records in flagged.items():
         raised: dict[str, list[Mapping[str, object]]] = {}
         for record in records:
             for flag in _raised(record):

@@ -13,11 +13,13 @@ from robench.board.corrupted import corruption_errors
 from robench.board.dense_parent import ArraysOf, no_arrays
 from robench.board.estimates import Estimate
 from robench.board.flags import (
+    FLAGGED,
     Flag,
     attack_records,
     flags_of,
     protocols_of,
     ranked_protocols,
+    records_of,
     warnings_in,
 )
 from robench.board.measured import FRACTION, RowKey, by_key, key_of, measured, others_of
@@ -160,7 +162,8 @@ def rows_of(
     places = results.drop_duplicates(ROW).sort_values(ROW).to_dict("records")
     columns = _columns(frame, arrays)
     attacks = attack_records(records, frame)
-    flags, protocols = flags_of(attacks), protocols_of(attacks)
+    flags = flags_of(records_of(FLAGGED, records, frame))
+    protocols = protocols_of(attacks)
     ranked = ranked_protocols(protocols)
     measures = qualities_of(frame)
     others = others_of(frame)

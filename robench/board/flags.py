@@ -82,11 +82,12 @@ def flags_of(flagged: Mapping[RowKey, Iterable[Record]]) -> dict[RowKey, tuple[F
     """
     found: dict[RowKey, tuple[Flag, ...]] = {}
     for key, records in flagged.items():
-        raised: dict[str, list[Mapping[str, object]]] = {}
+        raised: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
         for record in records:
             for flag in _raised(record):
-                raised.setdefault(str(flag.get("name", "flag")), []).append(flag)
-        flags = [_flag(name, of_seeds) for name, of_seeds in raised.items()]
+                name = str(flag.get("name", "flag"))
+                raised.setdefault(name, []).append((record.cell.seed, flag))
+        flags = [_flag(name, of_records) for name, of_records in raised.items()]
         found[key] = tuple(sorted(flags, key=lambda flag: (flag.kind == "note", flag.name)))
     return {key: flags for key, flags in found.items() if flags}
 
@@ -127,13 +128,13 @@ def _raised(record: Record) -> list[Mapping[str, object]]:
     return [flag for flag in flags if isinstance(flag, dict) and flag.get("raised")]
 
 
-def _flag(name: str, of_seeds: list[Mapping[str, object]]) -> Flag:
-    first = of_seeds[0]
-    values = [flag["value"] for flag in of_seeds if flag.get("value") is not None]
+def _flag(name: str, of_records: list[tuple[int, Mapping[str, object]]]) -> Flag:
+    _, first = of_records[0]
+    values = [flag["value"] for _, flag in of_records if flag.get("value") is not None]
     return Flag(
         name=name,
         meaning=str(first.get("meaning", "")),
-        seeds=len(of_seeds),
+        seeds=len({seed for seed, _ in of_records}),
         kind="note" if first.get("kind") == "note" or _is_note(name) else "warning",
         values=tuple(sorted(float(str(value)) for value in values)),
         sound=_sound(first),

@@ -250,9 +250,13 @@ def test_of_two_runs_of_the_same_attacks_the_newest_counts(few: list[Record]) ->
         assert estimate.value == 9.0
 
 
-def flagged(flags: list[dict[str, object]]) -> Callable[[Record], Record]:
+def flagged(
+    flags: list[dict[str, object]], stages: tuple[str, ...] = ("attack",)
+) -> Callable[[Record], Record]:
     def change(record: Record) -> Record:
         if (record.cell.method.name, record.cell.level) != ("ssl", 0.9):
+            return record
+        if record.cell.stage not in stages:
             return record
         mine = [{**flag, "value": flag["value"] + record.cell.seed / 10} for flag in flags]
         return record.model_copy(update={"details": {**record.details, "flags": mine}})
@@ -288,6 +292,15 @@ def test_flags_tell_kind_values_and_threshold(with_flags: list[Record]) -> None:
         "rayslack (in 2 seeds): its points <b>shorten</b> (measured 0.3 to 0.4, sound up to 0.03; "
         "warning)"
     )
+
+
+def test_flags_of_the_noise_that_was_trained_on_stand_in_the_row(few: list[Record]) -> None:
+    blank = {"name": "noise-blanks", "value": 0.3, "threshold": [0.0, 0.01], "raised": True}
+    stages = ("train", "worst_noise", "degrade")
+    mark = flagged([{**blank, "meaning": "blank", "kind": "warning"}], stages)
+    [flag] = row_of(leaderboard(list(map(mark, few))), "ssl", 0.9).flags
+    assert (flag.name, flag.seeds, flag.kind) == ("noise-blanks", 2, "warning")
+    assert flag.values == (0.3, 0.4)
 
 
 def test_badges_stand_on_the_page_the_readme_and_in_the_terminal(

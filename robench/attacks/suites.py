@@ -15,7 +15,7 @@ MNIST, robust ones among them (ten classes, checks not counted):
 suite      without twins                   one twin (sign, k-winners-take-all)
 =========  ==============================  =====================================
 l2-quick   1,730 to 1,740                  3,900 to 6,300
-l2-std     5,500 to 5,620                  13,000 to 15,500
+l2-std     5,580 to 5,680                  13,000 to 15,600
 =========  ==============================  =====================================
 
 The checks of ``l2-std`` and ``l2-full`` attack some of the images again, see

@@ -15,7 +15,7 @@ MNIST, robust ones among them (ten classes, checks not counted):
 suite      without twins                   one twin (sign, k-winners-take-all)
 =========  ==============================  =====================================
 l2-quick   1,730 to 1,740                  3,900 to 6,300
-l2-std     5,580 to 5,680                  13,000 to 15,600
+l2-std     5,680 to 5,770                  13,200 to 18,500
 =========  ==============================  =====================================
 
 The checks of ``l2-std`` and ``l2-full`` attack some of the images again, see
@@ -182,8 +182,11 @@ def _hopskipjump() -> Member:
     return Member("hopskipjump", params, budget=3700, is_gradient_free=True)
 
 
-def _refinement(label: str, steps: int, probes: int, patience: int, budget: int) -> Member:
-    walk = {"growth": 1.0, "reach": 0.06, "momentum": 0.5, "patience": patience}
+def _refinement(
+    label: str, steps: int, probes: int, patience: int, budget: int, reach: float = 0.06
+) -> Member:
+    # A second one looks closer, with more probes: as the first did, it would soon be idle.
+    walk = {"growth": 1.0, "reach": reach, "momentum": 0.5, "patience": patience}
     return Member(
         "hopskipjump",
         {"steps": steps, "probes": probes, **walk},
@@ -223,7 +226,7 @@ _L2_STD = AttackSuite(
         _alma(1000, targets=0, label="alma-long"),
         _alma(200, targets=3, label="alma-targeted-long"),
         _apgd(),
-        _refinement("refinement-2", steps=40, probes=5, patience=8, budget=4600),
+        _refinement("refinement-2", steps=30, probes=20, patience=5, budget=4600, reach=0.03),
     ),
     checks=("converge", "noise", "seeds"),
 )
@@ -240,7 +243,7 @@ _L2_FULL = AttackSuite(
         _fmn(),
         _hopskipjump(),
         Member("transfer", {"steps": 12}, budget=18, is_gradient_free=True),
-        _refinement("refinement-3", steps=45, probes=10, patience=8, budget=11_000),
+        _refinement("refinement-3", steps=30, probes=40, patience=5, budget=11_000, reach=0.015),
     ),
     rounds=4,
     smoothed=True,

@@ -181,7 +181,8 @@ def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict
 
     Args:
         suite: says what runs, and how often.
-        views: sources of gradients, the network's own first.
+        views: sources of gradients, the network's own first; the smoothed one serves suites that
+            ask for it.
         problem: tells whether there is anything to transfer.
 
     Raises:

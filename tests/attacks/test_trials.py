@@ -35,13 +35,13 @@ def problem_of(digits):
     ],
 )
 def test_rounds_are_views_first_and_then_restarts(digits, views, rounds, keys) -> None:
-    suite = replace(SUITE, rounds=rounds)
+    suite = replace(SUITE, rounds=rounds, smoothed=True)
     runs = runs_of(suite, TWINS[:views], problem_of(digits))
     assert sorted(runs) == sorted([*keys, "nearest-other-class"])
 
 
 def test_a_twins_passes_are_allowed_for(digits) -> None:
-    runs = runs_of(SUITE, TWINS, problem_of(digits))
+    runs = runs_of(replace(SUITE, smoothed=True), TWINS, problem_of(digits))
     allowed = {key: run.allowed for key, run in runs.items()}
     # A gradient costs 2 passes; with a twin 3, with one of ten shifts 21; bisection costs 12.
     assert allowed["ddn"] == 10 + 12
@@ -53,6 +53,12 @@ def test_a_twins_passes_are_allowed_for(digits) -> None:
         ].allowed
         is None
     )
+
+
+def test_the_smoothed_gradient_serves_suites_that_ask_for_it(digits) -> None:
+    runs = runs_of(replace(SUITE, smoothed=False), TWINS, problem_of(digits))
+    assert "ddn@tanh" in runs
+    assert "ddn@smoothed" not in runs
 
 
 def test_what_is_used_never_exceeds_what_is_allowed(signs) -> None:

@@ -101,11 +101,14 @@ def test_wide_intervals_are_cut_and_told_whole(make: Make, records: list[Record]
     assert row["text"].startswith("0.34 [0.00, 1.7")
 
 
-def test_flagged_points_have_a_ring(views: dict[str, View]) -> None:
+def test_points_that_flatter_have_a_ring(views: dict[str, View]) -> None:
+    """Those whose attack raised a flag, and networks that err far more often than the dense."""
     spec = spec_of(views, "distance")
     flagged = [row for row in rows_of(spec) if row["flagged"] == "1"]
-    assert {row["method"] for row in flagged} == {"halo"}
-    assert "gradient-zero" in flagged[0]["flags"]
+    told = {(row["method"], remark) for row in flagged for remark in row["flags"].split("; ")}
+    assert {method for method, remark in told if remark.startswith("gradient-zero")} == {"halo"}
+    assert ("random", "accuracy far below dense") in told
+    assert "dense" not in {method for method, _ in told}
     assert svg_of(spec).count("#f76707") == len(flagged)
 
 

@@ -85,6 +85,8 @@ def _curves_of(board: Leaderboard) -> pd.DataFrame:
     clean = measured(board.frame, "attack", "accuracy").set_index("id")["value"]
     right = (absolute["id"].map(clean) * absolute["n"].astype("float64")).round()
     known = absolute[right.gt(0) & absolute["value"].notna()]
+    if known.empty:
+        return absolute.assign(over=0)
     pairs = zip(known["value"], known["n"], known["id"].map(clean), strict=True)
     relative = known.copy()
     relative[["value", "low", "high", "n"]] = [

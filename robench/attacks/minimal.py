@@ -67,7 +67,8 @@ def minimal_l2(
         box: whether adversarials must lie in [0, 1]. Without the box distances are shorter, and not
             to be compared with others.
         batch_size: images attacked at a time; `None` derives it from their size. It bounds the
-            memory, and changes no distance by more than rounding.
+            memory. It changes distances by rounding alone, which an attack may amplify: `alma`
+            does, by up to some percent of single images, a whole suite hardly.
         allow_stochastic: whether to attack a model whose logits depend on chance. Its distances do
             so too, and the flag ``mode`` is raised.
         progress: whether a bar is drawn on standard error once it has taken two seconds; `None`

@@ -198,7 +198,7 @@ def _refinement(
     )
 
 
-_L2_SMOKE = AttackSuite(name="l2-smoke", version=1, members=(_deepfool(20), _ddn(20, targets=0)))
+_L2_SMOKE = AttackSuite(name="l2-smoke", version=2, members=(_deepfool(20), _ddn(20, targets=0)))
 """Shows that everything runs; its distances are not to be published."""
 
 _L2_QUICK = AttackSuite(

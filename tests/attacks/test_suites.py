@@ -63,7 +63,7 @@ STANDARD_2 = [
     refinement(30, 20, 5, 4600, reach=0.03),
 ]
 CONTENTS = {
-    "l2-smoke/1": [
+    "l2-smoke/2": [
         ("deepfool", 1, {"steps": 20, **LINEAR}, 220),
         ("ddn", 1, {"steps": 20, "targets": 0, **DDN}, 40),
     ],

@@ -98,7 +98,7 @@ def test_a_rule_that_is_not_there():
 
 
 def test_a_method_that_is_not_there():
-    with pytest.raises(UnknownNameError, match="there is no method 'magnitud'"):
+    with pytest.raises(UnknownNameError, match="there is no plug-in 'magnitud'"):
         check("magnitud")
 
 

@@ -10,6 +10,7 @@ import torch
 
 from robench import degradations, registry
 from robench.degradations import DEGRADATIONS, DEGRADATIONS_REGISTRY, degrade
+from robench.plugin_files import load_plugin
 
 PLUGIN = '''
 from functools import partial
@@ -76,7 +77,7 @@ def test_a_plug_in_file_is_used_like_a_built_in_kind(
     )
     file = tmp_path / "darken.py"
     file.write_text(PLUGIN)
-    assert registry.load_plugin(file) == [("degradation", "darken")]
+    assert load_plugin(file) == [("degradation", "darken")]
     assert fresh.origin("darken") == f"{file}:5"
     assert fresh.summary("darken") == "Less light."
     assert fresh.names() == ("contrast", "darken")

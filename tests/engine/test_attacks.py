@@ -11,7 +11,7 @@ from robench.attacks import suites
 from robench.attacks.suites import AttackSuite, Member
 from robench.engine.attacks import with_guest_attacks
 from robench.engine.plan import plan
-from robench.errors import UnknownNameError
+from robench.errors import SuiteError
 from robench.spec import Cell, load_suite
 
 Tiny = Callable[..., Path]
@@ -67,5 +67,5 @@ def test_only_suites_that_transfer_hang_off_the_dense_control(
 
 
 def test_a_suite_of_attacks_that_does_not_exist(tiny: Tiny) -> None:
-    with pytest.raises(UnknownNameError, match="attack suite 'l2-quik'"):
+    with pytest.raises(SuiteError, match="attack suite 'l2-quik'"):
         attacks(tiny(evaluate="{attack: {suite: l2-quik}}"))

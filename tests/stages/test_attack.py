@@ -110,7 +110,7 @@ def arrays(results: robench.Results, record: Record) -> dict[str, np.ndarray]:
 
 def test_options_are_resolved_for_the_data_set(record: Record) -> None:
     options = record.cell.options
-    assert (options["suite"], options["version"], options["samples"]) == ("l2-smoke", 1, 24)
+    assert (options["suite"], options["version"], options["samples"]) == ("l2-smoke", 2, 24)
     assert options["area_limit"] == 3.0
     assert options["radii"] == [1.0, 2.0, 3.0]
     own, *others = options["extra"]

@@ -8,6 +8,10 @@ from robench.board.theme import DARK, LIGHT, chart_config, styles
 from robench.board.versions import Method
 
 
+def kinds(*names: str) -> list[Method]:
+    return [Method(label=name, name=name) for name in names]
+
+
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
@@ -29,10 +33,6 @@ from robench.board.versions import Method
         (slug("«»"), "unnamed"),
     ],
 )
-def kinds(*names: str) -> list[Method]:
-    return [Method(label=name, name=name) for name in names]
-
-
 def test_numbers_as_people_read_them(written: str, expected: str) -> None:
     assert written == expected
 

@@ -98,7 +98,7 @@ def test_wide_intervals_are_cut_and_told_whole(make: Make, records: list[Record]
     assert float(row["high"]) == pytest.approx(
         max(values) + 0.2 * (max(values) - min(values)), 1e-3
     )
-    assert row["text"].startswith("0.34 [0.00, 1.7")
+    assert row["text"].startswith("0.34 [0.00, 1.97]")
 
 
 def test_points_that_flatter_have_a_ring(views: dict[str, View]) -> None:

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -60,7 +60,7 @@ def test_there_is_something_to_try() -> None:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_commands_have_the_words_and_options_that_they_are_shown_with(words: list[str]) -> None:
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     context = command.make_context("robench", list(words))
     while hasattr(command, "resolve_command"):
         rest = [*context._protected_args, *context.args]

@@ -127,7 +127,8 @@ class Strands:
         first: dict[str, Tensor] = {}
         for node, strands in self.of.items():
             if self._traced.kinds[node] == "norm":
-                self._ties.append((first.setdefault(str(node.target), strands), strands))
+                same = first.setdefault(self._traced.norm(node).name, strands)
+                self._ties.append((same, strands))
 
     def _new(self, count: int) -> Tensor:
         strands = torch.arange(self.count, self.count + count)

@@ -27,7 +27,7 @@ from robench.compaction.operations import words
 from robench.compaction.proof import prove_equal, prove_equal_at_sizes, worst
 from robench.compaction.report import CompactionReport, LayerReport
 from robench.compaction.sizes import only_shape, sizes_taken
-from robench.compaction.surgery import shrink
+from robench.compaction.surgery import count_features, shrink
 from robench.compaction.torch_pruning import remove_dead_groups
 from robench.compaction.trace import Traced, traced_copy
 from robench.errors import InputError, NotApplicableError
@@ -198,8 +198,11 @@ def _without_dead_units(original: nn.Module, inputs: Tensor, policy: Policy) -> 
         name, shape = free_name(module, "one_size"), tuple(inputs.shape[1:])
         edits.append(Edit("one-size", step, name, sizes=shape))
         apply_edits(module, edits[-1:], {})
+    network = module.eval() if edits else compacted
+    if not edits:
+        count_features(network, traced)
     return _Smaller(
-        network=module.eval() if edits else compacted,
+        network=network,
         kept={layer.name: layer.kept for layer in plan.layers},
         layers=tuple(_layer_reports(names, traced, plan, original)),
         edits=tuple(edits),
@@ -233,12 +236,15 @@ def _silence(model: nn.Module, inputs: Tensor) -> float:
         for layer in plan.layers:
             stuck[plan.strands.of[layer.node][layer.stuck]] = True
         norms = [node for node in plan.strands.of if traced.kinds[node] == "norm"]
-        calls = Counter(str(node.target) for node in norms)
+        calls = Counter(traced.norm(node).name for node in norms)
         for node in norms:
-            own = plan.strands.of[node]
-            if calls[str(node.target)] == 1:  # in another place its channels may be alive
-                for parameter in traced.parts[str(node.target)].parameters():
-                    parameter[stuck[own]] = 0
+            scale, offset = (traced.norm_tensor(node, name) for name in ("weight", "bias"))
+            # In another place its channels may be alive.
+            if scale is None or calls[traced.norm(node).name] > 1:
+                continue
+            for tensor in (scale, offset):
+                if tensor is not None:
+                    tensor[stuck[plan.strands.of[node]]] = 0
         return float((run(model, inputs) - before).abs().amax())
 
 

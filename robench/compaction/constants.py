@@ -79,7 +79,7 @@ def _of_step(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
     if kind == "layer":
         return _of_layer(traced, node, read[0])
     if kind == "norm":
-        return read[0].where(~_silenced(traced.parts[str(node.target)]), UNIFORM)
+        return read[0].where(~_silenced(traced, node), UNIFORM)
     if kind == "each":
         return _with_border(traced, node, read[0])
     if kind == "flatten":
@@ -144,10 +144,9 @@ def is_zero(value: Tensor) -> Tensor:
     return (value == 0).reshape(value.shape[1], -1).all(1).cpu()
 
 
-def _silenced(module: nn.Module) -> Tensor:
+def _silenced(traced: Traced, node: fx.Node) -> Tensor:
     """Channels that a BatchNorm multiplies by zero."""
-    if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        raise TypeError(f"{type(module).__name__} is no BatchNorm")
-    if not module.affine:
-        return torch.zeros(module.num_features, dtype=torch.bool)
-    return (module.weight.detach() == 0).cpu()
+    weight = traced.norm_tensor(node, "weight")
+    if weight is None:
+        return torch.zeros(traced.channels(node), dtype=torch.bool)
+    return (weight.detach() == 0).cpu()

@@ -14,7 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from robench.models.plain import torch_type
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torch import Tensor
 
 __all__ = [
@@ -40,7 +44,7 @@ _MAPS = 4
 Kind = Literal[
     "input",  # the network's input
     "layer",  # a plain Conv2d of maps [N, C, H, W] or Linear of rows [N, F]
-    "norm",  # a BatchNorm
+    "norm",  # a BatchNorm, as a module or as a function
     "each",  # treats each channel by itself: activations, pooling, dropout
     "flatten",  # maps to rows, channel after channel
     "sum",  # adds or subtracts two tensors of the same channels, or a number
@@ -50,7 +54,7 @@ Kind = Literal[
     "piece",  # one piece of a split
     "pad",  # puts channels of zeros before and after those that it reads
     "constant",  # a tensor that compaction put in the place of a branch
-    "form",  # a size, a type or another setting: no activations
+    "form",  # a size, a type, a tensor of a BatchNorm or another setting: no activations
     "output",
     "other",  # may do anything: no channel of what it reads or writes can go
 ]
@@ -61,6 +65,7 @@ def kind_of(
     parts: dict[str, nn.Module],
     values: dict[fx.Node, Any],
     kinds: dict[fx.Node, Kind],
+    norms: Collection[fx.Node],
 ) -> Kind:
     """What a step does to channels.
 
@@ -69,7 +74,10 @@ def kind_of(
         parts: the network's modules by qualified name.
         values: what each step gave when the network ran on one input.
         kinds: of the steps before it.
+        norms: the steps that compute BatchNorm with a function, or fetch its tensors.
     """
+    if node in norms:
+        return "form" if node.op == "get_attr" else "norm"
     if node.op == "output":
         return "output"
     if _is_form(node, values, kinds):
@@ -90,13 +98,13 @@ def kind_of(
 
 
 def is_layer(module: nn.Module | None) -> bool:
-    """Whether this is a plain Conv2d or Linear; a subclass may do anything."""
-    return type(module) in (nn.Conv2d, nn.Linear)
+    """Whether this computes what Conv2d or Linear compute; a subclass may do anything."""
+    return torch_type(module) in (nn.Conv2d, nn.Linear)
 
 
 def is_batch_norm(module: nn.Module | None) -> bool:
-    """Whether this is a plain BatchNorm of rows or maps."""
-    return type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)
+    """Whether this computes what BatchNorm computes for rows or maps."""
+    return torch_type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def words(node: fx.Node, parts: dict[str, nn.Module]) -> str:
@@ -161,18 +169,18 @@ def _kind_of_module(node: fx.Node, parts: dict[str, nn.Module], values: dict[fx.
     module, reads = parts[str(node.target)], node.all_input_nodes
     if len(reads) != 1 or not isinstance(values[reads[0]], torch.Tensor):
         return "other"
-    dimensions = values[reads[0]].ndim
+    dimensions, base = values[reads[0]].ndim, torch_type(module)
     if is_layer(module):
         return "layer" if dimensions == (_MAPS if isinstance(module, nn.Conv2d) else 2) else "other"
     if is_batch_norm(module):
         return "norm"
-    if isinstance(module, nn.Flatten):
+    if isinstance(module, nn.Flatten) and base is nn.Flatten:
         return "flatten" if (module.start_dim, module.end_dim) == (1, -1) else "other"
-    if isinstance(module, nn.PReLU):
+    if isinstance(module, nn.PReLU) and base is nn.PReLU:
         return "each" if module.num_parameters == 1 else "other"
-    if type(module) in _POOLINGS | _PADDINGS:
+    if base in _POOLINGS | _PADDINGS:
         return "each" if dimensions == _MAPS else "other"
-    return "each" if type(module) in _MODULES else "other"
+    return "each" if base in _MODULES else "other"
 
 
 def _kind_of_function(
@@ -299,7 +307,7 @@ def _is_batch_and_rest(arguments: tuple[Any, ...]) -> bool:
     return len(arguments) == 2 and isinstance(arguments[0], fx.Node) and arguments[1] == -1
 
 
-# Exact types: a subclass may do anything.
+# A subclass that overrides what its base computes may do anything.
 _ACTIVATIONS = {
     nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.Identity,
     nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Sigmoid,

@@ -14,6 +14,7 @@ from torch import nn
 
 from robench.compaction.columns import apply_columns
 from robench.compaction.edits import apply_edits
+from robench.compaction.norms import NUM_FEATURES, TENSORS
 from robench.compaction.report import CompactionReport, report_of
 from robench.compaction.trace import traced_copy
 from robench.errors import StoreError
@@ -172,12 +173,30 @@ def resize(
     parts = _sized(network)
     if set(parts) != set(sizes):
         raise ValueError(f"its layers are {sorted(sizes)}, not {sorted(parts)}")
-    for name, module in parts.items():
-        if set(sizes[name]) != set(_sizes(module)):
-            raise ValueError(f"{name!r} is no {type(module).__name__}")
+    for name, part in parts.items():
+        if set(sizes[name]) != set(_sizes(part)):
+            raise ValueError(f"{name!r} is no {type(part).__name__}")
         for attribute, size in sizes[name].items():
-            setattr(module, attribute, int(size))
-        _make_room(name, module, tensors)
+            setattr(part, attribute, int(size))
+        _make_room(name, part, tensors)
+    for name, module in network.named_modules():
+        if name not in parts and isinstance(getattr(module, "running_mean", None), torch.Tensor):
+            _make_room_for_norm(name, module, tensors)
+
+
+def _make_room_for_norm(name: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Tensors of a BatchNorm of the sizes on file, whether a module or a function computes it.
+
+    They need not be of one size: where forward() normalises without the weight, it stays whole.
+    """
+    for tensor in TENSORS:
+        own = getattr(module, tensor, None)
+        stored = tensors.get(f"{name}.{tensor}" if name else tensor)
+        if stored is not None and own is not None and stored.ndim == own.ndim == 1:
+            own.data = own.detach().new_empty(stored.shape)
+    statistics = getattr(module, "running_mean", None)
+    if statistics is not None and isinstance(getattr(module, NUM_FEATURES, None), int):
+        setattr(module, NUM_FEATURES, len(statistics))
 
 
 def _make_room(name: str, module: _Sized, tensors: Mapping[str, Tensor]) -> None:
@@ -189,10 +208,8 @@ def _make_room(name: str, module: _Sized, tensors: Mapping[str, Tensor]) -> None
     elif isinstance(module, nn.Linear):
         shape = (module.out_features, module.in_features)
     else:
-        shape = (module.num_features,)
-        if module.running_mean is not None and module.running_var is not None:
-            module.running_mean = module.running_mean.new_empty(shape)
-            module.running_var = module.running_var.new_empty(shape)
+        _make_room_for_norm(name, module, tensors)
+        return
     # A layer without a bias may have been given one, to take constants over.
     for parameter, extent in (("weight", shape), ("bias", shape[:1])):
         if f"{name}.{parameter}" in tensors:

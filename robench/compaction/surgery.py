@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from robench.compaction.constants import blocks
 from robench.compaction.edits import Edit, apply_edits, free_name
+from robench.compaction.norms import NUM_FEATURES
 from robench.compaction.operations import cut_sizes, padding_amounts
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from torch import fx
 
     from robench.compaction.keep import LayerPlan, Plan
+    from robench.compaction.norms import Norm
     from robench.compaction.trace import Traced
 
-__all__ = ["shrink", "shrink_batch_norm", "shrink_layer"]
+__all__ = ["count_features", "shrink", "shrink_layer"]
 
 _WORTH_COPYING = 8
 """Multiply-accumulates that must be saved for each number that a selection copies."""
@@ -72,15 +74,15 @@ def _shrink_between(traced: Traced, plan: Plan) -> None:
     """BatchNorms, and constants that stand for branches."""
     shrunk: set[str] = set()
     for node, strands in plan.strands.of.items():
-        kept, name = plan.needed[strands], str(node.target)
-        if kept.all() or name in shrunk:
+        kept = plan.needed[strands]
+        if kept.all():
             continue
-        if traced.kinds[node] == "norm":
-            shrink_batch_norm(traced.parts[name], kept)
-            shrunk.add(name)
+        if traced.kinds[node] == "norm" and (norm := traced.norm(node)).name not in shrunk:
+            _shrink_norm(traced.parts[norm.name], norm, kept, in_place=node.op != "call_module")
+            shrunk.add(norm.name)
         elif traced.kinds[node] == "constant":
             # The network that was traced has the same tensor, and must have the smaller one too.
-            stored = traced.module.get_buffer(name)
+            stored = traced.module.get_buffer(str(node.target))
             stored.data = stored[:, kept].clone()
 
 
@@ -128,17 +130,38 @@ def shrink_layer(layer: nn.Conv2d | nn.Linear, units: Tensor, inputs: Tensor) ->
         layer.out_features, layer.in_features = outputs, reads
 
 
-def shrink_batch_norm(norm: nn.Module, features: Tensor) -> None:
-    """Keep the channels `features` (bool) of a BatchNorm."""
-    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
-        raise TypeError(f"{type(norm).__name__} is no BatchNorm")
-    for name in ("weight", "bias"):
-        if getattr(norm, name) is not None:
-            _replace(norm, name, getattr(norm, name)[features])
-    for name in ("running_mean", "running_var"):
-        if getattr(norm, name) is not None:
-            setattr(norm, name, getattr(norm, name)[features].clone())
-    norm.num_features = int(features.sum())
+def _shrink_norm(module: nn.Module, norm: Norm, features: Tensor, *, in_place: bool) -> None:
+    """Keep the channels `features` (bool) of a BatchNorm.
+
+    Where a function computes it, the module is a stand-in of torch.fx that holds the same tensors
+    as the network that was traced, which must have the smaller ones too: they change in place.
+    """
+    for name in norm.tensors:
+        tensor: Tensor = getattr(module, name)
+        smaller = tensor.detach()[features].clone()
+        if in_place:
+            tensor.data = smaller
+        elif isinstance(tensor, nn.Parameter):
+            _replace(module, name, smaller)
+        else:
+            setattr(module, name, smaller)
+    if not in_place:
+        setattr(module, NUM_FEATURES, int(features.sum()))
+
+
+def count_features(network: nn.Module, traced: Traced) -> None:
+    """Have modules whose BatchNorm a function computes say how many channels are left.
+
+    Args:
+        network: what was traced.
+        traced: its graph, after the surgery.
+    """
+    for node in traced.nodes:
+        if traced.kinds[node] == "norm" and node.op == "call_function":
+            norm = traced.norm(node)
+            module = network.get_submodule(norm.name)
+            if isinstance(getattr(module, NUM_FEATURES, None), int):
+                setattr(module, NUM_FEATURES, len(getattr(module, norm.tensors[0])))
 
 
 def _is_worth_selecting(traced: Traced, plan: LayerPlan) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import fx, nn
 from torch.utils._pytree import tree_map_only
 
+from robench.compaction.norms import Norm, functional_norms
 from robench.compaction.observe import run
 from robench.compaction.operations import Weighted, kind_of, operands
 from robench.errors import CompactionError
@@ -48,8 +49,9 @@ class Traced:
         self.parts: dict[str, nn.Module] = dict(module.named_modules())
         self.values = _values(module, example)
         self.kinds: dict[fx.Node, Kind] = {}
+        self._norms = functional_norms(module)
         for node in self.nodes:
-            self.kinds[node] = kind_of(node, self.parts, self.values, self.kinds)
+            self.kinds[node] = kind_of(node, self.parts, self.values, self.kinds, self._norms)
 
     @property
     def weighted(self) -> list[tuple[fx.Node, nn.Conv2d | nn.Linear]]:
@@ -68,6 +70,19 @@ class Traced:
         if not isinstance(module, nn.Conv2d | nn.Linear):
             raise TypeError(f"{node.name} is no layer")
         return module
+
+    def norm(self, node: fx.Node) -> Norm:
+        """The BatchNorm of a step, whether it calls a module or a function."""
+        name = str(node.target)
+        return self._norms.get(node) or Norm.of_module(name, self.parts[name])
+
+    def norm_tensor(self, node: fx.Node, name: str) -> Tensor | None:
+        """One tensor [channels] of the BatchNorm of a step, such as ``weight``, if it has it."""
+        norm = self.norm(node)
+        if name not in norm.tensors:
+            return None
+        tensor: Tensor = getattr(self.parts[norm.name], name)
+        return tensor
 
     def reads(self, node: fx.Node) -> list[fx.Node]:
         """The steps whose tensors a step reads, sizes left out.

@@ -39,7 +39,7 @@ __all__ = ["SPEED_VERSION", "BatchSpeed", "SpeedReport", "measure_speed", "satur
 
 SPEED_VERSION = 2
 """Of the figures of compacted networks: raised whenever what is taken out, executed or counted
-changes. 2: constants are followed through the graph, TorchScript is among the inference forms, and
+changes. 2: constants and functional BatchNorms are followed through the graph, TorchScript is among the inference forms, and
 operations of functions, recurrent layers and transposed convolutions are counted."""
 
 _Asked: TypeAlias = "tuple[str, Way, tuple[nn.Module, nn.Module]]"

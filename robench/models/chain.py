@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from torch import fx, nn
 
 from robench.errors import NotApplicableError
+from robench.models.plain import torch_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +115,9 @@ def chain(model: nn.Module) -> list[Layer]:
 
 
 class _Tracer(fx.Tracer):
-    """Stops at layers, and at modules that hold neither a layer nor a BatchNorm.
+    """Stops at torch's modules, at layers, and at what holds neither a layer nor a BatchNorm.
+
+    A subclass of one of torch's modules that computes what its base computes is one of them.
 
     A module whose class says `is_one_step` is one, whatever it holds. Parameters of forward() that
     have a default are given it: networks are called with their input alone.
@@ -144,22 +147,31 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if getattr(m, "is_one_step", False):
             return True
-        if isinstance(m, _LAYERS) or super().is_leaf_module(m, module_qualified_name):
+        if isinstance(m, _LAYERS) or _is_of_torch(self, m, module_qualified_name):
             return True
         return not any(isinstance(part, _LAYERS + _BATCH_NORMS) for part in m.modules())
 
 
 class _CloseTracer(_Tracer):
-    """Goes into modules that hold no tensor at all, where they can be traced."""
+    """Goes into modules that hold no tensor, or a BatchNorm's, where they can be traced."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if not super().is_leaf_module(m, module_qualified_name):
             return False
         if getattr(m, "is_one_step", False):
             return True
-        if fx.Tracer.is_leaf_module(self, m, module_qualified_name):
+        if _is_of_torch(self, m, module_qualified_name):
             return True
-        return any(True for _ in (*m.parameters(), *m.buffers())) or not _can_be_traced(m)
+        is_norm = {"running_mean", "running_var"} <= dict(m.named_buffers(recurse=False)).keys()
+        holds_tensors = any(True for _ in (*m.parameters(), *m.buffers()))
+        return (holds_tensors and not is_norm) or not _can_be_traced(m)
+
+
+def _is_of_torch(tracer: fx.Tracer, module: nn.Module, name: str) -> bool:
+    """Whether a module is one of torch's, or computes what one of torch's layers computes."""
+    if fx.Tracer.is_leaf_module(tracer, module, name):
+        return True
+    return torch_type(module) is not None and not isinstance(module, nn.Sequential)
 
 
 def _can_be_traced(module: nn.Module) -> bool:
@@ -175,8 +187,9 @@ def trace(model: nn.Module, *, closely: bool = False) -> fx.Graph:
 
     Args:
         model: it stays as it is.
-        closely: whether a module of the user's own without parameters and buffers becomes the
-            operations that it does, where it can be traced, instead of one node.
+        closely: whether a module of the user's own without parameters and buffers, or with a
+            BatchNorm's, becomes the operations that it does, where it can be traced, instead of one
+            node.
 
     Raises:
         NotApplicableError: the network cannot be traced.

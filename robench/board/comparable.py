@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from robench.board.versions import chosen_versions, methods_of
+from robench.board.versions import is_chosen, methods_of
 from robench.escape import for_terminal
 from robench.spec import digest
 from robench.stats.frame import params_json, table, unique_names
@@ -109,7 +109,7 @@ def without_superseded(frame: pd.DataFrame) -> pd.DataFrame:
     newest stays, with its evaluations; of several protocols of one evaluation (another number of
     images, say) the one with the most cells stays, and of equals the newest.
     """
-    frame = frame[frame["method_version"] == chosen_versions(frame)]
+    frame = frame[is_chosen(frame)]
     cells = frame.drop_duplicates("id").sort_values(["started", "id"])
     is_train = cells["stage"] == "train"
     place = [*ROW, "seed", "role"]

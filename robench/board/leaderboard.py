@@ -24,7 +24,6 @@ from robench.board.rows import Row, rows_of
 from robench.board.versions import (
     Method,
     OtherVersion,
-    chosen_versions,
     other_versions,
 )
 from robench.stats.frame import CLEAN_TRAINING, trainings
@@ -149,7 +148,7 @@ def leaderboard(records: Iterable[Record], arrays: ArraysOf = no_arrays) -> Lead
         standings=standings_of(frame),
         coverage=coverage_of(frame),
         not_reached=not_reached_of(frame),
-        other_versions=other_versions(networks, chosen_versions(networks)),
+        other_versions=other_versions(networks),
         arrays=arrays,
     )
 

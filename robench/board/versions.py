@@ -2,9 +2,10 @@
 
 The rule: **in each row, the newest version of a method replaces the older ones as soon as it was
 run for every seed that they were run for.** Until then the older version stays, so that half a
-repetition neither takes numbers off the board nor lends its seeds to a mean of two versions. A run
-counts whether it succeeded or not: where the newest version fails, the row has failed. What is
-left out is told on the page, and stays in ``results.csv``.
+repetition neither takes numbers off the board nor lends its seeds to a mean of two versions. A
+plug-in file that was edited under one version counts as another version: the code that ran last is
+the newest. A run counts whether it succeeded or not: where the newest version fails, the row has
+failed. What is left out is told on the page, and stays in ``results.csv``.
 
 Two versions belong to one method if they have the same name and parameters; or, where a version
 has other defaults, if the suites set the same parameters to the same values.
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -27,8 +28,10 @@ from robench.stats.frame import CLEAN_TRAINING, params_json, unique_names
 if TYPE_CHECKING:
     from robench.spec import PluginRef, Record
 
-__all__ = ["Method", "OtherVersion", "chosen_versions", "methods_of", "other_versions"]
+__all__ = ["Method", "OtherVersion", "is_chosen", "methods_of", "other_versions"]
 
+Version = tuple[int, str, str]
+"""Version of the method, when its code last ran, and which code that is: the later, the newer."""
 Variant = tuple[str, int, str]
 """Name, version and parameters of a method, as the columns of the long table have them."""
 
@@ -74,9 +77,9 @@ class OtherVersion:
     panel: str
     training: str
     method: str
-    version: int
-    """That is left out."""
-    chosen: int
+    version: str
+    """That is left out: its number and, where an edit makes the difference, its code."""
+    chosen: str
     """That is on the board instead."""
     levels: tuple[float, ...]
     """Of the rows that it is left out of."""
@@ -152,70 +155,97 @@ def _labels(
     return unique_names(forms)
 
 
-def chosen_versions(frame: pd.DataFrame) -> pd.Series:
-    """The version of the method that counts in the row of each line of the frame.
+def is_chosen(frame: pd.DataFrame) -> pd.Series:
+    """Whether each line of the frame is of the version that counts in its row; bool.
 
     Args:
-        frame: the long table with the columns ``panel`` and ``method``, the label of `Method`.
+        frame: the long table with the columns ``panel`` and ``method``, the label of `Method`, and
+            ``started``.
     """
     chosen = {row: _newest_whole(versions) for row, versions in _seeds_of(frame).items()}
-    rows = frame[_ROW].itertuples(index=False, name=None)
-    own = zip(rows, frame["method_version"], strict=True)
+    columns = frame[[*_ROW, "method_version", "code"]].itertuples(index=False, name=None)
+    counts = [
+        (known := chosen.get(tuple(row))) is None or (known[0], known[2]) == (version, code)
+        for *row, version, code in columns
+    ]
     # Start networks are in no row.
-    found = [chosen.get(row, int(version)) for row, version in own]
-    versions = pd.Series(found, index=frame.index, dtype="Int64")
-    return versions.where(frame["role"] == "result", frame["method_version"])
+    return pd.Series(counts, index=frame.index, dtype=bool) | (frame["role"] != "result")
 
 
-def _seeds_of(frame: pd.DataFrame) -> dict[_Row, dict[int, set[int]]]:
+def _seeds_of(frame: pd.DataFrame) -> dict[_Row, dict[Version, set[int]]]:
     """Of each row and version the seeds that it was run for, successfully or not."""
     cells = _result_cells(frame)
-    found: dict[_Row, dict[int, set[int]]] = {}
-    columns = cells[[*_ROW, "method_version", "seed"]]
-    for *row, version, seed in columns.itertuples(index=False, name=None):
-        found.setdefault(tuple(row), {}).setdefault(int(version), set()).add(int(seed))
+    edition = [*_ROW, "method_version", "code"]
+    last = cells.groupby(edition, dropna=False)["started"].transform("max")
+    found: dict[_Row, dict[Version, set[int]]] = {}
+    columns = cells.assign(last=last)[[*edition, "last", "seed"]]
+    for *row, version, code, ran, seed in columns.itertuples(index=False, name=None):
+        seeds = found.setdefault(tuple(row), {}).setdefault((int(version), ran, code), set())
+        seeds.add(int(seed))
     return found
 
 
-def _newest_whole(seeds_of: Mapping[int, set[int]]) -> int:
+def _newest_whole(seeds_of: Mapping[Version, set[int]]) -> Version:
     """The newest version that lacks no seed of an older one; the oldest, at least, lacks none."""
     return max(version for version in seeds_of if not _lacking(version, seeds_of))
 
 
-def _lacking(version: int, seeds_of: Mapping[int, set[int]]) -> set[int]:
+def _lacking(version: Version, seeds_of: Mapping[Version, set[int]]) -> set[int]:
     """The seeds that older versions were run for and this one was not."""
     older = (seeds for other, seeds in seeds_of.items() if other < version)
     return set().union(*older) - seeds_of[version]
 
 
-def other_versions(frame: pd.DataFrame, chosen: pd.Series) -> tuple[OtherVersion, ...]:
+def other_versions(frame: pd.DataFrame) -> tuple[OtherVersion, ...]:
     """What is left out, in the order of the panels.
 
     Args:
-        frame: as for `chosen_versions`.
-        chosen: what that returned.
+        frame: as for `is_chosen`.
     """
-    seeds = _seeds_of(frame)
-    cells = _result_cells(frame.assign(chosen=chosen))
-    left_out = cells[cells["method_version"] != cells["chosen"]]
-    found = []
-    for _, of in left_out.groupby(["panel", "training", "method", "method_version", "chosen"]):
-        first = of.to_dict("records")[0]
-        version, chosen_one = int(first["method_version"]), int(first["chosen"])
-        place = (first["panel"], first["training"], first["method"])
-        levels = sorted(float(level) for level in of["level"].unique())
-        lacking = set().union(*(_lacking(version, seeds[*place, level]) for level in levels))
-        found.append(
-            OtherVersion(
-                *place,
-                version=version,
-                chosen=chosen_one,
-                levels=tuple(levels),
-                records=len(of),
-                lacking=tuple(sorted(lacking)) if version > chosen_one else (),
+    left_out: dict[_LeftOut, dict[float, set[int]]] = defaultdict(dict)
+    for row, seeds_of in _seeds_of(frame).items():
+        panel, training, method, asked = row
+        chosen = _newest_whole(seeds_of)
+        for own in seeds_of.keys() - {chosen}:
+            key = _LeftOut(
+                *(str(panel), str(training), str(method)),
+                version=_named(own, seeds_of),
+                chosen=_named(chosen, seeds_of),
+                number=own[0],
+                code=own[2],
             )
+            left_out[key][float(str(asked))] = _lacking(own, seeds_of) if own > chosen else set()
+    cells = _result_cells(frame).groupby([*_ROW, "method_version", "code"]).size().to_dict()
+    return tuple(
+        OtherVersion(
+            *key[:3],
+            version=key.version,
+            chosen=key.chosen,
+            levels=tuple(sorted(rows)),
+            records=sum(int(cells[(*key[:3], asked, key.number, key.code)]) for asked in rows),
+            lacking=tuple(sorted(set().union(*rows.values()))),
         )
-    return tuple(found)
+        for key, rows in sorted(left_out.items())
+    )
+
+
+class _LeftOut(NamedTuple):
+    """What is left out for the same reason in some rows of a panel."""
+
+    panel: str
+    training: str
+    method: str
+    version: str
+    chosen: str
+    number: int
+    code: str
+
+
+def _named(version: Version, seeds_of: Mapping[Version, set[int]]) -> str:
+    """``2``; or, where code makes the difference, ``2 (code 1a2b3c4d)``."""
+    number, _, code = version
+    codes = {own for other, _, own in seeds_of if other == number}
+    return str(number) if len(codes) == 1 else f"{number} (code {code or 'of robench'})"
 
 
 def _result_cells(frame: pd.DataFrame) -> pd.DataFrame:

@@ -47,7 +47,7 @@ COLUMNS = (
     "data", "data_name", "data_version", "data_params",
     "model", "model_name", "model_version", "model_params",
     "method", "method_name", "method_version", "method_params",
-    "is_dense", "is_given", "is_control",
+    "code", "is_dense", "is_given", "is_control",
     "level", "level_achieved", "training", "seed", "recipe", "options", "device",
     "status", "reason", "metric", "value", "n", "low", "high",
 )  # fmt: skip
@@ -76,8 +76,9 @@ def table(records: Iterable[Record]) -> pd.DataFrame:
     ``method_name``, ``method_version`` and ``method_params`` (canonical JSON, defaults included),
     and likewise for data and model. ``is_dense`` marks the control that nothing was removed from,
     ``is_given`` a network that robench did not train, ``is_control`` the methods of every suite
-    (`robench.spec.CONTROLS`). Two plug-ins of one label, for instance two versions of one method,
-    get different labels here.
+    (`robench.spec.CONTROLS`). ``code`` tells apart records of one plug-in file before and after an
+    edit: it is empty where data, model and method are robench's own. Two plug-ins of one label, for
+    instance two versions of one method, get different labels here.
 
     ``training`` is what the network was trained on, ``none`` for clean images. ``level_achieved``
     is that of the trained network, for the evaluations too. ``recipe`` and ``options`` are hashes:
@@ -232,6 +233,7 @@ def _cell_columns(
         "suite": cell.suite,
         "suite_version": cell.suite_version,
         **plugins,
+        "code": _code(cell),
         "is_dense": cell.method.name == DENSE,
         "is_given": cell.method.name == GIVEN,
         "is_control": cell.method.name in CONTROLS,
@@ -245,6 +247,12 @@ def _cell_columns(
         "status": record.status,
         "reason": record.reason,
     }
+
+
+def _code(cell: Cell) -> str:
+    """The code of the cell's plug-ins, where it is not robench's own, in a few letters."""
+    codes = [plugin.code for plugin in (cell.data, cell.model, cell.method)]
+    return digest(codes, length=_HASH_LENGTH) if any(codes) else ""
 
 
 def _metric_columns(metric: Metric | None) -> dict[str, Any]:

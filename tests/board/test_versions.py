@@ -78,7 +78,7 @@ def test_the_newest_version_replaces_the_older_one(old: list[Record]) -> None:
 def test_the_page_says_that_older_records_exist(old: list[Record]) -> None:
     board = leaderboard([*old, *newer(old, "halo")])
     [other] = board.other_versions
-    assert (other.version, other.chosen, other.levels, other.records) == (1, 2, (0.5, 0.9), 8)
+    assert (other.version, other.chosen, other.levels, other.records) == ("1", "2", (0.5, 0.9), 8)
     assert other.told == (
         "halo on digits · mlp, at 50%, 90%: version 2 counts; 8 records of version 1 left out"
     )
@@ -94,7 +94,7 @@ def test_one_record_of_a_newer_dense_network_takes_nothing_off_the_board(
     assert board.coverage == before.coverage
     assert all(row.against_dense for row in board.rows if not row.kind.is_dense)
     [other] = board.other_versions
-    assert (other.version, other.chosen, other.lacking) == (2, 1, (1,))
+    assert (other.version, other.chosen, other.lacking) == ("2", "1", (1,))
     assert "version 1 counts until version 2 was run for seeds 1 too" in other.told
 
 
@@ -132,6 +132,42 @@ def test_a_version_with_another_default_is_the_same_method(old: list[Record]) ->
     board = leaderboard([*old, *newer(old, "halo", params={"xi": 1})])
     assert board.methods == ("dense", "halo")
     assert row_of(board, "halo", 0.9).version == 2
+
+
+def edited(records: list[Record], code: str, started: str) -> list[Record]:
+    """The cells of halo as a plug-in file of this code gave them."""
+    return [
+        record.model_copy(update={"provenance": {**record.provenance, "started": started}})
+        for record in newer(records, "halo", version=1, code=code)
+    ]
+
+
+def test_of_a_file_before_and_after_an_edit_what_ran_last_counts(old: list[Record]) -> None:
+    controls = [record for record in old if not is_result_of(record, "halo")]
+    first, second = edited(old, "sha256:b", "2031"), edited(old, "sha256:a", "2032")
+    for record in first:
+        object.__setattr__(record, "metrics", record.metrics[:-1])
+    board = leaderboard([*controls, *first, *second])
+    assert board.methods == ("dense", "halo")
+    row = row_of(board, "halo", 0.9)
+    assert (row.seeds, row.accuracy and row.accuracy.value) == (2, 0.5)
+    [other] = board.other_versions
+    assert other.records == 8
+    assert "version 1 (code " in other.told
+    assert board.coverage.share == 1
+
+
+def test_until_every_seed_ran_with_the_new_code_the_old_one_counts(old: list[Record]) -> None:
+    """No mean mixes the code before an edit with that after it."""
+    controls = [record for record in old if not is_result_of(record, "halo")]
+    second = [r for r in edited(old, "sha256:a", "2032") if r.cell.seed == 0]
+    plain = [record for record in old if is_result_of(record, "halo")]
+    board = leaderboard([*controls, *plain, *second])
+    row, before = row_of(board, "halo", 0.9), row_of(leaderboard(old), "halo", 0.9)
+    assert row.accuracy == before.accuracy
+    [other] = board.other_versions
+    assert other.lacking == (1,)
+    assert "counts until version 1 (code " in other.told
 
 
 def method(name: str = "m", version: int = 1, changed: tuple[str, ...] = (), **params: int):

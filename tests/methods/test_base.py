@@ -81,6 +81,7 @@ class Thawed(BaseModel):
     [
         ({}, None),
         ({"name": ""}, "`name`"),
+        ({"name": "given"}, "stands for networks that robench did not train"),
         ({"version": 0}, "`version`"),
         ({"structure": "blocks"}, "`structure` is 'blocks'"),
         ({"starts_from": "scratch"}, "`starts_from` is 'scratch'"),

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import save as serialise
 
 from robench.compaction.inference import folded
 from robench.compaction.inference_module import InferenceForm
 from robench.compaction.recipe import Recipe
-from robench.compaction.storage import read_file, resize, sizes_of
-from robench.errors import InputError, StoreError
-from robench.files import write_atomically
+from robench.compaction.storage import opened, resize, sizes_of, write_file
+from robench.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
 __all__ = ["load_inference_form", "save_inference_form"]
@@ -46,15 +45,7 @@ def save_inference_form(form: nn.Module, path: str | Path) -> None:
         "recipe": json.dumps(form.recipe.to_json()),
         "sizes": json.dumps(sizes_of(form.network)),
     }
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in form.network.state_dict().items()
-    }
-    try:
-        write_atomically(Path(path), serialise(tensors, metadata))
-    except OSError as error:
-        raise StoreError(
-            f"{str(path)!r} cannot be written: {error}", hint="check the folder and its permissions"
-        ) from error
+    write_file(path, form.network, metadata)
 
 
 def load_inference_form(path: str | Path, template: nn.Module) -> InferenceForm:
@@ -77,20 +68,15 @@ def load_inference_form(path: str | Path, template: nn.Module) -> InferenceForm:
     Raises:
         StoreError: the file is missing, damaged, of another kind or of another architecture.
     """
-    metadata, tensors = read_file(path)
-    try:
-        if metadata["format"] != _FORMAT:
-            raise ValueError(f"its format is {metadata['format']!r}, not {_FORMAT!r}")
+    hint = "build the template with the parameters of the network that the form was made of"
+    what = f"inference form of this {type(template).__name__}"
+    with (
+        opened(path, _FORMAT, what=what, hint=hint) as (metadata, tensors),
+        torch.inference_mode(mode=False),
+    ):
         recipe = Recipe.from_json(json.loads(metadata["recipe"]))
-        with torch.inference_mode(mode=False):
-            network = folded(template).network
-            resize(network, json.loads(metadata["sizes"]), tensors)
-            network.load_state_dict(tensors, assign=True)
-            form = InferenceForm(network, recipe).eval()
-            return form.to(next(template.parameters()).device)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise StoreError(
-            f"{str(path)!r} holds no inference form of this {type(template).__name__}: {error}",
-            where=str(path),
-            hint="build the template with the parameters of the network that the form was made of",
-        ) from error
+        network = folded(template).network
+        resize(network, json.loads(metadata["sizes"]), tensors)
+        network.load_state_dict(tensors, assign=True)
+        form = InferenceForm(network, recipe).eval()
+        return form.to(next(template.parameters()).device)

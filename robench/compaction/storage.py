@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,11 @@ from robench.errors import StoreError
 from robench.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
-__all__ = ["load", "read_file", "resize", "save", "sizes_of"]
+__all__ = ["load", "opened", "resize", "save", "sizes_of", "write_file"]
 
 _FORMAT = "robench-compacted-1"
 _Sized = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
@@ -47,15 +48,7 @@ def save(compacted: nn.Module, path: str | Path) -> None:
         "sizes": json.dumps(sizes_of(compacted)),
         "report": json.dumps(report_of(compacted).to_json()),
     }
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in compacted.state_dict().items()
-    }
-    try:
-        write_atomically(Path(path), serialise(tensors, metadata))
-    except OSError as error:
-        raise StoreError(
-            f"{str(path)!r} cannot be written: {error}", hint="check the folder and its permissions"
-        ) from error
+    write_file(path, compacted, metadata)
 
 
 def load(path: str | Path, template: nn.Module) -> nn.Module:
@@ -72,23 +65,15 @@ def load(path: str | Path, template: nn.Module) -> nn.Module:
     Raises:
         StoreError: the file is missing, damaged, of another kind or of another architecture.
     """
-    metadata, tensors = read_file(path)
-    try:
-        if metadata["format"] != _FORMAT:
-            raise ValueError(f"its format is {metadata['format']!r}, not {_FORMAT!r}")
+    hint = "build the template with the parameters of the network that was compacted"
+    what = f"compacted {type(template).__name__} of this architecture"
+    with opened(path, _FORMAT, what=what, hint=hint) as (metadata, tensors):
         report = CompactionReport.from_json(json.loads(metadata["report"]))
         network = _edited(copy.deepcopy(template).eval(), report, tensors)
         sizes = json.loads(metadata["sizes"])
         _reform(network, report, sizes, tensors)
         resize(network, sizes, tensors)
         network.load_state_dict(tensors, assign=True)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise StoreError(
-            f"{str(path)!r} holds no compacted {type(template).__name__} of this architecture: "
-            f"{error}",
-            where=str(path),
-            hint="build the template with the parameters of the network that was compacted",
-        ) from error
     object.__setattr__(network, "report", report)  # see compactor.py
     device = next(template.parameters()).device
     return network.to(device)
@@ -101,7 +86,50 @@ def _edited(network: nn.Module, report: CompactionReport, tensors: dict[str, Ten
     return apply_edits(traced_copy(network), list(report.edits), tensors)
 
 
-def read_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def write_file(path: str | Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """Write the tensors of a network, and what else there is to say of it.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    try:
+        write_atomically(Path(path), serialise(tensors, metadata))
+    except OSError as error:
+        raise StoreError(
+            f"{str(path)!r} cannot be written: {error}", hint="check the folder and its permissions"
+        ) from error
+
+
+@contextmanager
+def opened(
+    path: str | Path, form: str, *, what: str, hint: str
+) -> Iterator[tuple[dict[str, str], dict[str, Tensor]]]:
+    """Metadata and tensors of a file, and one error for whatever does not fit them in the block.
+
+    Args:
+        path: the file.
+        form: its format, as it says itself.
+        what: a network of which it may hold none, for the message.
+        hint: what to do then.
+
+    Raises:
+        StoreError: the file is missing, damaged, of another kind or of another architecture.
+    """
+    metadata, tensors = _read_file(path)
+    try:
+        if metadata["format"] != form:
+            raise ValueError(f"its format is {metadata['format']!r}, not {form!r}")
+        yield metadata, tensors
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StoreError(
+            f"{str(path)!r} holds no {what}: {error}", where=str(path), hint=hint
+        ) from error
+
+
+def _read_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Metadata and tensors of a file.
 
     Raises:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
 
-__all__ = ["code_of", "import_plugin_file", "load_plugin"]
+__all__ = ["code_of", "existing", "import_plugin_file", "load_plugin"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,18 @@ def import_plugin_file(path: str | Path) -> ModuleType:
     return _load(Path(path).resolve(), shown=path).module
 
 
+def existing(path: str | Path) -> Path:
+    """The whole path of a plug-in file.
+
+    Raises:
+        PluginError: the file is missing.
+    """
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise PluginError(f"there is no plug-in file {str(path)!r}", hint="check the path")
+    return file
+
+
 def code_of(path: str | Path) -> str:
     """A digest of what a plug-in file and the modules that it imports from beside it say now.
 
@@ -99,8 +111,7 @@ def code_of(path: str | Path) -> str:
 
 
 def _load(file: Path, *, shown: str | Path) -> _Loaded:
-    if not file.is_file():
-        raise PluginError(f"there is no plug-in file {str(shown)!r}", hint="check the path")
+    existing(shown)
     if file.suffix != ".py":
         raise PluginError("the plug-in is not a Python file", where=str(file), allowed="*.py")
     siblings = _siblings(file)

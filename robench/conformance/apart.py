@@ -26,6 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from robench.conformance.named import check_is_there
 from robench.conformance.report import RuleInfo, RuleResult, SubjectInfo
 from robench.errors import PluginError, RobenchError, UnknownNameError, UsageError
 
@@ -70,6 +71,7 @@ class Apart:
         rules: Sequence[str] = (),
         limit_s: float = SILENCE_LIMIT_S,
     ) -> None:
+        check_is_there(target)
         self._note = note
         self._limit_s = limit_s
         self._ended: str | None = None

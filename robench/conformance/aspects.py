@@ -80,7 +80,9 @@ class Process:
         if torch.get_num_threads() != before["the number of torch threads"]:
             torch.set_num_threads(before["the number of torch threads"])
         torch.set_grad_enabled(before["the grad mode"])
-        torch.use_deterministic_algorithms(before["the determinism flag"])
+        # Only where it must: setting this flag makes torch import its compiler, two seconds' work.
+        if torch.are_deterministic_algorithms_enabled() != before["the determinism flag"]:
+            torch.use_deterministic_algorithms(before["the determinism flag"])
         torch.set_rng_state(self._torch)
         get_bit_generator().state = self._numpy
         random.setstate(before["random's global generator"])

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.conformance.aspects import Process
+from robench.conformance.named import ALL, is_file, registries_with
 from robench.conformance.subject import PluginSubject, Subject
-from robench.errors import PluginError, UnknownNameError
+from robench.errors import PluginError
 from robench.methods import METHODS
 from robench.methods.base import Method
 from robench.plugin_files import load_plugin
@@ -43,9 +44,9 @@ def subjects_of(
     try:
         if isinstance(target, type):
             return [Subject(target, note)]
-        if str(target).endswith(".py") or Path(target).is_file():
+        if is_file(target):
             return _subjects_in(Path(target), note)
-        if target == "all":
+        if target == ALL:
             return [Subject(METHODS.get(name), note) for name in _builtins()]
         return _subjects_named(str(target), note)
     finally:
@@ -54,12 +55,9 @@ def subjects_of(
 
 def _subjects_named(name: str, note: Callable[[str], None]) -> list[PluginSubject]:
     """The method of that name, or the plug-ins of other kinds."""
-    if name in METHODS:
+    found = registries_with(name)
+    if found == [METHODS]:
         return [Subject(METHODS.get(name), note)]
-    others = [registry for registry in all_registries().values() if registry is not METHODS]
-    found = [r for r in others if name in r.names()]
-    if not found:
-        raise UnknownNameError("plug-in", name, [n for r in (METHODS, *others) for n in r.names()])
     return [PluginSubject(registry, name, registry.get(name), note) for registry in found]
 
 

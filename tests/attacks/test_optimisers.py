@@ -31,7 +31,9 @@ def test_a_linear_model_is_solved(linear, name: str, classes: int) -> None:
     assert free.median() < 1.02
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", ["fmn", *(pytest.param(name, marks=pytest.mark.slow) for name in ("alma", "apgd"))]
+)
 def test_an_image_gets_the_same_alone_as_among_others(digits, name: str) -> None:
     images, labels = digits.correct(64)
     count = 64 if name == "alma" else 12

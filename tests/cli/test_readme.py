@@ -100,6 +100,7 @@ def test_scripts_are_python() -> None:
         ast.parse(block)
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard(tiny, tmp_path: Path) -> None:
     text = f"""\
     import robench

@@ -28,7 +28,7 @@ ACTIVATIONS: list[Callable[[], nn.Module]] = [
     nn.GELU,
     lambda: nn.LeakyReLU(0.1, inplace=True),
 ]
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=8, deadline=None)
 seeds = st.integers(0, 10_000)
 activations = st.sampled_from(ACTIVATIONS)
 

@@ -94,7 +94,10 @@ def test_maps_of_one_channel_are_turned_too(prefer) -> None:
     assert not maps.is_contiguous()
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg-small", "convnet", "lenet-5"])
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("resnet20", "vgg-small")]
+
+
+@pytest.mark.parametrize("name", [*LARGE, "convnet", "lenet-5"])
 def test_networks_of_ours(name: str) -> None:
     shape = (1, 28, 28) if name == "lenet-5" else (3, 32, 32)
     images = torch.rand(2, *shape)

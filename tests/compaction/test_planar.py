@@ -168,7 +168,10 @@ def test_columns_that_are_zero_are_left_out_in_any_form(prefer) -> None:
     check(model, ["GatheredConv2d", "ReLU", "MaxPool2d"])
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg-small", "convnet", "lenet-5"])
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("resnet20", "vgg-small")]
+
+
+@pytest.mark.parametrize("name", [*LARGE, "convnet", "lenet-5"])
 def test_networks_of_ours(name: str) -> None:
     shape = (1, 28, 28) if name == "lenet-5" else (3, 32, 32)
     images = torch.rand(2, *shape)

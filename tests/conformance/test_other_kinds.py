@@ -72,18 +72,19 @@ SAMPLE = {
 }
 
 
-def complaints(room: str, name: str) -> list[str]:
+def complaints(room: str, name: str, *, without: str = "") -> list[str]:
     found = []
     for subject in subjects_of(name):
         if subject.registry is all_registries()[room]:
-            results = [check_rule(rule, subject) for rule in RULES_OF[subject.word].values()]
+            rules = [rule for key, rule in RULES_OF[subject.word].items() if key != without]
+            results = [check_rule(rule, subject) for rule in rules]
             found += [result.complaint for result in results if result.outcome == "fail"]
     return found
 
 
 @pytest.mark.parametrize(("room", "name"), [(r, n) for r, names in SAMPLE.items() for n in names])
 def test_some_of_robenchs_own(room: str, name: str) -> None:
-    assert not complaints(room, name)
+    assert not complaints(room, name, without="imports-cleanly")  # which starts a process
 
 
 @pytest.mark.slow

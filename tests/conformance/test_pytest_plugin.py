@@ -72,7 +72,6 @@ def author(tmp_path_factory) -> Path:
     (folder / "broken.py").write_text(BROKEN)
     (folder / "test_mine.py").write_text(TEST.format("mine.py"))
     (folder / "test_broken.py").write_text(TEST.format("broken.py"))
-    (folder / "test_name.py").write_text(TEST.format("magnitude"))
     return folder
 
 
@@ -89,10 +88,9 @@ def test_each_rule_is_a_test(output: str) -> None:
         "test_mine.py::test_conformance[interface] PASSED",
         "test_mine.py::test_conformance[notes-are-plain] PASSED",
         "test_mine.py::test_conformance[compacts] SKIPPED",
-        "test_name.py::test_conformance[interface] PASSED",
     ):
         assert line in output
-    assert "1 failed, 5 passed, 3 skipped" in output
+    assert "1 failed, 3 passed, 2 skipped" in output
 
 
 def test_a_broken_rule_fails_with_its_line_and_no_traceback(output: str, author: Path) -> None:

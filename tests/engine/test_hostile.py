@@ -132,6 +132,7 @@ def test_in_this_process_each_is_a_row_and_leaves_nothing(suite, clean, tmp_path
     assert same_as_clean(records, clean)
 
 
+@pytest.mark.slow
 def test_in_workers_each_is_a_row_and_harms_nobody(suite, clean, tmp_path: Path) -> None:
     records = run(suite, tmp_path / "r", jobs=2, plugins=[HOSTILE, KILLERS])
     check(records, REASONS | KILLS)

@@ -90,6 +90,7 @@ class Watching(Silent):
         self.processes.add(record.provenance.get("process"))
 
 
+@pytest.mark.slow
 def test_nothing_runs_beside_a_cell_that_takes_time(tiny, tmp_path: Path) -> None:
     suite = tiny(
         methods="[dense, magnitude]",
@@ -141,10 +142,16 @@ def wait_for_records(process: subprocess.Popen[str], store: Store, count: int) -
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL], ids=["interrupt", "kill"])
+@pytest.mark.parametrize(
+    "kill",
+    [
+        pytest.param(signal.SIGINT, id="interrupt", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, id="kill"),
+    ],
+)
 def test_a_run_that_is_stopped_goes_on_where_it_was(tiny, tmp_path: Path, kill) -> None:
     # Long enough that it is not over before it is stopped.
-    suite = tiny(seeds="5", levels="[0.5, 0.8]", recipe="{dense_steps: 200, sparse_steps: 200}")
+    suite = tiny(seeds="3", levels="[0.5, 0.8]", recipe="{dense_steps: 200, sparse_steps: 200}")
     store = Store(tmp_path / "r")
     process = start_run(suite, store.root, tmp_path)
     wait_for_records(process, store, 6)
@@ -172,6 +179,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tiny, tmp_path: Path, kill) 
     assert results.run.done == len(after) - len(before)
 
 
+@pytest.mark.slow
 def test_workers_and_this_process_give_the_same_records(tiny, tmp_path: Path) -> None:
     suite = tiny(methods="[halo, ssl]", evaluate="{degrade: {samples: 20}}")
     alone = robench.run(suite, results=tmp_path / "a", jobs=0, progress=Silent())

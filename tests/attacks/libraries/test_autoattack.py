@@ -28,6 +28,7 @@ def test_names_are_known_without_it() -> None:
 
 
 @needs_it
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["apgd-ce", "apgd-dlr", "apgd-t"])
 def test_bisection_makes_it_a_minimal_attack(digits, name: str) -> None:
     images, labels = digits.correct(2)

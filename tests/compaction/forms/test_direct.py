@@ -21,7 +21,7 @@ from robench.compaction.kernels.native import this_machine
 from robench.errors import InputError
 from robench.measure.counter import count_operations
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=12, deadline=None)
 compiled = pytest.mark.skipif(this_machine() is None, reason="this machine compiles no kernels")
 
 

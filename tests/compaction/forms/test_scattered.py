@@ -24,7 +24,7 @@ def convolution(share: float, **options) -> nn.Conv2d:
     return conv
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     share=st.sampled_from([0.0, 0.5, 0.95, 1.0]),
     kernel=st.sampled_from([1, 3, (2, 5)]),

@@ -49,7 +49,7 @@ def expected(shape: Shape, maps: Tensor, weight: Tensor, bias: Tensor | None, ad
     return F.max_pool2d(outputs, 2) if shape.pooled else outputs
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     machine=st.sampled_from(MACHINES),
     maps=st.tuples(st.integers(6, 36), st.integers(6, 36)),

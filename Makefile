@@ -21,8 +21,8 @@ quick: setup  ## run suites/quick.yaml on embedded data, print the table and the
 	$(BIN)/robench run suites/quick.yaml --results results/quick
 	$(BIN)/robench board results/quick --out results/quick/board
 
-test: setup  ## the tests, without the slow ones
-	$(PYTEST)
+test: setup  ## the tests, without the slow ones, on all cores
+	$(PYTEST) --numprocesses logical --dist worksteal
 
 test-slow: setup  ## the slow tests alone
 	$(PYTEST) -m slow

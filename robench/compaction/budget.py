@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-__all__ = ["CHOICE_S", "Budget"]
+__all__ = ["CHOICE_S", "Budget", "shown"]
 
 CHOICE_S = 60.0
 """Seconds that :func:`robench.compact` and an inference form spend on timing layers, by default."""
@@ -70,6 +71,11 @@ class Budget:
                 if shown is not None:
                     shown[0].update(shown[1], completed=number)
                 yield task
+
+
+def shown(tasks: Iterable[T], what: str) -> Iterator[T]:
+    """All tasks, with the bar that :meth:`Budget.spend` has."""
+    return Budget(math.inf).spend(tasks, what)
 
 
 @contextmanager

@@ -26,9 +26,10 @@ from robench.compaction.inference_module import InferenceForm
 from robench.compaction.narrow import quickest_forms
 from robench.compaction.operations import BatchNorm, Weighted
 from robench.compaction.planar import take_quickest
-from robench.compaction.proof import prove_equal
+from robench.compaction.proof import prove_equal, prove_equal_at_sizes
 from robench.compaction.quickest import quickest, sizes, timed
 from robench.compaction.recipe import Execution, Recipe
+from robench.compaction.sizes import sizes_taken
 from robench.compaction.trace import traced_copy
 from robench.errors import NotApplicableError
 
@@ -101,6 +102,8 @@ def inference_form(
             for name in plain.calls(nn.Conv2d, nn.Linear)
             if name not in plain.layers
         }
+        # Images of other sizes are computed by the plain network, whatever the execution.
+        prove_equal_at_sizes(original, plain.network, same, inputs, sizes_taken(original, inputs))
         for execution in dict.fromkeys((recipe.many, recipe.one)):
             alike = InferenceForm(plain.network, replace(recipe, one=execution, many=execution))
             prove_equal(original, alike.eval(), same, inputs)

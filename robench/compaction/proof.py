@@ -13,23 +13,31 @@ from __future__ import annotations
 import copy
 from contextlib import contextmanager
 from dataclasses import asdict, astuple
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from robench.compaction.budget import shown
 from robench.compaction.observe import input_gradient, observe, run
 from robench.compaction.report import Differences
 from robench.errors import CompactionError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["prove_equal", "prove_equal_at_sizes", "worst"]
 
 _TOLERANCE_FLOAT64 = 1e-9
 _TOLERANCE_FLOAT32 = 1e-4
 _RANDOM_SAMPLES = 16
+_FEWEST_RANDOM_SAMPLES = 4
+_RANDOM_NUMBERS = 2**18
+"""Numbers in all random inputs together, beyond which fewer of them are drawn: a proof on large
+images in double precision would take longer than all else."""
+_NUMBERS_AT_ONCE = 2**20
+"""Numbers in the inputs of one pass, so that large images do not fill the memory."""
 _DITHER = 1e-3
 _DARK = 0.05
 """Contrast that is left of an image for a dark one."""
@@ -74,9 +82,15 @@ def prove_equal(
     doubles = (original, compacted)
     singles = (copy.deepcopy(original).float(), copy.deepcopy(compacted).float())
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        found = _compare(doubles, singles, kept, outputs_at, gradients_at)
-        others = [_compare_doubles(doubles, kept, inputs) for inputs in _scaled_probes(example)]
-    return worst([found, *others])
+        # The longest last, so that a bar shows from early on.
+        steps = [
+            *(
+                partial(_compare_doubles, doubles, kept, inputs)
+                for inputs in _scaled_probes(example)
+            ),
+            partial(_compare, doubles, singles, kept, outputs_at, gradients_at),
+        ]
+        return worst([step() for step in shown(steps, "comparing the networks")])
 
 
 def prove_equal_at_sizes(
@@ -100,7 +114,7 @@ def prove_equal_at_sizes(
     """
     pair, none = (original, compacted), Differences(0.0, 0.0, 0.0, 0.0)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        probes = _sized_probes(example, sizes)
+        probes = shown(list(_sized_probes(example, sizes)), "comparing the networks at other sizes")
         return worst([none, *(_compare_doubles(pair, kept, inputs) for inputs in probes)])
 
 
@@ -194,9 +208,14 @@ def _probes(example: Tensor) -> tuple[Tensor, Tensor]:
     """Inputs at which to compare logits, and inputs at which to compare gradients."""
     generator = torch.Generator().manual_seed(0)
     low, span = _range(example)
-    drawn = low + span * _uniform(generator, example, _RANDOM_SAMPLES)
+    drawn = low + span * _uniform(generator, example, _random_samples(example))
     dithered = example + _DITHER * span * (_uniform(generator, example, len(example)) - 0.5)
     return torch.cat([example, drawn]), torch.cat([dithered, drawn])
+
+
+def _random_samples(example: Tensor) -> int:
+    fitting = _RANDOM_NUMBERS // example[0].numel()
+    return min(max(fitting, _FEWEST_RANDOM_SAMPLES), _RANDOM_SAMPLES)
 
 
 def _scaled_probes(example: Tensor) -> Iterator[Tensor]:
@@ -231,15 +250,23 @@ def _uniform(generator: torch.Generator, like: Tensor, count: int) -> Tensor:
 
 def _logits(pair: _Pair, inputs: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
-        expected = run(pair[0], inputs)
+        expected = _in_parts(run, pair[0], inputs)
         with _running(pair[1]):
-            return expected, run(pair[1], inputs)
+            return expected, _in_parts(run, pair[1], inputs)
 
 
 def _gradients(pair: _Pair, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    expected = input_gradient(pair[0], inputs)
+    expected = _in_parts(input_gradient, pair[0], inputs)
     with _running(pair[1]):
-        return expected, input_gradient(pair[1], inputs)
+        return expected, _in_parts(input_gradient, pair[1], inputs)
+
+
+def _in_parts(
+    answer: Callable[[nn.Module, Tensor], Tensor], model: nn.Module, inputs: Tensor
+) -> Tensor:
+    count = max(1, _NUMBERS_AT_ONCE // inputs[0].numel())
+    answers = [answer(model, part) for part in torch.split(inputs, count)]
+    return torch.cat(answers) if len(answers) > 1 else answers[0]
 
 
 @contextmanager
@@ -273,7 +300,7 @@ def _typical_gap(expected: Tensor, got: Tensor) -> float:
 
 
 def _first_difference(pair: _Pair, kept: Mapping[str, Tensor], inputs: Tensor) -> str:
-    """Name of the first layer whose remaining outputs differ, else of the last layer."""
+    """Name of the first layer whose remaining outputs differ, else of the last, or the network."""
     expected, got = (observe(model, kept, inputs) for model in pair)
     for name, units in kept.items():
         # Linear has its features last, whatever lies before them.
@@ -282,4 +309,4 @@ def _first_difference(pair: _Pair, kept: Mapping[str, Tensor], inputs: Tensor) -
         gap = _largest(before - got[name][1])
         if not gap <= _TOLERANCE_FLOAT64 * max(_largest(before), _LEAST_LOGIT):
             return name
-    return list(kept)[-1]
+    return list(kept)[-1] if kept else type(pair[0]).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["OneSize", "only_shape", "sizes_taken"]
+
+
+_LARGER_BY_PX = 32
+"""By how much a larger image is larger at most: one of twice 224 pixels takes four times as long
+and shows no more."""
 
 
 class OneSize(nn.Module):
@@ -68,28 +74,35 @@ def sizes_taken(model: nn.Module, example: Tensor) -> list[tuple[int, ...]]:
     Returns:
         [H, W] of each, or whatever the dimensions behind the channels are; at most four.
     """
-    taken = []
-    for size in _other_sizes(tuple(example.shape[2:])):
-        inputs = example.new_zeros(1, example.shape[1], *size)
-        try:
-            with torch.no_grad():
-                logits = run(model, inputs)
-        except InputError:
-            continue
-        if logits.ndim == 0 or len(logits) == len(inputs):  # else it takes one image for several
-            taken.append(size)
+    taken: list[tuple[int, ...]] = []
+    own = tuple(example.shape[2:])
+    for alternatives in _other_sizes(own):
+        others = (size for size in alternatives if size != own and size not in taken)
+        taken += islice((size for size in others if _takes(model, example, size)), 1)
     return taken
 
 
-def _other_sizes(size: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Nearly this size, which divides by nothing; twice the size; half as high; smaller."""
+def _takes(model: nn.Module, example: Tensor, size: tuple[int, ...]) -> bool:
+    inputs = example.new_zeros(1, example.shape[1], *size)
+    try:
+        with torch.no_grad():
+            logits = run(model, inputs)
+    except InputError:
+        return False
+    return logits.ndim == 0 or len(logits) == len(inputs)  # else it takes one image for several
+
+
+def _other_sizes(size: tuple[int, ...]) -> list[list[tuple[int, ...]]]:
+    """Nearly this size, which divides by nothing; larger; half as high; smaller.
+
+    Of several alternatives the first that a network takes is enough.
+    """
     if not size:
         return []
     last = len(size) - 1
-    tried = [
-        tuple(side + 1 + (place == last) for place, side in enumerate(size)),
-        tuple(2 * side for side in size),
-        tuple(side if place else max(side // 2, 1) for place, side in enumerate(size)),
-        tuple(max(side * 3 // 4, 1) + (place == last) for place, side in enumerate(size)),
+    return [
+        [tuple(side + 1 + (place == last) for place, side in enumerate(size))],
+        [tuple(side + min(side, _LARGER_BY_PX) for side in size), tuple(2 * side for side in size)],
+        [tuple(side if place else max(side // 2, 1) for place, side in enumerate(size))],
+        [tuple(max(side * 3 // 4, 1) + (place == last) for place, side in enumerate(size))],
     ]
-    return [other for other in dict.fromkeys(tried) if other != size]

@@ -287,3 +287,32 @@ def test_no_time_for_the_choice_leaves_layers_as_they_are() -> None:
     for wrong in (-1, float("nan"), "long", True):
         with pytest.raises(InputError, match="choice_s="):
             inference_form(model, IMAGES, choice_s=wrong)
+
+
+def test_a_form_that_is_another_network_at_another_size_is_refused(monkeypatch) -> None:
+    class Folds(nn.Module):
+        """Reads one pixel at the size of the example, and another elsewhere."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.norm(self.conv(images)).flatten(2).amax(2)
+
+    folded = inference.folded
+
+    def spoiled(model: nn.Module) -> inference.Folded:
+        made = folded(model)
+        pool = nn.AdaptiveAvgPool2d(9).double()
+        made.network.add_submodule("pool", pool)
+        (start,) = (node for node in made.network.graph.nodes if node.op == "placeholder")
+        with made.network.graph.inserting_after(start):
+            pooled = made.network.graph.call_module("pool", (start,))
+        start.replace_all_uses_with(pooled, delete_user_cb=lambda user: user is not pooled)
+        made.network.recompile()
+        return made
+
+    monkeypatch.setattr(inference, "folded", spoiled)
+    with pytest.raises(CompactionError, match="inputs of shape"):
+        inference_form(settled(Folds(), IMAGES), torch.rand(2, 3, 9, 9), choice_s=0)

@@ -82,11 +82,10 @@ def run(
     Raises:
         UsageError: a mistake in what was asked for, found before any work is done.
     """
-    from robench.plugin_files import load_plugin
+    from robench.engine.worker import load_plugins
 
     # A suite may name a plug-in's method, so that plug-ins come first.
-    for plugin in plugins:
-        load_plugin(plugin)
+    load_plugins(plugins)
     checked = suite if isinstance(suite, Suite) else load_suite(suite)
     done = run_suite(
         checked,
@@ -144,10 +143,9 @@ def evaluate(
     Raises:
         UsageError: a file, a model or a data set that is not there, or weights that do not fit.
     """
-    from robench.plugin_files import load_plugin
+    from robench.engine.worker import load_plugins
 
-    for plugin in plugins:
-        load_plugin(plugin)
+    load_plugins(plugins)
     checked = suite if isinstance(suite, Suite) else load_suite(suite)
     given = Given(
         path=Path(weights),
@@ -264,9 +262,8 @@ def check_attack(
         UsageError: there is no such cell, it is no attack, or what it rests on is not there.
     """
     from robench.engine.recheck import recheck_attack
-    from robench.plugin_files import load_plugin
+    from robench.engine.worker import load_plugins
 
-    for plugin in plugins:
-        load_plugin(plugin)
+    load_plugins(plugins)
     root = Path(data) if data is not None else None
     return recheck_attack(Store(Path(results)), cell, data_root=root, device=device)

@@ -16,8 +16,8 @@ from robench.engine.plan import plan, select
 from robench.engine.progress import Progress, choose_progress
 from robench.engine.resume import Standing, standing
 from robench.engine.schedule import Schedule
+from robench.engine.worker import load_plugins
 from robench.errors import UsageError
-from robench.plugin_files import load_plugin
 from robench.spec import Cell, Record, Suite
 from robench.store import Store
 from robench.store.claims import Claims
@@ -98,7 +98,7 @@ def run_suite(
     store = Store(results)
     store.check_writable()
     progress = progress or choose_progress()
-    found = [named for plugin in plugins for named in load_plugin(plugin)]
+    found = load_plugins(plugins)
     with progress.of_loggers():
         place = resolve_device(device or suite.device)
         guests = [name for kind, name in found if kind == "method"]

@@ -25,10 +25,20 @@ from robench.spec import Cell, Record, as_json
 from robench.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
     from robench.engine.state import Changes
     from robench.stages.base import Outcome
 
-__all__ = ["GRACE_S", "Finished", "over_limit", "prepare_process", "run_cell"]
+__all__ = [
+    "GRACE_S",
+    "Finished",
+    "load_plugins",
+    "over_limit",
+    "prepare_process",
+    "run_cell",
+]
 
 GRACE_S = 5.0
 """Seconds that a cell whose time is over has to end by itself, with a traceback."""
@@ -60,18 +70,30 @@ class _Attempt:
 
 
 def prepare_process(setting: Setting) -> None:
-    """Make this process ready for cells: one torch thread, plug-ins loaded, imports done.
-
-    What a plug-in changes for all code when it is imported is set back.
-    """
-    from robench.engine.state import SharedState
-
+    """Make this process ready for cells: one torch thread, plug-ins loaded, imports done."""
     limit_threads()
     warm_up(setting.stages)
+    load_plugins(setting.plugins)
+
+
+def load_plugins(files: Collection[str | Path]) -> list[tuple[str, str]]:
+    """Import plug-in files; what they change for all code on the way is set back.
+
+    Returns:
+        Kind and name of each plug-in.
+
+    Raises:
+        PluginError: a file is missing, raises on import, or defines no plug-in.
+    """
+    if not files:
+        return []
+    from robench.engine.state import SharedState
+
     state = SharedState()
-    for plugin in setting.plugins:
-        load_plugin(plugin)
-    state.restore()
+    try:
+        return [named for file in files for named in load_plugin(file)]
+    finally:
+        state.restore()
 
 
 def limit_threads() -> None:

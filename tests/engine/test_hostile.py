@@ -140,3 +140,11 @@ def test_in_workers_each_is_a_row_and_harms_nobody(suite, clean, tmp_path: Path)
     times = [record.metric("train_s") for record in records.values() if record.status == "ok"]
     slowest = max(time.value for time in times if time is not None)
     assert slowest < 2.0, "a cell has paid for what its process imports"
+
+
+def test_what_a_file_changes_when_it_is_imported_is_set_back_here_too(tiny, tmp_path) -> None:
+    plugin = HOSTILE.parent / "unruly_import.py"
+    records = run(tiny(), tmp_path / "r", jobs=0, plugins=[plugin])
+    assert torch.get_default_dtype() is torch.float32
+    assert {record.status for record in records.values()} == {"ok"}
+    assert "spills" in {name for name, _ in records}

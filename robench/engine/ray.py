@@ -122,14 +122,23 @@ def _this_node(ray: ModuleType) -> object:
     return ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
 
+_left_changed = threading.Event()
+"""Set once a cell has changed this process in a way that could not be set back."""
+
+
 def _run_prepared(cell: Cell, setting: Setting) -> _Answer:
     """What a Ray worker does; errors are answers, since Ray would wrap them."""
+    if _left_changed.is_set():
+        os._exit(1)  # Ray replaces the worker, and the driver begins the cell again
     try:
         _prepare_once(setting)
         with contextlib.suppress(BaseException), within(setting.limit_s):
             load_data(cell, setting)
         with _ending(cell, setting):
-            return run_cell(cell, setting).record
+            finished = run_cell(cell, setting)
+        if not finished.is_clean:
+            _left_changed.set()
+        return finished.record
     except StoreError as error:
         return error
     except BaseException as error:  # noqa: BLE001 - a row, whatever it is

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import robench
 import robench.engine.ray as engine
 from robench.engine.context import Setting
 from robench.engine.progress import Silent
-from robench.engine.worker import run_cell
+from robench.engine.worker import Finished, run_cell
 from robench.errors import UsageError
 from robench.spec import Cell, Record
 
@@ -120,3 +121,23 @@ def test_cells_of_lost_nodes_are_begun_again(
     results = robench.run(tiny(), results=tmp_path / "r", engine="ray", progress=Silent())
     assert {record.status for record in results.records} == {"ok"}
     assert cluster.count > len(results.records)
+
+
+def test_a_worker_that_a_cell_left_changed_does_no_other(make_cell, monkeypatch) -> None:
+    cell = make_cell()
+    record = Record(id=cell.id, cell=cell, status="ok")
+    setting = Setting(results=Path("r"))
+    monkeypatch.setattr(engine, "_left_changed", threading.Event())
+    monkeypatch.setattr(engine, "_prepare_once", lambda _: None)
+    monkeypatch.setattr(engine, "load_data", lambda *_: None)
+    answers = iter([True, False])
+    monkeypatch.setattr(engine, "run_cell", lambda *_: Finished(record, is_clean=next(answers)))
+    assert engine._run_prepared(cell, setting) == record
+    assert engine._run_prepared(cell, setting) == record
+
+    def end(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(engine.os, "_exit", end)
+    with pytest.raises(SystemExit):
+        engine._run_prepared(cell, setting)

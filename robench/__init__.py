@@ -20,19 +20,19 @@ from robench._lazy import lazily
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from robench.analysis import error_consistency
     from robench.api import Results, build_board, check_attack, contact_sheet, evaluate, run
     from robench.attacks import minimal_l2
-    from robench.attacks.base import Attack
+    from robench.attacks.core.base import Attack
     from robench.compaction import compact
     from robench.degradations import DEGRADATIONS, degrade
     from robench.errors import RobenchError
     from robench.measure import measure_speed
     from robench.methods.base import Method
     from robench.spec import Suite, load_suite
-    from robench.stats import error_consistency
 
 _HOMES = {
-    "Attack": "robench.attacks.base",
+    "Attack": "robench.attacks.core.base",
     "DEGRADATIONS": "robench.degradations",
     "Method": "robench.methods.base",
     "Results": "robench.api",
@@ -43,7 +43,7 @@ _HOMES = {
     "compact": "robench.compaction",
     "contact_sheet": "robench.api",
     "degrade": "robench.degradations",
-    "error_consistency": "robench.stats",
+    "error_consistency": "robench.analysis",
     "evaluate": "robench.api",
     "load_suite": "robench.spec",
     "measure_speed": "robench.measure",

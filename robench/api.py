@@ -18,7 +18,7 @@ from robench.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robench.attacks.verify import Claim
+    from robench.attacks.suite.verify import Claim
 
 __all__ = ["Results", "build_board", "check_attack", "contact_sheet", "evaluate", "run"]
 
@@ -44,7 +44,7 @@ class Results:
 
     def table(self) -> pd.DataFrame:
         """All metrics in long format: one row a metric, with the cell it belongs to."""
-        from robench.stats.frame import table
+        from robench.analysis.frame import table
 
         return table(list(self.records))
 
@@ -232,7 +232,7 @@ def contact_sheet(
     Raises:
         UsageError: an image or a data set that is not there, or a file that cannot be written.
     """
-    from robench.board.sheets import write_sheet
+    from robench.board.pictures.sheets import write_sheet
 
     return write_sheet(what, subject, out=out, index=index, root=data)
 
@@ -256,7 +256,7 @@ def check_attack(
 
     Returns:
         For each image whether the stored point really changes the answer, lies in the box, and is
-        as far as the record says; see `robench.attacks.verify.Claim`.
+        as far as the record says; see `robench.attacks.suite.verify.Claim`.
 
     Raises:
         UsageError: there is no such cell, it is no attack, or what it rests on is not there.

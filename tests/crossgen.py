@@ -27,21 +27,22 @@ import pandas as pd
 import yaml
 
 import robench
-from robench.data import load
-from robench.data.base import to_float
-from robench.errors import DataError
-from robench.spec import Distortion, PluginChoice, PluginRef, Record, Suite
-from robench.stats import Interval, student_t, table
-from robench.stats.levels import shows_own_picture
-from robench.stats.similarity import degradation_similarity
-from robench.stats.transfer import (
-    PUBLISHED_LEVELS,
+from robench.analysis import table
+from robench.analysis.levels import shows_own_picture
+from robench.analysis.similarity import degradation_similarity
+from robench.analysis.transfer import (
     distortions_of,
     generalisation_gap,
     trained_kinds,
     transfer_matrix,
     transfer_scores,
 )
+from robench.data import load
+from robench.data.base import to_float
+from robench.errors import DataError
+from robench.reference.published_transfer import PUBLISHED_LEVELS
+from robench.spec import Distortion, PluginChoice, PluginRef, Record, Suite
+from robench.stats.intervals import Interval, student_t
 from robench.store import Store
 
 if TYPE_CHECKING:

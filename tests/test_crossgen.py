@@ -11,9 +11,8 @@ from types import ModuleType
 import pytest
 
 import robench
-from robench.board.published_transfer import published_matrix
+from robench.reference.published_transfer import PUBLISHED_LEVELS, published_matrix
 from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record
-from robench.stats.transfer import PUBLISHED_LEVELS
 
 SHARES = ("(2)", "(3)", "(5)")
 

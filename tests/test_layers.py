@@ -14,6 +14,7 @@ import robench
 PACKAGE = Path(robench.__file__).parent
 
 # From the ground up; a room may import its own floor's `models` and `data`, and what lies below.
+SERVICES = {"engine", "store", "conformance"}
 FLOORS = [
     {
         "blame",
@@ -21,17 +22,22 @@ FLOORS = [
         "escape",
         "files",
         "plugin_files",
+        "reference",
         "registry",
         "spec",
+        "stats",
         "_lazy",
         "_torchvision",
     },
     {"data", "models"},
-    {"methods", "attacks", "degradations", "compaction", "measure"},
+    {"graph"},
+    {"deploy"},
+    {"compaction"},
+    {"methods", "attacks", "degradations", "measure"},
     {"training"},
     {"stages"},
-    {"engine", "store", "conformance"},
-    {"stats"},
+    SERVICES,
+    {"analysis"},
     {"board"},
     {"api"},
     {"cli"},
@@ -77,8 +83,29 @@ def test_nothing_imports_upwards(path: Path) -> None:
         other = parts[1]
         is_ground = FLOOR_OF[own] == 0
         below = FLOOR_OF[other] < FLOOR_OF[own] or (is_ground and FLOOR_OF[other] == 0)
-        beside = {own, other} <= FLOORS[5] or {own, other} == {"data", "models"}
+        beside = {own, other} <= SERVICES or {own, other} == {"data", "models"}
         assert below or beside, f"{path.name} ({own}) imports {name}"
+
+
+# Within a room of several: a sub-room may import those that stand before it.
+SUBROOMS = {
+    "attacks": ["core", "evaluation", "algorithms", "libraries", "suite"],
+    "board": ["model", "pictures", "views", "render"],
+    "deploy": ["kernels", "forms"],
+}
+
+
+@pytest.mark.parametrize("room", SUBROOMS)
+def test_no_sub_room_imports_one_that_stands_behind_it(room: str) -> None:
+    order = SUBROOMS[room]
+    folders = {path.name for path in (PACKAGE / room).iterdir() if (path / "__init__.py").is_file()}
+    assert folders == set(order)
+    for place, own in enumerate(order):
+        for path in (PACKAGE / room / own).rglob("*.py"):
+            for name in imports_at_run_time(ast.parse(path.read_text(encoding="utf-8"))):
+                parts = name.split(".")
+                if parts[:2] == ["robench", room] and len(parts) > 2 and parts[2] in order:
+                    assert order.index(parts[2]) <= place, f"{room}/{own}/{path.name}: {name}"
 
 
 def modules_after(statement: str) -> set[str]:

@@ -5,8 +5,8 @@
     report.save("attacked.safetensors"), AttackReport.load("attacked.safetensors")
     verify_claim(model, images, labels, report.adversarial, report.distance).holds   # by anyone
 
-An attack is one class in one file, see `robench.attacks.base.Attack`; frozen, versioned suites of
-attacks are in `robench.attacks.suites`. Nothing here imports torch until it is asked for.
+An attack is one class in one file, see `robench.attacks.core.base.Attack`; frozen, versioned suites
+of attacks are in `robench.attacks.suite.suites`. Nothing here imports torch until it is asked for.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from robench._lazy import lazily
 from robench.registry import Family, Registry
 
 if TYPE_CHECKING:
-    from robench.attacks.base import Attack
-    from robench.attacks.minimal import minimal_l2
-    from robench.attacks.report import AttackReport
-    from robench.attacks.verify import verify_claim
+    from robench.attacks.core.base import Attack
+    from robench.attacks.suite.minimal import minimal_l2
+    from robench.attacks.suite.report import AttackReport
+    from robench.attacks.suite.verify import verify_claim
 
 __all__ = ["ATTACKS", "Attack", "AttackReport", "minimal_l2", "verify_claim"]
 
@@ -28,20 +28,20 @@ ATTACKS: Registry[type[Attack]] = Registry(
     "attack",
     group="robench.attacks",
     builtins={
-        "alma": "robench.attacks.alma:ALMA",
-        "apgd": "robench.attacks.apgd:APGD",
-        "ddn": "robench.attacks.ddn:DDN",
-        "deepfool": "robench.attacks.deepfool:DeepFool",
-        "fab": "robench.attacks.fab:FAB",
-        "fgsm": "robench.attacks.fgsm:FGSM",
-        "fmn": "robench.attacks.fmn:FMN",
-        "hopskipjump": "robench.attacks.hopskipjump:HopSkipJump",
-        "nearest-other-class": "robench.attacks.nearest:NearestOtherClass",
-        "random-directions": "robench.attacks.random_directions:RandomDirections",
-        "superdeepfool": "robench.attacks.superdeepfool:SuperDeepFool",
-        "transfer": "robench.attacks.transfer:Transfer",
+        "alma": "robench.attacks.algorithms.alma:ALMA",
+        "apgd": "robench.attacks.algorithms.apgd:APGD",
+        "ddn": "robench.attacks.algorithms.ddn:DDN",
+        "deepfool": "robench.attacks.algorithms.deepfool:DeepFool",
+        "fab": "robench.attacks.algorithms.fab:FAB",
+        "fgsm": "robench.attacks.algorithms.fgsm:FGSM",
+        "fmn": "robench.attacks.algorithms.fmn:FMN",
+        "hopskipjump": "robench.attacks.algorithms.hopskipjump:HopSkipJump",
+        "nearest-other-class": "robench.attacks.algorithms.nearest:NearestOtherClass",
+        "random-directions": "robench.attacks.algorithms.random_directions:RandomDirections",
+        "superdeepfool": "robench.attacks.algorithms.superdeepfool:SuperDeepFool",
+        "transfer": "robench.attacks.algorithms.transfer:Transfer",
     },
-    accept="robench.attacks.base:check_plugin",
+    accept="robench.attacks.core.base:check_plugin",
     families={
         "advlib": Family(
             "robench.attacks.libraries.advlib:family", "robench.attacks.libraries.names:advlib"
@@ -60,9 +60,9 @@ ATTACKS: Registry[type[Attack]] = Registry(
 __getattr__ = lazily(
     __name__,
     {
-        "Attack": "robench.attacks.base",
-        "AttackReport": "robench.attacks.report",
-        "minimal_l2": "robench.attacks.minimal",
-        "verify_claim": "robench.attacks.verify",
+        "Attack": "robench.attacks.core.base",
+        "AttackReport": "robench.attacks.suite.report",
+        "minimal_l2": "robench.attacks.suite.minimal",
+        "verify_claim": "robench.attacks.suite.verify",
     },
 )

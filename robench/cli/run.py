@@ -125,7 +125,7 @@ def _crashed(records: Iterable[Record]) -> dict[str, list[Record]]:
 
 
 def _print_summary(records: list[Record]) -> None:
-    from robench.board.text import summary, summary_text  # pandas is not needed before
+    from robench.board.render.text import summary, summary_text  # pandas is not needed before
 
     if sys.stdout.isatty():
         from rich.console import Console

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from robench.compaction.constants import FIXED, UNIFORM, constancy, is_uniform
 from robench.compaction.edits import Edit, apply_edits, free_name
 from robench.compaction.spatial import extents
-from robench.compaction.trace import Traced
+from robench.graph.trace import Traced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,12 +16,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from robench.compaction.counts import ChannelCounts
-from robench.compaction.operations import BatchNorm, Weighted, padding_amounts, words
+from robench.graph.operations import BatchNorm, Weighted, padding_amounts, words
 
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn
 
-    from robench.compaction.trace import Traced
+    from robench.graph.trace import Traced
 
 __all__ = ["Strands"]
 

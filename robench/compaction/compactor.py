@@ -16,28 +16,28 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import torch
 
 from robench.compaction.branches import drop_constant_branches
-from robench.compaction.budget import CHOICE_S, Budget
-from robench.compaction.checks import check_example, check_network, precision_of
-from robench.compaction.columns import apply_columns, choose_columns, undo_columns
 from robench.compaction.edits import Edit, apply_edits, free_name
-from robench.compaction.forms.gathered import GatheredConv2d
 from robench.compaction.keep import Constants, Plan, Policy
-from robench.compaction.observe import run
-from robench.compaction.operations import words
-from robench.compaction.proof import prove_equal, prove_equal_at_sizes, worst
 from robench.compaction.report import CompactionReport, LayerReport
-from robench.compaction.sizes import only_shape, sizes_taken
 from robench.compaction.surgery import count_features, shrink
 from robench.compaction.torch_pruning import remove_dead_groups
-from robench.compaction.trace import Traced, traced_copy
+from robench.deploy.columns import apply_columns, choose_columns, undo_columns
+from robench.deploy.forms.gathered import GatheredConv2d
 from robench.errors import InputError, NotApplicableError
+from robench.graph.budget import CHOICE_S, Budget
+from robench.graph.checks import check_example, check_network, precision_of
+from robench.graph.observe import run
+from robench.graph.operations import words
+from robench.graph.proof import prove_equal, prove_equal_at_sizes, worst
+from robench.graph.sizes import only_shape, sizes_taken
+from robench.graph.trace import Traced, traced_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
-    from robench.compaction.columns import ColumnChoice
+    from robench.deploy.columns import ColumnChoice
 
 __all__ = ["Backend", "compact"]
 

@@ -14,14 +14,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.compaction.operations import padding_amounts
 from robench.compaction.spatial import border_value
 from robench.errors import CompactionError
+from robench.graph.operations import padding_amounts
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
 
-    from robench.compaction.trace import Traced
+    from robench.graph.trace import Traced
 
 __all__ = ["FIXED", "UNIFORM", "VARIES", "blocks", "constancy", "is_uniform", "is_zero"]
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.compaction.operations import argument
+from robench.graph.operations import argument
 
 if TYPE_CHECKING:
     from torch import fx
 
-    from robench.compaction.trace import Traced
+    from robench.graph.trace import Traced
 
 __all__ = ["ChannelCounts"]
 

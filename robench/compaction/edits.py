@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import fx
 
-from robench.compaction.sizes import OneSize
+from robench.graph.sizes import OneSize
 
 if TYPE_CHECKING:
     from collections.abc import Collection

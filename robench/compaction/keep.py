@@ -19,7 +19,7 @@ from robench.compaction.spatial import border_value
 if TYPE_CHECKING:
     from torch import Tensor, fx
 
-    from robench.compaction.trace import Traced
+    from robench.graph.trace import Traced
 
 __all__ = ["Constants", "LayerPlan", "Plan", "Policy"]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from robench.compaction.columns import ColumnChoice
 from robench.compaction.edits import Edit
+from robench.deploy.columns import ColumnChoice
 from robench.errors import InputError
+from robench.graph.differences import Differences
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["CompactionReport", "Differences", "LayerReport", "report_of"]
+__all__ = ["CompactionReport", "LayerReport", "report_of"]
 
 
 @dataclass(frozen=True)
@@ -34,26 +35,6 @@ class LayerReport:
     units_after: int
     constants_folded: int
     note: str | None
-
-
-@dataclass(frozen=True)
-class Differences:
-    """How far two networks lie apart, over the given and over random inputs.
-
-    Attributes:
-        logits_float64: largest absolute difference of a logit, in double precision.
-        logits_float32: the same in single precision.
-        gradients_float64: largest absolute difference of an input gradient, relative to the
-            largest gradient, in double precision.
-        gradients_float32: in single precision, the median over samples of the relative l2
-            difference of the input gradients. The median, because rounding moves the few samples
-            in which a rectifier or a max-pooling window sits on its kink.
-    """
-
-    logits_float64: float
-    logits_float32: float
-    gradients_float64: float
-    gradients_float32: float
 
 
 @dataclass(frozen=True)

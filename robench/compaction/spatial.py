@@ -15,14 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from robench.compaction.operations import argument, padding_amounts
+from robench.graph.operations import argument, padding_amounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import fx
 
-    from robench.compaction.trace import Traced
+    from robench.graph.trace import Traced
 
 __all__ = ["Extent", "border_value", "extents", "pads_with_zeros"]
 

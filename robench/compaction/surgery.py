@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from robench.compaction.constants import blocks
 from robench.compaction.edits import Edit, apply_edits, free_name
-from robench.compaction.norms import NUM_FEATURES
-from robench.compaction.operations import cut_sizes, padding_amounts
+from robench.graph.norms import NUM_FEATURES
+from robench.graph.operations import cut_sizes, padding_amounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import fx
 
     from robench.compaction.keep import LayerPlan, Plan
-    from robench.compaction.norms import Norm
-    from robench.compaction.trace import Traced
+    from robench.graph.norms import Norm
+    from robench.graph.trace import Traced
 
 __all__ = ["count_features", "shrink", "shrink_layer"]
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from robench.compaction.observe import run
 from robench.compaction.report import LayerReport
 from robench.errors import CompactionError, InputError
+from robench.graph.observe import run
 
 if TYPE_CHECKING:
     from torch import Tensor

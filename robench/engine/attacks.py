@@ -32,8 +32,8 @@ def resolve_attack(asked: dict[str, JsonValue], data: Data) -> dict[str, JsonVal
         UnknownNameError: there is no such suite of attacks, or no such guest.
         ParameterError: a guest has a parameter that it does not take.
     """
-    from robench.attacks.scales import scale_of
-    from robench.attacks.suites import suite_version
+    from robench.attacks.evaluation.scales import scale_of
+    from robench.attacks.suite.suites import suite_version
 
     options = AttackOptions.model_validate(asked)
     scale = scale_of(data)
@@ -61,7 +61,7 @@ def lender_of(options: AttackOptions | None, train: Cell, dense: Cell | None) ->
         train: stands for the training of the network under attack.
         dense: the training of the dense control of the same seed, where there is one.
     """
-    from robench.attacks.suites import attack_suite
+    from robench.attacks.suite.suites import attack_suite
 
     if options is None or dense is None or dense.id == train.id:
         return None

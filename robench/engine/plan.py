@@ -103,7 +103,7 @@ def plan(
 def _layer_cells(suite: Suite, options: LayersOptions, device: str) -> Iterator[Cell]:
     """Each convolution of a published table in each of its rows; nothing is trained."""
     from robench.measure.machine import hardware_key
-    from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES
+    from robench.reference.wen2016 import CONVOLUTIONS, ENTRIES
 
     places = enumerate(CONVOLUTIONS)
     for entry, (place, layer), batch_size in itertools.product(
@@ -222,7 +222,7 @@ def _cells_of_grid(
 
 def _check_attack_suite(grid: Grid, where: str | None) -> None:
     """An attack suite that does not exist is found before anything is trained."""
-    from robench.attacks.suites import attack_suite
+    from robench.attacks.suite.suites import attack_suite
 
     if grid.evaluate.attack is None:
         return

@@ -11,7 +11,7 @@ from robench.engine.run import resolve_device
 from robench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
-    from robench.attacks.verify import Claim
+    from robench.attacks.suite.verify import Claim
     from robench.spec import Record
     from robench.store import Store
 
@@ -35,7 +35,7 @@ def recheck_attack(
     """
     import torch
 
-    from robench.attacks.verify import verify_claim
+    from robench.attacks.suite.verify import verify_claim
     from robench.data.base import to_float
     from robench.stages.network import trained_network
 

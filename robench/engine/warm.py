@@ -14,8 +14,8 @@ __all__ = ["warm_up"]
 
 _LAZY = {
     "train": ("robench.methods",),
-    "speed": ("robench.compaction", "robench.measure.latency"),
-    "attack": ("robench.attacks.suites", "robench.attacks.minimal"),
+    "speed": ("robench.compaction", "robench.deploy", "robench.measure.latency"),
+    "attack": ("robench.attacks.suite.suites", "robench.attacks.suite.minimal"),
     "corrupt": ("scipy.ndimage",),
     "trees": ("robench.measure.boosting",),
 }

@@ -12,7 +12,8 @@ from torch import nn
 
 from robench.errors import TrainingError
 from robench.methods.base import Method, TrainState
-from robench.methods.lasso import (
+from robench.methods.masks import magnitude_masks
+from robench.methods.tools.lasso import (
     PenaltyScope,
     gradient_of,
     negligible_share,
@@ -20,7 +21,6 @@ from robench.methods.lasso import (
     reach,
     why_not,
 )
-from robench.methods.masks import magnitude_masks
 from robench.spec.base import Frozen
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Halo(Method):
     1.89 ξ^(1/3) ψ^(2/3) |w|^(1/3), or √(2ξκ|w|) where weight decay outweighs ψ (λ > ψ / κ). Trained
     from scratch, once for all levels; at each the smallest weights go, as many as it asks for,
     without fine-tuning. SGD leaves no exact zeros: HALO's own level is the share of weights that
-    are negligible, see `robench.methods.lasso.negligible_share`. The defaults were chosen on the
-    validation split of MNIST, with LeNet-300-100 and budgets of 600 to 6,480 steps, for the
+    are negligible, see `robench.methods.tools.lasso.negligible_share`. The defaults were chosen on
+    the validation split of MNIST, with LeNet-300-100 and budgets of 600 to 6,480 steps, for the
     accuracy at levels from 0.5 to 0.99.
     """
 

@@ -9,7 +9,8 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from robench.methods.base import Method, TrainState
-from robench.methods.lasso import (
+from robench.methods.masks import magnitude_masks
+from robench.methods.tools.lasso import (
     PenaltyScope,
     gradient_of,
     negligible_share,
@@ -17,7 +18,6 @@ from robench.methods.lasso import (
     reach,
     why_not,
 )
-from robench.methods.masks import magnitude_masks
 from robench.spec.base import Frozen
 
 if TYPE_CHECKING:

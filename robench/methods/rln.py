@@ -11,7 +11,6 @@ from pydantic import Field
 
 from robench.errors import NotApplicableError
 from robench.methods.base import Method, TrainState
-from robench.methods.lasso import negligible_share
 from robench.methods.masks import (
     Masks,
     Scope,
@@ -20,6 +19,7 @@ from robench.methods.masks import (
     masks_by_count,
     zeros_at,
 )
+from robench.methods.tools.lasso import negligible_share
 from robench.models.base import prunable
 from robench.spec.base import Frozen
 

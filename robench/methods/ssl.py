@@ -11,14 +11,14 @@ from pydantic import Field
 
 from robench.errors import NotApplicableError
 from robench.methods.base import Method, Structure, TrainState
-from robench.methods.branch_removal import BranchGroups, branches_of
-from robench.methods.groups import GROUPS, Groups
-from robench.methods.lambda_path import LambdaPath
-from robench.methods.layer_removal import LayerGroups, layers_in
 from robench.methods.masks import zeros_at
-from robench.methods.removal import ChainGroups, Removable
-from robench.methods.silence import Silence
-from robench.methods.snapshot import Snapshot
+from robench.methods.tools.branch_removal import BranchGroups, branches_of
+from robench.methods.tools.groups import GROUPS, Groups
+from robench.methods.tools.lambda_path import LambdaPath
+from robench.methods.tools.layer_removal import LayerGroups, layers_in
+from robench.methods.tools.removal import ChainGroups, Removable
+from robench.methods.tools.silence import Silence
+from robench.methods.tools.snapshot import Snapshot
 from robench.models.base import prunable
 from robench.models.chain import chain
 from robench.spec.base import Frozen
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench.data.base import Data
-    from robench.methods.groups import Grouping
+    from robench.methods.tools.groups import Grouping
 
 __all__ = ["StructuredSparsity", "find_groups"]
 

@@ -125,7 +125,7 @@ class AttackOptions(Frozen):
     """The first so many images of the test split's fixed order; `None` means all."""
     area_limit: Annotated[float, Field(gt=0)] | None = None
     """Distance up to which the area under the curve of robust accuracy is taken; `None` is the
-    data set's own, see `robench.attacks.scales`."""
+    data set's own, see `robench.attacks.evaluation.scales`."""
     radii: Annotated[tuple[Annotated[float, Field(gt=0)], ...] | None, OneOrMany] = None
     """Distances at which the robust accuracy is told; `None` is the data set's own."""
     extra: Annotated[tuple[PluginChoice, ...], OneOrMany] = ()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robench.attacks.deepfool import DeepFool
-from robench.attacks.metrics import Distances
-from robench.attacks.minimal import minimal_l2
-from robench.attacks.scales import curve_radii
+from robench.attacks.algorithms.deepfool import DeepFool
+from robench.attacks.evaluation.metrics import Distances
+from robench.attacks.evaluation.scales import curve_radii
+from robench.attacks.suite.minimal import minimal_l2
 from robench.data.base import to_float
 from robench.errors import AttackError
 from robench.spec import Cell, Metric, ResolvedAttackOptions

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.attacks.minimal import minimal_l2
-from robench.attacks.optimality import optimality
-from robench.attacks.suites import AttackSuite, Member
+from robench.attacks.evaluation.optimality import optimality
+from robench.attacks.suite.minimal import minimal_l2
+from robench.attacks.suite.suites import AttackSuite, Member
 from robench.errors import AttackError, RobenchError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from robench.attacks.report import AttackReport, MemberReport
+    from robench.attacks.suite.report import AttackReport, MemberReport
     from robench.spec import ResolvedAttack
 
 __all__ = ["MemberLine", "guests", "members"]
@@ -31,8 +31,8 @@ class MemberLine:
         distance: what it found by itself, after bisection along the ray, float64 [N].
         told: plain data for the record. ``wins`` is the share of the images put in their class for
             which it came closest, of a guest that for which it came closer than the whole suite;
-            ``optimality`` is that of `robench.attacks.optimality` against the suite, so that a
-            guest which beats it has more than 1.
+            ``optimality`` is that of `robench.attacks.evaluation.optimality` against the suite, so
+            that a guest which beats it has more than 1.
     """
 
     distance: Tensor

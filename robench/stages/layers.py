@@ -11,15 +11,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.compaction.columns import apply_columns, choose_columns
-from robench.compaction.forms.direct import has_kernel
-from robench.compaction.forms.scattered import ScatteredConv2d
-from robench.compaction.quickest import quickest, timed
 from robench.compaction.surgery import shrink_layer
+from robench.deploy.columns import apply_columns, choose_columns
+from robench.deploy.forms.direct import has_kernel
+from robench.deploy.forms.scattered import ScatteredConv2d
+from robench.deploy.quickest import quickest, timed
 from robench.errors import CompactionError
 from robench.measure.latency import LatencySample, sample_latency, stopwatch_for
 from robench.measure.machine import check_machine
-from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry
+from robench.reference.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry
 from robench.spec import Cell, LayerOptions, Metric
 from robench.stages.base import Context, Outcome
 

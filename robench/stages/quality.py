@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from robench.attacks.resampling import mean_figure
 from robench.spec import Metric
+from robench.stats.resampling import mean_figure
 
 if TYPE_CHECKING:
     from torch import Tensor

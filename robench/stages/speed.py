@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from robench.compaction.compactor import compact
-from robench.compaction.inference import inference_form
-from robench.compaction.inference_module import InferenceForm
 from robench.compaction.report import report_of
-from robench.compaction.sparse_kernels import csr_form, two_of_four_form
 from robench.data.base import to_float
+from robench.deploy.inference import inference_form
+from robench.deploy.inference_module import InferenceForm
+from robench.deploy.sparse_kernels import csr_form, two_of_four_form
 from robench.errors import CompactionError, InputError, NotApplicableError
 from robench.measure.machine import check_machine
 from robench.measure.speed import BatchSpeed, SpeedReport, measure_speed

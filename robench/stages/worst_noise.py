@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.attacks.resampling import median_figure
 from robench.data.base import to_float
 from robench.spec import Cell, Metric, ResolvedWorstNoiseOptions, seed_for
 from robench.spec.distortion import ADVERSARIAL_NOISE
 from robench.stages.base import Context, Outcome
 from robench.stages.network import trained_network
+from robench.stats.resampling import median_figure
 from robench.training.evaluate import predict
 from robench.training.noise_level import NoiseTally
 from robench.training.projection import at_distance

@@ -176,7 +176,7 @@ def difference(a: Bounds, b: Bounds) -> Bounds:
     Two networks that are tested on the same images tend to err on the same ones, and their
     difference then varies less: from sums alone this is not known, and the interval takes them as
     independent. Answers image by image tell more: see
-    `robench.stats.by_image.difference_by_image`.
+    `robench.analysis.by_image.difference_by_image`.
     """
     value = a.value - b.value
     return Bounds(

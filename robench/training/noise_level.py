@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.attacks.flags import Definition
+from robench.attacks.evaluation.flags import Definition
 from robench.errors import InputError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from robench.attacks.suites import AttackSuite, Member
+from robench.attacks.suite.suites import AttackSuite, Member
 from robench.models.activations import KWinners, Sign, twins
 
 

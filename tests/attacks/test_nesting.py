@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from robench.attacks.closest import Closest
-from robench.attacks.minimal import minimal_l2
-from robench.attacks.problem import examine
-from robench.attacks.suites import SUITES, AttackSuite, Member
-from robench.attacks.trials import runs_of
-from robench.attacks.views import gradient_views
+from robench.attacks.core.problem import examine
+from robench.attacks.core.views import gradient_views
+from robench.attacks.suite.closest import Closest
+from robench.attacks.suite.minimal import minimal_l2
+from robench.attacks.suite.suites import SUITES, AttackSuite, Member
+from robench.attacks.suite.trials import runs_of
 from robench.errors import InputError
 
 NETWORKS = ("digits", "winners", "signs", "robust")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robench.attacks import ATTACKS
-from robench.attacks.base import Attack
+from robench.attacks.core.base import Attack
 
 NAMES = ["alma", "apgd", "fmn"]
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks import ATTACKS
-from robench.attacks.minimal import minimal_l2
-from robench.attacks.suites import AttackSuite, Member
+from robench.attacks.suite.minimal import minimal_l2
+from robench.attacks.suite.suites import AttackSuite, Member
 from robench.errors import InputError
 
 

@@ -2,12 +2,12 @@
 
 For each network the best of everything is, image by image, the closest adversarial of all suites,
 of foolbox and, where it can be imported, of adv-lib. Printed are the optimality of each suite
-against it (see `robench.attacks.optimality`), and in brackets against the best that attacks find by
-themselves, without the refinement of what they found; the median ratio of its distances to the
-best, and the share of images more than 1 % above it; the passes that it used and may use, those of
-its checks for each image checked, seconds of the processor on one thread, and the flags that it
-raises. Networks are trained on scikit-learn's digits and, where the environment variable
-ROBENCH_DATA names the data, on MNIST; some on adversarial images (projected gradients in a
+against it (see `robench.attacks.evaluation.optimality`), and in brackets against the best that
+attacks find by themselves, without the refinement of what they found; the median ratio of its
+distances to the best, and the share of images more than 1 % above it; the passes that it used and
+may use, those of its checks for each image checked, seconds of the processor on one thread, and the
+flags that it raises. Networks are trained on scikit-learn's digits and, where the environment
+variable ROBENCH_DATA names the data, on MNIST; some on adversarial images (projected gradients in a
 Euclidean ball), and those with k-winners-take-all or sign activations are made to be attacked in
 vain.
 
@@ -32,14 +32,14 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from robench.attacks import ATTACKS
-from robench.attacks.budget import Oracle, lengths, per_row
+from robench.attacks.core.budget import Oracle, lengths, per_row
+from robench.attacks.core.losses import likeliest_others
+from robench.attacks.evaluation.optimality import optimality
 from robench.attacks.libraries.advlib import family
 from robench.attacks.libraries.base import LibraryAttack
-from robench.attacks.losses import likeliest_others
-from robench.attacks.minimal import minimal_l2
-from robench.attacks.optimality import optimality
-from robench.attacks.report import AttackReport
-from robench.attacks.suites import AttackSuite, Member
+from robench.attacks.suite.minimal import minimal_l2
+from robench.attacks.suite.report import AttackReport
+from robench.attacks.suite.suites import AttackSuite, Member
 from robench.data import Data, load, to_float
 from robench.errors import PluginError
 from robench.models import build

@@ -26,11 +26,11 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import robench
-from robench.attacks.base import Attack
-from robench.attacks.ddn import DDN
-from robench.attacks.deepfool import DeepFool
-from robench.attacks.metrics import median_distance
-from robench.attacks.superdeepfool import SuperDeepFool
+from robench.attacks.algorithms.ddn import DDN
+from robench.attacks.algorithms.deepfool import DeepFool
+from robench.attacks.algorithms.superdeepfool import SuperDeepFool
+from robench.attacks.core.base import Attack
+from robench.attacks.evaluation.metrics import median_distance
 from robench.data import load, to_float
 from robench.models import build
 

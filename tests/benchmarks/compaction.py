@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.compaction import compact
-from robench.compaction.inference import inference_form
+from robench.deploy.inference import inference_form
 from robench.measure import SpeedUp, count_operations, sample_latency
 from tests.benchmarks._compacted_networks import (
     BATCH,

@@ -8,7 +8,7 @@ the best of several, step by step in forward order.
 `least` is the roofline: the larger of the multiply-accumulates at the best rate of any product that
 was tried, and of the bytes (read, written, weights) at the best rate out of a near cache. `whole`
 counts whole vectors: of filters, the fewest that computing up to four pixels at a time leaves
-(`robench.compaction.narrow`), or of outputs, where a kernel was compiled. `calls` lets no step take
+(`robench.deploy.narrow`), or of outputs, where a kernel was compiled. `calls` lets no step take
 less than the smallest call of a layer does. The speed-up can be no more than the dense time over
 the sum of these; `share` is what is left of the ratio of operations then. For AlexNet's layers,
 `product` is a plain matrix product of their size, and `free` what that would give if lowering the
@@ -27,15 +27,16 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from robench.compaction import InferenceForm, compact, inference_form
-from robench.compaction.columns import forms_of, used_columns
-from robench.compaction.executables import executable
-from robench.compaction.forms.direct import DirectConv2d
-from robench.compaction.forms.widened import WidenedConv2d
-from robench.compaction.recipe import Execution
+from robench.compaction import compact
 from robench.compaction.surgery import shrink_layer
+from robench.deploy import InferenceForm, inference_form
+from robench.deploy.columns import forms_of, used_columns
+from robench.deploy.executables import executable
+from robench.deploy.forms.direct import DirectConv2d
+from robench.deploy.forms.widened import WidenedConv2d
+from robench.deploy.recipe import Execution
 from robench.measure.latency import Stopwatch
-from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry
+from robench.reference.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry
 from robench.stages.layers import sparse_convolution
 from tests.benchmarks._compacted_networks import SHARES, examples, remove
 

@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from robench.board import build_board, summary_text
-from robench.board.leaderboard import leaderboard
-from robench.board.markdown import readme
-from robench.board.page import page
-from robench.board.spreadsheet import csv_of
+from robench.board.model.leaderboard import leaderboard
+from robench.board.render.markdown import readme
+from robench.board.render.page import page
+from robench.board.render.spreadsheet import csv_of
 from robench.board.views import views_of
 from robench.escape import for_csv
 from robench.spec import Metric, PluginRef, Record

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import vl_convert
 
-from robench.board.build import build_board
-from robench.board.columns import AREA, DISTANCE
-from robench.board.flags import Flag
-from robench.board.leaderboard import Leaderboard, leaderboard
-from robench.board.rows import Row
-from robench.board.scripts import vega_lite_version
+from robench.analysis.distances import Attacked, compare_distances
+from robench.board.model.columns import AREA, DISTANCE
+from robench.board.model.flags import Flag
+from robench.board.model.leaderboard import Leaderboard, leaderboard
+from robench.board.model.rows import Row
+from robench.board.render.build import build_board
+from robench.board.render.scripts import vega_lite_version
 from robench.board.views import views_of
 from robench.board.views.attack_board import _Line
 from robench.board.views.base import View, chosen
 from robench.errors import StoreError
 from robench.spec import Metric, PluginRef, Record
 from robench.spec.record import wilson_interval
-from robench.stats.distances import Attacked, compare_distances
 
 Make = Callable[..., list[Record]]
 GRID = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from robench.board.leaderboard import leaderboard
+from robench.board.model.leaderboard import leaderboard
 from robench.board.views import views_of
 from robench.spec import Record
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from robench.board.leaderboard import Leaderboard, leaderboard
+from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.views import views_of
 from robench.board.views.base import View
 from robench.board.views.controls import LEVEL, PANEL, TRAINING, choices_of

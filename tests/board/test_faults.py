@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from robench.board import build_board, views
-from robench.board.build import drawn
-from robench.board.leaderboard import Leaderboard, leaderboard
+from robench.board.model.leaderboard import Leaderboard, leaderboard
+from robench.board.render.build import drawn
 from robench.board.views import views_of
 from robench.board.views.base import Plot
 from robench.board.views.sparsity import cut_bounds, distance_view

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from robench.board.leaderboard import leaderboard
+from robench.board.model.leaderboard import leaderboard
 from robench.board.views import views_of
 from robench.board.views.base import View
 from robench.spec import PluginRef, Record

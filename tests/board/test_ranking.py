@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from robench.board.columns import ACCURACY, AREA, DISTANCE, SPEEDUP, Column, shown
-from robench.board.leaderboard import Leaderboard, leaderboard
-from robench.board.page import page
-from robench.board.rows import Row
-from robench.board.text import summary_text
+from robench.board.model.columns import ACCURACY, AREA, DISTANCE, SPEEDUP, Column, shown
+from robench.board.model.leaderboard import Leaderboard, leaderboard
+from robench.board.model.rows import Row
+from robench.board.render.page import page
+from robench.board.render.text import summary_text
 from robench.board.views import views_of
 from robench.spec import PluginRef, Record
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import vl_convert
 
-from robench.board.columns import ACCURACY, R2, shown
-from robench.board.leaderboard import Leaderboard, leaderboard
-from robench.board.markdown import readme
-from robench.board.page import page
-from robench.board.quality import ACCURACY as BY_ACCURACY
-from robench.board.quality import R2 as BY_R2
-from robench.board.rows import Row
-from robench.board.scripts import vega_lite_version
-from robench.board.text import summary_text
+from robench.board.model.columns import ACCURACY, R2, shown
+from robench.board.model.leaderboard import Leaderboard, leaderboard
+from robench.board.model.quality import ACCURACY as BY_ACCURACY
+from robench.board.model.quality import R2 as BY_R2
+from robench.board.model.rows import Row
+from robench.board.render.markdown import readme
+from robench.board.render.page import page
+from robench.board.render.scripts import vega_lite_version
+from robench.board.render.text import summary_text
 from robench.board.views import views_of
 from robench.board.views.base import View, chosen
 from robench.spec import Metric, PluginRef, Record

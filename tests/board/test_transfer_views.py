@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import vl_convert
 
-from robench.board.leaderboard import Leaderboard, leaderboard
-from robench.board.scripts import vega_lite_version
+from robench.board.model.leaderboard import Leaderboard, leaderboard
+from robench.board.render.scripts import vega_lite_version
 from robench.board.views.base import View, chosen
 from robench.board.views.heat_map import in_test_order, in_training_order
 from robench.board.views.sparse_transfer import sparse_transfer_views

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import vl_convert
 
-from robench.board.leaderboard import Leaderboard, leaderboard
-from robench.board.scripts import vega_lite_version
+from robench.board.model.leaderboard import Leaderboard, leaderboard
+from robench.board.render.scripts import vega_lite_version
 from robench.board.views import views_of
 from robench.board.views.base import View, chosen
 from robench.spec import Record

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robench.compaction.channels import Strands
-from robench.compaction.trace import Traced, traced_copy
+from robench.graph.trace import Traced, traced_copy
 
 
 class Between(nn.Module):

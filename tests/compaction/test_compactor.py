@@ -17,8 +17,8 @@ from torch.nn.utils import parametrizations, prune
 
 import robench.compaction.compactor as compactor
 from robench.compaction import CompactionReport, compact, report_of
-from robench.compaction.report import Differences
 from robench.errors import CompactionError, InputError, NotApplicableError
+from robench.graph.differences import Differences
 from robench.models import MODELS, build
 
 ACTIVATIONS: list[Callable[[], nn.Module]] = [

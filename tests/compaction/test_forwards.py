@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robench.compaction import compact, inference_form, report_of
+from robench.compaction import compact, report_of
+from robench.deploy import inference_form
 from robench.errors import CompactionError, InputError, NotApplicableError
 
 

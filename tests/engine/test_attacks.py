@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from robench.attacks import suites
-from robench.attacks.suites import AttackSuite, Member
+from robench.attacks.suite import suites
+from robench.attacks.suite.suites import AttackSuite, Member
 from robench.engine.attacks import with_guest_attacks
 from robench.engine.plan import plan
 from robench.errors import SuiteError

@@ -15,8 +15,8 @@ from robench.errors import NotApplicableError, ParameterError, TrainingError
 from robench.methods import halo as module
 from robench.methods.base import TrainState, make
 from robench.methods.halo import Halo, gradients, penalty
-from robench.methods.lasso import negligible_share
 from robench.methods.masks import count_zeros
+from robench.methods.tools.lasso import negligible_share
 from robench.models.base import prunable
 from robench.spec import Recipe
 from robench.training.loop import finish

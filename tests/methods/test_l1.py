@@ -125,7 +125,7 @@ def test_one_network_serves_all_levels(network, run, digits):
 
 
 def negligible(model):
-    from robench.methods.lasso import negligible_share
+    from robench.methods.tools.lasso import negligible_share
 
     return negligible_share(prunable(model))
 

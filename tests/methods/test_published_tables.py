@@ -14,7 +14,7 @@ from torch import nn
 
 from robench.measure.counter import count_operations
 from robench.measure.sparsity import sparsity_report
-from robench.methods.removal import ChainGroups
+from robench.methods.tools.removal import ChainGroups
 from robench.models.base import prunable
 from robench.models.chain import chain
 

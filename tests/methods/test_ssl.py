@@ -10,9 +10,9 @@ from torch import nn
 
 from robench.errors import LevelNotReachedError, ParameterError
 from robench.methods.base import make
-from robench.methods.groups import GROUPS
 from robench.methods.masks import count_zeros
 from robench.methods.ssl import StructuredSparsity
+from robench.methods.tools.groups import GROUPS
 from robench.models.base import prunable
 from robench.models.chain import chain
 

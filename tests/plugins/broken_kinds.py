@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from robench.attacks.base import Attack
+from robench.attacks.core.base import Attack
 from robench.data.assembly import assemble
 from robench.data.base import Dataset
 from robench.data.splits import own_split

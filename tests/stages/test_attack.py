@@ -10,10 +10,12 @@ import pytest
 import torch
 
 import robench
-from robench.attacks import ATTACKS, Attack, metrics, suites
-from robench.attacks.deepfool import DeepFool
-from robench.attacks.scales import curve_radii, scale_of
-from robench.attacks.suites import AttackSuite, Member
+from robench.attacks import ATTACKS, Attack
+from robench.attacks.algorithms.deepfool import DeepFool
+from robench.attacks.evaluation import metrics
+from robench.attacks.evaluation.scales import curve_radii, scale_of
+from robench.attacks.suite import suites
+from robench.attacks.suite.suites import AttackSuite, Member
 from robench.data import load
 from robench.data.base import to_float
 from robench.engine.context import Setting, context_of

@@ -14,7 +14,7 @@ import robench
 from robench.engine.plan import plan
 from robench.engine.progress import Silent
 from robench.measure.latency import LatencySample
-from robench.measure.wen2016 import CONVOLUTIONS, ENTRIES, Convolution
+from robench.reference.wen2016 import CONVOLUTIONS, ENTRIES, Convolution
 from robench.spec import Cell, load_suite
 from robench.stages.base import Context, Outcome
 from robench.stages.layers import layers, sparse_convolution

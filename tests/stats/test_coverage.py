@@ -16,16 +16,16 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import beta, binom, norm
 
-from robench.attacks.metrics import Distances
-from robench.attacks.resampling import mean_figure, median_figure, ratio_of_bounded_means
+from robench.analysis.by_image import difference_by_image
+from robench.analysis.consistency import error_consistency
+from robench.analysis.distances import Attacked, compare_distances
+from robench.analysis.seeds import over_seeds
+from robench.attacks.evaluation.metrics import Distances
 from robench.measure.corruption_error import LEAST_ERRORS, error_ratio
 from robench.measure.latency import median_interval
 from robench.spec.record import wilson_interval
-from robench.stats.by_image import difference_by_image
-from robench.stats.consistency import error_consistency
-from robench.stats.distances import Attacked, compare_distances
 from robench.stats.intervals import Bounds, difference, fieller, student_t, wilson
-from robench.stats.seeds import over_seeds
+from robench.stats.resampling import mean_figure, median_figure, ratio_of_bounded_means
 
 LEAST = 0.93
 RUNS = 300

@@ -12,12 +12,13 @@ from scipy.stats import ttest_1samp
 
 from robench.errors import InputError
 from robench.spec.record import wilson_interval
-from robench.stats import paired_difference, student_t
 from robench.stats.intervals import (
     Bounds,
     Interval,
     difference,
     fieller,
+    paired_difference,
+    student_t,
     t_half_width,
     tango_interval,
     widen,

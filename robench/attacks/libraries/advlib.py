@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from robench._torchvision import import_torchvision
-from robench.attacks.base import Attack
+from robench.attacks.core.base import Attack
 from robench.attacks.libraries.base import LibraryAttack, import_library
 from robench.attacks.libraries.names import ADVLIB, Function
 from robench.attacks.libraries.params import params_of

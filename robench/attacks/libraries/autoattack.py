@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from robench.attacks.base import Attack
+from robench.attacks.core.base import Attack
 from robench.attacks.libraries.base import LibraryAttack, import_library
 from robench.attacks.libraries.names import AUTOATTACK
 from robench.attacks.libraries.params import OneByOne

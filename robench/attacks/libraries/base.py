@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.base import Attack
-from robench.attacks.budget import BudgetExhaustedError, Oracle
+from robench.attacks.algorithms.nearest import nearest_of_other_classes
+from robench.attacks.core.base import Attack
+from robench.attacks.core.budget import BudgetExhaustedError, Oracle
 from robench.attacks.libraries.params import OneByOne
-from robench.attacks.nearest import nearest_of_other_classes
 from robench.errors import NotApplicableError, PluginError
 
 __all__ = ["LibraryAttack", "OracleModule", "import_library"]

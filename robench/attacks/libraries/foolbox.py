@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from robench.attacks.base import Attack
+from robench.attacks.core.base import Attack
 from robench.attacks.libraries.base import LibraryAttack, import_library
 from robench.attacks.libraries.names import FOOLBOX, REFUSED_OF_FOOLBOX
 from robench.attacks.libraries.params import params_of

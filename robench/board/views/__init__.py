@@ -20,7 +20,7 @@ from robench.board.views.tabular import tabular_panels, tabular_view
 from robench.board.views.transfer import transfer_view
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = ["views_of"]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from robench.board.flags import protocols_of
-from robench.board.format import NO_VALUE, distance, percent
-from robench.board.tables import Entry, Table
+from robench.board.model.flags import protocols_of
+from robench.board.model.format import NO_VALUE, distance, percent
+from robench.board.model.tables import Entry, Table
 from robench.board.views.base import View
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
     from robench.spec import Record
 
 __all__ = ["attack_board_view"]

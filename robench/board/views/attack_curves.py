@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from robench.board.comparable import ROW
-from robench.board.estimates import estimates
-from robench.board.format import level
-from robench.board.measured import FRACTION, measured
+from robench.board.model.comparable import ROW
+from robench.board.model.estimates import estimates
+from robench.board.model.format import level
+from robench.board.model.measured import FRACTION, measured
 from robench.board.views.base import (
     HAS_INTERVAL,
     INTERVALS,
@@ -33,7 +33,7 @@ from robench.board.views.incomplete import READING, SEEDS, counted, daggers, see
 from robench.spec.record import wilson_interval
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = ["attack_curves_view"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.comparable import ROW
-from robench.board.estimates import Estimate, estimate_of, estimates
-from robench.board.format import NO_VALUE, interval, level, ratio
-from robench.board.tables import Entry, Table
+from robench.board.model.comparable import ROW
+from robench.board.model.estimates import Estimate, estimate_of, estimates
+from robench.board.model.format import NO_VALUE, interval, level, ratio
+from robench.board.model.tables import Entry, Table
 from robench.board.views.base import (
     HAS_INTERVAL,
     INTERVALS,
@@ -33,7 +33,7 @@ from robench.board.views.sparsity import LEAST_REMAINING, cut, sparsity_axis
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = ["attack_ratio_view"]
 

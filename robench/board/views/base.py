@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.format import level, slug
-from robench.board.quality import QUALITIES
+from robench.board.model.format import level, slug
+from robench.board.model.quality import QUALITIES
 from robench.board.views.controls import LEVEL, PANEL, Choices, Control
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
-    from robench.board.tables import Table
+    from robench.board.model.leaderboard import Leaderboard
+    from robench.board.model.tables import Table
 
 __all__ = [
     "HAS_INTERVAL",

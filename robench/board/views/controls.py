@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from robench.board.format import level
-from robench.stats.frame import CLEAN_TRAINING
+from robench.analysis.frame import CLEAN_TRAINING
+from robench.board.model.format import level
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = [
     "LEVEL",

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from robench.board.contact_sheet import photograph_sheet
-from robench.board.humans import ATTRIBUTION, is_comparable
-from robench.board.measured import measured
+from robench.board.model.measured import measured
+from robench.board.pictures.contact_sheet import photograph_sheet
 from robench.board.views.base import INTERVALS, View, panel_plots
 from robench.board.views.controls import choices_of
 from robench.board.views.incomplete import READING
 from robench.board.views.level_curves import ACCURACY, RESPONSE_ENTROPY, level_curves
 from robench.degradations.levels import PUBLISHED
+from robench.reference.humans import ATTRIBUTION, is_comparable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
     from robench.board.views.level_curves import Measure
 
 __all__ = ["corruption_views", "degradation_view", "response_views"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.measured import key_of
+from robench.analysis.frame import CLEAN_TRAINING
+from robench.board.model.measured import key_of
 from robench.board.views.base import (
     View,
     finished,
@@ -21,12 +22,11 @@ from robench.board.views.base import (
 )
 from robench.board.views.controls import LEVEL, PANEL, Choices, choices_of
 from robench.board.views.incomplete import DAGGER, IS_INCOMPLETE, READING, SEEDS, counted
-from robench.stats.frame import CLEAN_TRAINING
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = ["features_view"]
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.comparable import ROW
+from robench.analysis.transfer import transfer_matrix
+from robench.board.model.comparable import ROW
 from robench.board.views.base import method_name, tooltip, without_hidden
 from robench.board.views.controls import training_name
 from robench.board.views.incomplete import DAGGER, IS_INCOMPLETE, counted
+from robench.reference.published_transfer import PUBLISHED_LEVELS
 from robench.spec.distortion import CLEAN, EVERYTHING
-from robench.stats.transfer import PUBLISHED_LEVELS, transfer_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
     from robench.spec import Distortion
 
 __all__ = [

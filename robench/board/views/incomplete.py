@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.measured import key_of
+from robench.board.model.measured import key_of
 
 if TYPE_CHECKING:
-    from robench.board.estimates import Estimate
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.estimates import Estimate
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = [
     "DAGGER",

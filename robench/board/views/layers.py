@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from robench.board.layers import layer_tables
+from robench.board.model.layers import layer_tables
 from robench.board.views.base import View
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = ["layers_view"]
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.comparable import ROW
-from robench.board.estimates import estimates
-from robench.board.humans import Figure, curve
-from robench.board.measured import FRACTION
+from robench.board.model.comparable import ROW
+from robench.board.model.estimates import estimates
+from robench.board.model.measured import FRACTION
 from robench.board.views.base import (
     HAS_INTERVAL,
     colour,
@@ -26,11 +25,12 @@ from robench.board.views.base import (
     without_hidden,
 )
 from robench.board.views.incomplete import SEEDS, counted, daggers, seeds_of
+from robench.reference.humans import Figure, curve
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
     from robench.board.views.controls import Choices
 
 __all__ = ["ACCURACY", "RESPONSE_ENTROPY", "Measure", "level_curves"]

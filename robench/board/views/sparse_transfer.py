@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from robench.board.comparable import ROW
-from robench.board.format import level
-from robench.board.measured import FRACTION
+from robench.analysis.seeds import over_seeds
+from robench.analysis.transfer import generalisation_gap, side_of_gap, sparse_against_dense
+from robench.board.model.comparable import ROW
+from robench.board.model.format import level
+from robench.board.model.measured import FRACTION
 from robench.board.views.base import (
     HAS_INTERVAL,
     View,
@@ -39,11 +41,9 @@ from robench.board.views.heat_map import (
     label_width,
 )
 from robench.board.views.incomplete import READING, SEEDS, counted, daggers, seeds_of
-from robench.stats.seeds import over_seeds
-from robench.stats.transfer import generalisation_gap, side_of_gap, sparse_against_dense
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = ["sparse_transfer_views"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.estimates import Estimate
-from robench.board.format import distance, interval, percent
-from robench.board.quality import R2
+from robench.board.model.estimates import Estimate
+from robench.board.model.format import distance, interval, percent
+from robench.board.model.quality import R2
 from robench.board.views.base import (
     HAS_INTERVAL,
     INTERVALS,
@@ -26,8 +26,8 @@ from robench.board.views.base import (
 from robench.board.views.incomplete import DAGGER, READING, SEEDS, basis, daggers
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
-    from robench.board.rows import Row
+    from robench.board.model.leaderboard import Leaderboard
+    from robench.board.model.rows import Row
 
 __all__ = [
     "LEAST_REMAINING",

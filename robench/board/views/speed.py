@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from robench.board.comparable import ROW
-from robench.board.estimates import estimates
-from robench.board.measured import measured
+from robench.board.model.comparable import ROW
+from robench.board.model.estimates import estimates
+from robench.board.model.measured import measured
 from robench.board.views.base import (
     HAS_INTERVAL,
     INTERVALS,
@@ -28,7 +28,7 @@ from robench.board.views.controls import Control
 from robench.board.views.incomplete import READING, SEEDS, counted, daggers, seeds_of
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = ["speed_view"]
 

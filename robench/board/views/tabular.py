@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.estimates import Estimate
-from robench.board.format import interval, number
-from robench.board.quality import R2
+from robench.board.model.estimates import Estimate
+from robench.board.model.format import interval, number
+from robench.board.model.quality import R2
 from robench.board.views.base import (
     HAS_INTERVAL,
     INTERVALS,
@@ -29,8 +29,8 @@ from robench.board.views.incomplete import DAGGER, READING, SEEDS, basis, dagger
 from robench.board.views.sparsity import LEAST_REMAINING, cut_bounds, sparsity_axis
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
-    from robench.board.rows import Row
+    from robench.board.model.leaderboard import Leaderboard
+    from robench.board.model.rows import Row
 
 __all__ = ["tabular_panels", "tabular_view"]
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from robench.board.comparable import ROW
-from robench.board.measured import FRACTION
-from robench.board.published_transfer import PICTURE_TITLE, published_picture
+from robench.analysis.frame import CLEAN_TRAINING
+from robench.analysis.seeds import over_seeds
+from robench.analysis.transfer import trained_kinds
+from robench.board.model.comparable import ROW
+from robench.board.model.measured import FRACTION
+from robench.board.pictures.published_matrix import PICTURE_TITLE, published_picture
 from robench.board.views.base import View, finished, inline, panel_plots, value_and_bounds
 from robench.board.views.controls import (
     LEVEL,
@@ -33,12 +36,9 @@ from robench.board.views.heat_map import (
 )
 from robench.board.views.incomplete import READING, SEEDS, seeds_of
 from robench.board.views.transfer_scores import ABOUT_SCORES, score_tables
-from robench.stats.frame import CLEAN_TRAINING
-from robench.stats.seeds import over_seeds
-from robench.stats.transfer import trained_kinds
 
 if TYPE_CHECKING:
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
 
 __all__ = ["transfer_view"]
 

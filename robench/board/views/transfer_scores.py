@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from robench.board.format import NO_VALUE
-from robench.board.tables import Entry, Table
-from robench.board.views.heat_map import NETWORK, in_test_order, in_training_order
-from robench.stats.transfer import (
+from robench.analysis.transfer import (
     UNDISTORTED,
     contrast_control,
     distortions_of,
     mean_transfer_scores,
     transfer_scores,
 )
+from robench.board.model.format import NO_VALUE
+from robench.board.model.tables import Entry, Table
+from robench.board.views.heat_map import NETWORK, in_test_order, in_training_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from robench.board.leaderboard import Leaderboard
+    from robench.board.model.leaderboard import Leaderboard
     from robench.spec import Distortion
 
 __all__ = ["ABOUT_SCORES", "score_tables"]

@@ -20,7 +20,7 @@ from robench.errors import AttackError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from robench.attacks.base import Attack, AttackResult
+    from robench.attacks.core.base import Attack, AttackResult
     from robench.conformance.datasets import DataName
     from robench.conformance.subject import PluginSubject
     from robench.models.base import Network

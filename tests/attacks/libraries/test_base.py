@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.budget import BudgetExhaustedError, Oracle
+from robench.attacks.core.budget import BudgetExhaustedError, Oracle
+from robench.attacks.core.problem import examine
 from robench.attacks.libraries import base
 from robench.attacks.libraries.base import LibraryAttack, OracleModule, import_library
-from robench.attacks.problem import examine
 from robench.errors import AttackError, PluginError
 
 

@@ -1,0 +1,202 @@
+"""APGD with the difference-of-logits ratio, inside a bisection over the radius of the ball."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from robench.attacks.core.aims import Aims
+from robench.attacks.core.base import Attack
+from robench.attacks.core.budget import Oracle, per_row
+from robench.attacks.core.geometry import (
+    distance_to_plane,
+    into_ball,
+    radius_of_box,
+    unit_direction,
+)
+from robench.spec.base import Frozen
+
+__all__ = ["APGD"]
+
+_ENOUGH = 0.75
+"""The step is halved where fewer of the steps since the last checkpoint than this went down."""
+_ROUND = 1e-6
+"""By how much rounding may put a point outside its ball, of the radius."""
+
+
+class APGD(Attack):
+    """Descend within a ball with steps that adapt, and bisect for the smallest ball that will do.
+
+    Croce, Hein 2020, *Reliable evaluation of adversarial robustness with an ensemble of diverse
+    parameter-free attacks* (arXiv 2003.01690), with the difference-of-logits ratio for a loss. The
+    paper is given one radius for all images; here each image has its own. The first is where the
+    linearised loss vanishes; it doubles until an adversarial is found, and from then on lies half
+    way between the closest adversarial and the largest ball in which there was none. There the
+    search begins at the closest adversarial, pulled into the ball. An image that is done with a
+    radius is asked about no more until the next.
+
+    With two classes the loss is the margin over the span of the clean logits, for the ratio needs
+    three.
+    """
+
+    name = "apgd"
+
+    class Params(Frozen):
+        """How many radii, and how long for each of them."""
+
+        steps: Annotated[int, Field(ge=1)] = 20
+        """Forward and backward passes at most, for each radius and target."""
+        bisections: Annotated[int, Field(ge=1)] = 10
+        """Radii."""
+        targets: Annotated[int, Field(ge=0)] = 0
+        """0 leaves the own class in any direction; k > 0 walks towards each of the k likeliest
+        other classes, and any other class counts."""
+        momentum: Annotated[float, Field(gt=0, le=1)] = 0.75
+        """Share of the new step in each move; the rest is the last move once more."""
+
+    params: Params
+
+    def run(self, oracle: Oracle) -> Tensor:
+        """Each radius for all images at once; targets are separate points of the same row."""
+        aims = Aims.of(oracle, self.params.targets)
+        widest = radius_of_box(oracle)
+        radius = distance_to_plane(*_evaluate(oracle, oracle.images, Aims.of(oracle, 0))).minimum(
+            widest
+        )
+        low = torch.zeros_like(radius)
+        for _ in range(self.params.bisections):
+            before = oracle.best_distance
+            tried = aims.select((low < widest)[aims.rows])  # else there is no larger ball to try
+            if not len(tried.rows):
+                break
+            self._descend(oracle, _Search.start(oracle, tried, radius[tried.rows]))
+            low = torch.where(oracle.best_distance < before, low, radius)
+            high = oracle.best_distance
+            radius = torch.where(high.isfinite(), (low + high) / 2, (2 * radius).minimum(widest))
+        return oracle.best
+
+    def _descend(self, oracle: Oracle, search: _Search) -> None:
+        """One radius; what it finds, the oracle remembers."""
+        checkpoints = _checkpoints(self.params.steps)
+        last = 0
+        for step in range(1, self.params.steps + 1):
+            search = search.select(oracle.best_distance[search.rows] > search.radius * (1 + _ROUND))
+            if not len(search.rows):
+                return
+            search.move(oracle, self.params.momentum if step > 1 else 1.0)
+            search.record(*_evaluate(oracle, search.points, search.aims))
+            if step in checkpoints:
+                search.adapt(step - last)
+                last = step
+
+
+@dataclass(eq=False)
+class _Search:
+    """Where each point is within its ball, and what it needs to know of its past; first axis m."""
+
+    aims: Aims
+    radius: Tensor
+    points: Tensor
+    previous: Tensor
+    loss: Tensor
+    gradient: Tensor
+    best: Tensor
+    best_loss: Tensor
+    best_gradient: Tensor
+    step: Tensor
+    """Length of a step; twice the radius at first."""
+    successes: Tensor
+    """Steps that went down since the last checkpoint."""
+    loss_at_checkpoint: Tensor
+    """Lowest loss at the last checkpoint."""
+    is_new_step: Tensor
+    """Whether the step was halved at the last checkpoint."""
+
+    @classmethod
+    def start(cls, oracle: Oracle, aims: Aims, radius: Tensor) -> _Search:
+        """At the closest adversarial of each row, or else where it starts, pulled into its ball."""
+        points = into_ball(oracle.best[aims.rows], oracle.images[aims.rows], radius, oracle)
+        loss, gradient = _evaluate(oracle, points, aims)
+        return cls(
+            aims=aims,
+            radius=radius,
+            points=points,
+            previous=points,
+            loss=loss,
+            gradient=gradient,
+            best=points,
+            best_loss=loss,
+            best_gradient=gradient,
+            step=2 * radius,
+            successes=torch.zeros_like(aims.rows),
+            loss_at_checkpoint=loss,
+            is_new_step=torch.zeros_like(aims.rows, dtype=torch.bool),
+        )
+
+    @property
+    def rows(self) -> Tensor:
+        """The image that each point belongs to."""
+        return self.aims.rows
+
+    def select(self, wanted: Tensor) -> _Search:
+        """The search of some of the points, bool [m]."""
+        kept = {
+            field.name: getattr(self, field.name)[wanted]
+            for field in fields(self)
+            if field.name != "aims"
+        }
+        return _Search(aims=self.aims.select(wanted), **kept)
+
+    def move(self, oracle: Oracle, momentum: float) -> None:
+        """A step down the gradient, mixed with the last move, and back into the ball and the box.
+
+        Where the gradient is zero, the step goes in a random direction.
+        """
+        move = per_row(self.step, self.points) * unit_direction(self.gradient, self.rows, oracle)
+        ahead = self._inside(oracle, self.points - move)
+        mixed = momentum * ahead + (1 - momentum) * (2 * self.points - self.previous)
+        self.points, self.previous = self._inside(oracle, mixed), self.points
+
+    def record(self, loss: Tensor, gradient: Tensor) -> None:
+        """What the model answered where the last move went."""
+        self.successes = self.successes + (loss < self.loss)
+        self.loss, self.gradient = loss, gradient
+        lower = loss < self.best_loss
+        self.best_loss = torch.where(lower, loss, self.best_loss)
+        self.best = torch.where(per_row(lower, self.best), self.points, self.best)
+        self.best_gradient = torch.where(per_row(lower, gradient), gradient, self.best_gradient)
+
+    def adapt(self, steps: int) -> None:
+        """Halve the step of searches that do not get on, and take them back to their best point."""
+        stalled = ~self.is_new_step & (self.best_loss >= self.loss_at_checkpoint)
+        halve = stalled | (self.successes < _ENOUGH * steps)
+        self.step = torch.where(halve, self.step / 2, self.step)
+        back = per_row(halve, self.points)
+        self.points = torch.where(back, self.best, self.points)
+        self.previous = torch.where(back, self.best, self.previous)
+        self.gradient = torch.where(back, self.best_gradient, self.gradient)
+        self.loss = torch.where(halve, self.best_loss, self.loss)
+        self.successes = torch.zeros_like(self.successes)
+        self.loss_at_checkpoint, self.is_new_step = self.best_loss, halve
+
+    def _inside(self, oracle: Oracle, points: Tensor) -> Tensor:
+        return into_ball(points, oracle.images[self.rows], self.radius, oracle)
+
+
+def _evaluate(oracle: Oracle, points: Tensor, aims: Aims) -> tuple[Tensor, Tensor]:
+    """The loss [m], which is negative where the aim is reached, and its gradient [m, ...]."""
+    logits, gradient = oracle.gradient(points, aims.rows, aims.ratio)
+    return aims.ratio(logits), gradient
+
+
+def _checkpoints(steps: int) -> set[int]:
+    """After which steps the length of a step is looked at: ever sooner one after the other."""
+    places = [0.0, 0.22]
+    while places[-1] < 1:
+        places.append(places[-1] + max(places[-1] - places[-2] - 0.03, 0.06))
+    return {math.ceil(round(place * steps, 6)) for place in places[1:-1]}

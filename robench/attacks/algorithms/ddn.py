@@ -1,0 +1,77 @@
+"""DDN: follow the direction of the gradient, and settle the length of the step apart from it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from robench.attacks.core.aims import Aims
+from robench.attacks.core.base import Attack
+from robench.attacks.core.budget import Oracle, lengths, per_row
+from robench.attacks.core.geometry import radius_of_box, unit_direction
+from robench.attacks.core.losses import log_odds
+from robench.spec.base import Frozen
+
+__all__ = ["DDN"]
+
+
+class DDN(Attack):
+    """Follow the normalised gradient on a sphere that shrinks when the class changes, else grows.
+
+    Rony, Hafemann, Oliveira, Ben Ayed, Sabourin, Granger 2019, *Decoupling Direction and Norm*
+    (arXiv 1811.09600), without the rounding to 8 bits.
+
+    Only the direction of the cross-entropy's gradient matters, so that its saturating factor is
+    left out: the function followed is the log-odds of a class, which has the same direction and
+    never vanishes, of logits brought to a fixed range. Where the gradient is zero all the same, a
+    random direction is taken.
+    """
+
+    name = "ddn"
+
+    class Params(Frozen):
+        """How long, towards what, and how fast the sphere changes."""
+
+        steps: Annotated[int, Field(ge=1)] = 100
+        """Forward and backward passes, for each target."""
+        targets: Annotated[int, Field(ge=0)] = 0
+        """0 leaves the own class in any direction; k > 0 walks towards each of the k likeliest
+        other classes, and any other class counts."""
+        gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
+        """The radius is multiplied by 1 - gamma or 1 + gamma at each step."""
+        initial_norm: Annotated[float, Field(gt=0)] = 1.0
+        """First radius."""
+
+    params: Params
+
+    def run(self, oracle: Oracle) -> Tensor:
+        """All targets of an image at once, as separate points of the same row."""
+        aims = Aims.of(oracle, self.params.targets)
+        rows, images = aims.rows, oracle.images[aims.rows]
+        widest = radius_of_box(oracle)[rows]
+        radius = torch.full_like(widest, self.params.initial_norm)
+        points = oracle.starts[rows]
+
+        def objective(logits: Tensor) -> Tensor:
+            value = log_odds(logits, aims.classes, aims.clean)
+            return value if aims.is_targeted else -value
+
+        for step in range(self.params.steps):
+            logits, gradient = oracle.gradient(points, rows, objective)
+            crossed = oracle.is_adversarial(logits, rows)
+            factor = torch.where(crossed, 1 - self.params.gamma, 1 + self.params.gamma)
+            radius = (radius * factor).minimum(widest)
+            direction = unit_direction(gradient, rows, oracle)
+            moved = points - images + _step_length(step, self.params.steps) * direction
+            norm = lengths(moved).clamp_min(torch.finfo(moved.dtype).tiny)
+            points = oracle.clip(images + moved * per_row(radius / norm, moved))
+        return oracle.best
+
+
+def _step_length(step: int, steps: int) -> float:
+    """Cosine from 1 to 0.01."""
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2

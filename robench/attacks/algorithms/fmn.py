@@ -1,0 +1,98 @@
+"""FMN: a ball that closes in on the boundary while the gradient walks along it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from robench.attacks.algorithms.nearest import nearest_of_other_classes
+from robench.attacks.core.aims import Aims
+from robench.attacks.core.base import Attack
+from robench.attacks.core.budget import Oracle, lengths
+from robench.attacks.core.geometry import (
+    distance_to_plane,
+    into_ball,
+    radius_of_box,
+    unit_direction,
+)
+from robench.attacks.core.ray import bisect_ray
+from robench.spec.base import Frozen
+
+__all__ = ["FMN"]
+
+_LAST_STEP, _LAST_GAMMA = 0.01, 0.001
+"""The step decays to this fraction of the first one, gamma to this value."""
+_HALVINGS = 10
+"""Of the ray to an image of another class, where the search begins at an adversarial."""
+
+
+class FMN(Attack):
+    """Step along the gradient, and project onto a ball that shrinks when the class changes.
+
+    Pintor, Roli, Brendel, Biggio 2021, *Fast Minimum-norm Adversarial Attacks through Adaptive
+    Norm Constraints* (arXiv 2102.12827). While nothing is found the paper sets the radius to where
+    the linearised boundary is. In the box that can come to a stop: where many pixels lie on it
+    already, most of each step is clipped away, and the same boundary is estimated once more. Here
+    the radius also grows by the factor 1 + gamma then. Where the gradient is zero, a random
+    direction is taken.
+    """
+
+    name = "fmn"
+
+    class Params(Frozen):
+        """How long, how fast, and from where."""
+
+        steps: Annotated[int, Field(ge=1)] = 100
+        """Forward and backward passes, for each target."""
+        step_length: Annotated[float, Field(gt=0)] = 1.0
+        """First length of a step; it decays to a hundredth, as a cosine."""
+        gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
+        """The radius is first multiplied by 1 - gamma or 1 + gamma; gamma decays to 0.001."""
+        targets: Annotated[int, Field(ge=0)] = 0
+        """0 leaves the own class in any direction; k > 0 walks towards each of the k likeliest
+        other classes, and any other class counts."""
+        start: Literal["image", "adversarial"] = "image"
+        """``"adversarial"`` begins where the ray to the nearest image of another class crosses the
+        boundary, for eleven forward passes more."""
+
+    params: Params
+
+    def run(self, oracle: Oracle) -> Tensor:
+        """All targets of an image at once, as separate points of the same row."""
+        aims = Aims.of(oracle, self.params.targets)
+        rows, images = aims.rows, oracle.images[aims.rows]
+        widest = radius_of_box(oracle)[rows]
+        if self.params.start == "adversarial":
+            _find_starts(oracle)
+        points = oracle.best[rows]  # the start, where nothing is found yet
+        radius = lengths(points - images)
+        for step in range(self.params.steps):
+            logits, gradient = oracle.gradient(points, rows, lambda logits: -aims.margin(logits))
+            gamma = self._decayed(step, self.params.gamma, _LAST_GAMMA)
+            closest = oracle.best_distance[rows]
+            smaller = torch.minimum(radius * (1 - gamma), closest)
+            larger = radius * (1 + gamma)
+            plane = lengths(points - images) + distance_to_plane(aims.margin(logits), gradient)
+            larger = torch.where(closest.isfinite(), larger, larger.maximum(plane))
+            radius = torch.where(oracle.is_adversarial(logits, rows), smaller, larger)
+            radius = radius.minimum(widest)
+            length = self._decayed(step, 1.0, _LAST_STEP) * self.params.step_length
+            points = points + length * unit_direction(gradient, rows, oracle)
+            points = into_ball(points, images, radius, oracle)
+        return oracle.best
+
+    def _decayed(self, step: int, first: float, last: float) -> float:
+        """Cosine from the first value to the last one."""
+        return last + (first - last) * (1 + math.cos(math.pi * step / self.params.steps)) / 2
+
+
+def _find_starts(oracle: Oracle) -> None:
+    """Let the oracle see where the rays to images of another class cross the boundary."""
+    rows, starts = nearest_of_other_classes(oracle, 1)
+    if len(rows):
+        oracle.query(starts, rows)
+        bisect_ray(oracle, starts, rows, steps=_HALVINGS)

@@ -1,0 +1,1 @@
+"""What distances say: metrics, optimality, and the flags that raise doubts."""

@@ -1,0 +1,1 @@
+"""Suites of attacks: their members, verification, checks, and the report."""

@@ -1,0 +1,132 @@
+"""Flags that need attacks of their own: would more effort, or none at all, change the figure?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robench.attacks import ATTACKS
+from robench.attacks.core.problem import Problem
+from robench.attacks.core.views import OWN, View
+from robench.attacks.evaluation.optimality import area, largest_distance
+from robench.attacks.suite.report import CheckReport
+from robench.attacks.suite.suites import Check, Member
+from robench.attacks.suite.trials import Run, Trial, run_all, with_seed
+
+__all__ = ["CHECKED", "Checks", "images_to_check", "run_checks"]
+
+CHECKED, LEAST, ONE_IN = 128, 32, 16
+"""Checks run on one image in sixteen, but on 32 at least and 128 at most, or on all there are: an
+image that is checked costs three times as much again as the suite does, so that they add less than
+a fifth to the passes of a thousand images."""
+_OTHER_SEED = 1_000
+"""Number of the seed that the check of seeds uses; restarts have smaller ones."""
+_DIRECTIONS = 200
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Values of the flags, and what they cost."""
+
+    values: Mapping[str, float | None]
+    cost: CheckReport | None
+
+
+def run_checks(
+    checks: Sequence[Check],
+    problem: Problem,
+    runs: Mapping[str, Run],
+    found: Mapping[str, Tensor],
+) -> Checks:
+    """Ask of a few images whether more steps, another seed or no method at all does as well.
+
+    The images are the first ones that the model puts in their class, see `images_to_check`.
+
+    Args:
+        checks: which of the flags are wanted.
+        problem: all images.
+        runs: of the suite, by key.
+        found: distance of each run after bisection, float64 [N].
+    """
+    if not checks:
+        return Checks({}, None)
+    started = time.perf_counter()
+    rows = problem.correct.nonzero().flatten()
+    rows = rows[: images_to_check(len(rows))]
+    if not len(rows):
+        nothing = torch.zeros_like(problem.labels)
+        return Checks(dict.fromkeys(checks), CheckReport(0, nothing, 0.0))
+    part = problem.select(rows)
+    first = {key: distance[rows] for key, distance in found.items()}
+    spent = torch.zeros_like(problem.labels)
+    values: dict[str, float | None] = {}
+    for check in checks:
+        trials = _TRIALS[check](part, runs)
+        for trial in trials.values():
+            spent[rows] += trial.result.passes + trial.ray_forwards
+        second = {key: trial.distance_on_ray for key, trial in trials.items()}
+        values[check] = _VALUES[check](first, second)
+    return Checks(values, CheckReport(len(rows), spent, time.perf_counter() - started))
+
+
+def images_to_check(count: int) -> int:
+    """How many of `count` images that the model puts in their class are checked."""
+    return min(count, max(LEAST, min(CHECKED, count // ONE_IN)))
+
+
+def _longer(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    doubled = {key: run.doubled() for key, run in runs.items()}
+    return _run(part, {key: run for key, run in doubled.items() if run is not None})
+
+
+def _reseeded(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    return _run(with_seed(part, _OTHER_SEED), runs)
+
+
+def _random(part: Problem, _runs: Mapping[str, Run]) -> dict[str, Trial]:
+    member = Member("random-directions", {"directions": _DIRECTIONS, "steps": 10})
+    attack = ATTACKS.get(member.attack)(**member.params)
+    return _run(part, {"noise": Run("noise", member, attack, View(OWN), 0, ray_steps=12)})
+
+
+def _run(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+    """The runs on all images, as many at a time as the problem says."""
+    pieces = [run_all(piece, runs) for piece in part.split()]
+    return {key: Trial.join([piece[key] for piece in pieces]) for key in runs}
+
+
+def _shortest(found: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack(list(found.values())).amin(dim=0)
+
+
+def _gain(first: Mapping[str, Tensor], longer: Mapping[str, Tensor]) -> float | None:
+    """Share of the area that twice the budget takes away."""
+    if not longer:
+        return None
+    before = _shortest(first)
+    return _relative(before, torch.minimum(before, _shortest(longer)))
+
+
+def _difference(first: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float | None:
+    """Share of the area by which two seeds differ."""
+    change = _relative(_shortest(first), _shortest(other))
+    return None if change is None else abs(change)
+
+
+def _ratio(first: Mapping[str, Tensor], random: Mapping[str, Tensor]) -> float | None:
+    """Median distance in random directions over that of the attacks."""
+    best = _shortest(first).median().item()
+    return _shortest(random).median().item() / best if 0 < best < float("inf") else None
+
+
+def _relative(before: Tensor, after: Tensor) -> float | None:
+    limit = largest_distance(before)
+    return 1 - area(after, limit) / area(before, limit) if limit > 0 else None
+
+
+_TRIALS = {"converge": _longer, "seeds": _reseeded, "noise": _random}
+_VALUES = {"converge": _gain, "seeds": _difference, "noise": _ratio}

@@ -1,0 +1,228 @@
+"""Minimal Euclidean perturbations: the best of several attacks, checked twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from robench.attacks.core.judge import distances
+from robench.attacks.core.network import Classifier, without_autocast
+from robench.attacks.core.problem import Problem, examine
+from robench.attacks.core.progress import Bar, shown
+from robench.attacks.core.views import gradient_views
+from robench.attacks.evaluation.flags import raise_flags
+from robench.attacks.evaluation.optimality import optimality
+from robench.attacks.suite.checks import run_checks
+from robench.attacks.suite.closest import REFERENCE, Closest, closest_that_hold
+from robench.attacks.suite.evidence import Evidence, has_no_gradient, measure
+from robench.attacks.suite.report import AttackReport, MemberReport
+from robench.attacks.suite.suites import AttackSuite, attack_suite
+from robench.attacks.suite.trials import Run, Trial, run_all, runs_of
+from robench.attacks.suite.verify import Verifier
+from robench.errors import AttackError
+
+__all__ = ["minimal_l2"]
+
+_ERRORS = 4
+"""So many errors are told in full."""
+
+
+@torch.inference_mode(False)
+def minimal_l2(
+    model: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    suite: str | AttackSuite = "l2-quick",
+    seed: int = 0,
+    *,
+    references: Tensor | None = None,
+    transferred: Tensor | None = None,
+    box: bool = True,
+    batch_size: int | None = None,
+    allow_stochastic: bool = False,
+    progress: bool | None = None,
+) -> AttackReport:
+    """How far each image must be pushed, in Euclidean distance, until the model errs.
+
+    Every attack of the suite runs, and a bisection along the ray shortens what it found. For each
+    image the closest point counts that is finite, in the box, and adversarial both in float32 with
+    another batch size and in float64; a point that is not makes way for the next closest one.
+
+    Args:
+        model: a module in evaluation mode, or a function, deterministic, from [0, 1] to logits of
+            at least two classes. It may compute in half or double precision, and may end in a
+            softmax or a sigmoid; its decision is the argmax of what it returns. A module may offer
+            further gradients, see `robench.attacks.core.views`.
+        images: float32 [N, C, H, W] or [N, F], in [0, 1].
+        labels: integers [N].
+        suite: name of an attack suite, or one of your own.
+        seed: of everything random; it is combined with each image's pixels.
+        references: images to start from that need not be attacked, [M, ...]; `None` takes `images`.
+        transferred: adversarials of another network for the same images, such as those of the dense
+            parent, [N, ...]; suites with the attack ``transfer`` try them.
+        box: whether adversarials must lie in [0, 1]. Without the box distances are shorter, and not
+            to be compared with others.
+        batch_size: images attacked at a time; `None` derives it from their size. It bounds the
+            memory. It changes distances by rounding alone, which an attack may amplify: `alma`
+            does, by up to some percent of single images, a whole suite hardly.
+        allow_stochastic: whether to attack a model whose logits depend on chance. Its distances do
+            so too, and the flag ``mode`` is raised.
+        progress: whether a bar is drawn on standard error once it has taken two seconds; `None`
+            draws it where that is a terminal.
+
+    Raises:
+        InputError: names what is wrong with the model, the images or the labels.
+        AttackError: every attack of the suite raised, so that nothing is known.
+        UnknownNameError: there is no such suite.
+        PluginError: an attack of the suite needs a package that is not installed.
+    """
+    chosen = attack_suite(suite) if isinstance(suite, str) else suite
+    problem = examine(
+        model,
+        images,
+        labels,
+        references=references,
+        transferred=transferred,
+        box=box,
+        seed=seed,
+        batch_size=batch_size,
+        allow_stochastic=allow_stochastic,
+    )
+    with without_autocast(problem.images.device):
+        return _report(problem, chosen, progress).to(images.device)
+
+
+def _report(problem: Problem, chosen: AttackSuite, progress: bool | None) -> AttackReport:
+    views = gradient_views(problem, smoothed=chosen.smoothed)
+    runs = runs_of(chosen, views, problem)
+    verifier = Verifier(problem.model, problem.images)
+    levels = [tuple(runs_of(level, views, problem)) for level in chosen.levels]
+    split = list(problem.split())
+    with shown(len(split) * len(runs), progress) as bar:
+        parts = [_attack(part, runs, levels, verifier, bar) for part in split]
+        trials = {key: Trial.join([part.trials[key] for part in parts]) for key in runs}
+        bar.doing("checks of the evaluation")
+        found = {key: trial.distance_on_ray for key, trial in trials.items()}
+        checks = run_checks(chosen.checks, problem, runs, found)
+    closest = Closest.join([part.closest for part in parts])
+    members = {
+        key: _member(runs[key], trial, closest, problem.correct) for key, trial in trials.items()
+    }
+    evidence = Evidence(
+        correct=problem.correct,
+        distance=closest.distance,
+        margin=closest.margin,
+        members=members,
+        has_no_gradient=torch.cat([part.has_no_gradient for part in parts]),
+        lost=closest.lost,
+        by_reference=torch.tensor(
+            [name == REFERENCE for name in closest.winner], device=problem.images.device
+        ),
+        twins=len(views) - 1,
+    )
+    return AttackReport(
+        distance=closest.distance,
+        adversarial=closest.adversarial,
+        margin=closest.margin,
+        winner=closest.winner,
+        passes=sum((m.passes for m in members.values()), torch.zeros_like(problem.labels)),
+        allowed=_total([run.allowed for run in runs.values()]),
+        correct=problem.correct,
+        norm=distances(problem.images, torch.zeros_like(problem.images)),
+        flags=raise_flags({**measure(problem, evidence), **checks.values}),
+        attacks=members,
+        views=tuple(view.name for view in views),
+        checks=checks.cost,
+        suite=str(chosen),
+        seed=problem.seed,
+        box=problem.box,
+        notes=(*_failures(members), *_bounds(closest), *verifier.notes),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Everything about some of the images but the points of each run."""
+
+    trials: Mapping[str, Trial]
+    closest: Closest
+    has_no_gradient: Tensor
+
+
+def _attack(
+    part: Problem,
+    runs: Mapping[str, Run],
+    levels: Sequence[Sequence[str]],
+    verifier: Verifier,
+    bar: Bar,
+) -> _Part:
+    trials = run_all(part, runs, bar)
+    _check_any_ran(trials)
+    # Whether a point holds may hang by a rounding, so that more candidates could make a distance
+    # longer. What the suites that this one extends found counts as they would have found it.
+    closest = reduce(
+        Closest.or_closer,
+        (closest_that_hold(part, {key: trials[key] for key in keys}, verifier) for keys in levels),
+    )
+    light = {key: trial.without_points() for key, trial in trials.items()}
+    return _Part(light, closest, has_no_gradient(part))
+
+
+def _check_any_ran(trials: Mapping[str, Trial]) -> None:
+    """Images that no attack has really attacked must not pass for robust ones."""
+    errors = {key: t.result.error for key, t in trials.items() if t.result.error is not None}
+    # A refinement with nothing to go on from asks nothing, and raises nothing.
+    ran = any(t.result.passes.any() for t in trials.values() if t.result.error is None)
+    if errors and not ran:
+        told = [f"{key!r} {error}" for key, error in errors.items()]
+        more = f"; and {len(told) - _ERRORS} more" if len(told) > _ERRORS else ""
+        raise AttackError(
+            f"every attack of the suite failed: {'; '.join(told[:_ERRORS])}{more}",
+            hint="a network on which no attack runs is not robust: mend what they name",
+        )
+
+
+def _member(run: Run, trial: Trial, closest: Closest, correct: Tensor) -> MemberReport:
+    wins = sum(name == run.key for name in closest.winner)
+    count = int(correct.sum())
+    return MemberReport(
+        attack=run.attack.name,
+        version=run.attack.version,
+        params=run.attack.params.model_dump(),
+        view=run.view.name,
+        is_refinement=run.member.is_refinement,
+        distance=trial.result.distance,
+        distance_on_ray=trial.distance_on_ray,
+        optimality=optimality(trial.distance_on_ray, closest.distance, correct),
+        wins=wins / count if count else None,
+        forwards=trial.result.forwards + trial.ray_forwards,
+        backwards=trial.result.backwards,
+        allowed=run.allowed,
+        seconds=trial.result.seconds,
+        out_of_bounds=int(trial.result.out_of_bounds.sum()),
+        error=trial.result.error,
+    )
+
+
+def _total(allowed: Sequence[int | None]) -> int | None:
+    known = [passes for passes in allowed if passes is not None]
+    return sum(known) if len(known) == len(allowed) else None
+
+
+def _bounds(closest: Closest) -> Iterator[str]:
+    count = closest.winner.count(REFERENCE)
+    if count:
+        yield (
+            f"no attack found a point that holds for {count} images: their distance is that of the "
+            "nearest reference of another class, brought nearer by bisection, and an upper bound"
+        )
+
+
+def _failures(members: Mapping[str, MemberReport]) -> Iterator[str]:
+    for key, member in members.items():
+        if member.error:
+            yield f"the attack {key!r} {member.error}; what it had found by then counts"

@@ -1,0 +1,212 @@
+"""The runs of a suite: each attack, under each gradient view and restart, followed by bisection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from robench.attacks import ATTACKS
+from robench.attacks.core.base import Attack, AttackResult
+from robench.attacks.core.budget import Oracle, per_row
+from robench.attacks.core.judge import judge
+from robench.attacks.core.problem import Problem
+from robench.attacks.core.progress import Bar
+from robench.attacks.core.ray import bisect_ray
+from robench.attacks.core.views import SMOOTHED, View, seen_through
+from robench.attacks.suite.suites import AttackSuite, Member
+
+__all__ = ["Run", "Trial", "run_all", "runs_of", "with_seed"]
+
+_SEEDS = 2**63
+_NEXT_SEED = 0x1E37_79B9_7F4A_7C15
+"""Apart from what users choose, so that no restart repeats another user's first run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One attack of a suite under one gradient view.
+
+    Attributes:
+        key: its name in the report: ``"ddn"``, ``"ddn@tanh"`` under a view, ``"ddn#2"`` for the
+            second restart.
+        member: of the suite.
+        attack: ready to run.
+        view: whose gradients it follows.
+        restart: 0 for none, else its number; other seeds and random starts.
+        ray_steps: halvings of the bisection that follows.
+    """
+
+    key: str
+    member: Member
+    attack: Attack
+    view: View
+    restart: int
+    ray_steps: int
+
+    @property
+    def limit(self) -> int | None:
+        """Passes that one image may cost the attack; gradients of a twin cost more."""
+        if self.member.budget is None:
+            return None
+        return self.member.budget * (1 + 2 * self.view.passes) // (2 if self.view.passes else 1)
+
+    @property
+    def allowed(self) -> int | None:
+        """Passes that one image may cost, bisection included; `None` for no limit."""
+        return None if self.limit is None else self.limit + self.ray_steps
+
+    def doubled(self) -> Run | None:
+        """The same for twice as long, or `None` where that is not defined."""
+        if not self.member.doubled:
+            return None
+        params = {**self.member.params, **self.member.doubled}
+        budget = None if self.member.budget is None else 2 * self.member.budget
+        member = replace(self.member, params=params, budget=budget)
+        return replace(self, member=member, attack=type(self.attack)(**params))
+
+    def on(self, part: Problem, known: Known) -> Trial:
+        """Attack some images.
+
+        Args:
+            part: the images, [n, ...].
+            known: the closest adversarials so far. Restarts begin half as far away, and
+                refinements there.
+        """
+        problem = seen_through(part, self.view)
+        if self.restart:
+            problem = with_seed(problem, self.restart)
+            problem = replace(problem, starts=_random_starts(problem, known.distance))
+        if self.member.is_refinement:
+            problem = replace(problem, found=known.points)
+        result = self.attack.attack(problem, limit=self.limit)
+        points, distance = result.adversarial.clone(), result.distance.clone()
+        forwards = torch.zeros_like(result.forwards)
+        rows = (part.correct & result.success).nonzero().flatten()
+        if len(rows):
+            found = part.select(rows)
+            oracle = Oracle(found)
+            shorter = bisect_ray(oracle, points[rows], oracle.rows, steps=self.ray_steps)
+            # Asked once more the point itself might flip back: only a shorter one replaces it.
+            shorter, shorter_distance = judge(found, [shorter])
+            closer = shorter_distance < distance[rows]
+            points[rows[closer]] = shorter[closer]
+            distance[rows[closer]] = shorter_distance[closer]
+            forwards[rows] = oracle.forwards
+        return Trial(result, points, distance, forwards)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The closest adversarials that the runs so far have found, not verified yet.
+
+    Attributes:
+        points: [n, ...]; the image itself where there is none.
+        distance: float64 [n]; infinite for none.
+    """
+
+    points: Tensor
+    distance: Tensor
+
+    @classmethod
+    def nothing(cls, part: Problem) -> Known:
+        """Before the first run."""
+        distance = torch.full_like(part.labels, torch.inf, dtype=torch.float64)
+        return cls(part.images, distance)
+
+    def after(self, trial: Trial) -> Known:
+        """With what a run has found."""
+        closer = trial.distance_on_ray < self.distance
+        points = torch.where(per_row(closer, self.points), trial.points_on_ray, self.points)
+        return Known(points, torch.minimum(self.distance, trial.distance_on_ray))
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One run on some images: what it found, and that after bisection."""
+
+    result: AttackResult
+    points_on_ray: Tensor
+    distance_on_ray: Tensor
+    ray_forwards: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[Trial]) -> Trial:
+        """Those on parts of the images, in order, as one."""
+        return cls(
+            result=AttackResult.join([part.result for part in parts]),
+            points_on_ray=torch.cat([part.points_on_ray for part in parts]),
+            distance_on_ray=torch.cat([part.distance_on_ray for part in parts]),
+            ray_forwards=torch.cat([part.ray_forwards for part in parts]),
+        )
+
+    def without_points(self) -> Trial:
+        """The same without what fills the memory."""
+        result = replace(self.result, adversarial=self.result.adversarial[:0], surest=None)
+        return replace(self, result=result, points_on_ray=self.points_on_ray[:0])
+
+
+def run_all(part: Problem, runs: Mapping[str, Run], bar: Bar | None = None) -> dict[str, Trial]:
+    """Every run on some images, one after the other; the bar goes on by one for each."""
+    known, trials = Known.nothing(part), {}
+    for key, run in runs.items():
+        if bar is not None:
+            bar.doing(key)
+        trials[key] = run.on(part, known)
+        known = known.after(trials[key])
+        if bar is not None:
+            bar.advance(1)
+    return trials
+
+
+def with_seed(problem: Problem, number: int) -> Problem:
+    """The same problem under another seed; 0 is its own."""
+    return replace(problem, seed=(problem.seed + number * _NEXT_SEED) % _SEEDS)
+
+
+def _random_starts(problem: Problem, known: Tensor) -> Tensor:
+    """Points in random directions, half as far as an adversarial is known to be, [n, ...]."""
+    oracle = Oracle(problem)
+    radius = torch.where(known.isfinite(), known, 1.0).to(oracle.images.dtype) / 2
+    return oracle.clip(oracle.images + per_row(radius, oracle.images) * oracle.noise(oracle.rows))
+
+
+def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict[str, Run]:
+    """Every run of a suite by key: round after round, and refinements at the end.
+
+    Where the suite extends another, the runs of that one come first, and are the same as if it ran
+    by itself: neither what the longer suite adds nor what it finds reaches them.
+
+    Args:
+        suite: says what runs, and how often.
+        views: sources of gradients, the network's own first; the smoothed one serves suites that
+            ask for it.
+        problem: tells whether there is anything to transfer.
+
+    Raises:
+        ParameterError: a member has a parameter that its attack does not take.
+        PluginError: a member's attack needs a package that is not installed.
+    """
+    runs = {} if suite.extends is None else runs_of(suite.extends, views, problem)
+    if not suite.smoothed:
+        views = [view for view in views if view.name != SMOOTHED]
+    members = [
+        member
+        for member in suite.members
+        if member.attack != "transfer" or problem.transferred is not None
+    ]
+    guided = [member for member in members if not member.is_gradient_free]
+    own, *twins = views
+    rounds = [(own, 0, [m for m in members if not m.is_refinement])]
+    rounds += [(twin, 0, guided) for twin in twins]
+    rounds += [(own, number, guided) for number in range(1, suite.rounds - len(twins))]
+    rounds += [(own, 0, [m for m in members if m.is_refinement])]
+    for view, restart, chosen in rounds:
+        for member in chosen:
+            attack = ATTACKS.get(member.attack)(**member.params)
+            key = member.key + (f"#{restart}" if restart else "")
+            key += f"@{view.name}" if view is not own else ""
+            runs.setdefault(key, Run(key, member, attack, view, restart, suite.ray_steps))
+    return runs

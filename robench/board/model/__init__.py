@@ -1,0 +1,1 @@
+"""What the board shows, worked out from the long table: rows, columns, versions, coverage."""

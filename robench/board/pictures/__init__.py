@@ -1,0 +1,1 @@
+"""Pictures of degradations and of published figures, drawn by robench itself."""

@@ -1,0 +1,1 @@
+"""The board as a page, a README, text, SVG and CSV."""

@@ -1,0 +1,237 @@
+"""The form in which a network would be deployed, quicker for dense and compacted networks alike.
+
+BatchNorm in evaluation mode is one scale and one offset a channel, which the layer before it can
+take over. Rectifiers need no memory of their own. How the network that is left is executed is
+measured, for a single input and for a batch: step by step with maps in one of two layouts, or as
+TorchScript (:mod:`robench.deploy.executables`). It is a form of its own, never put in another's
+place.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, get_args
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from robench.deploy.columns import undo_columns
+from robench.deploy.executables import FAILURES, executable, put_channels_last
+from robench.deploy.inference_module import InferenceForm
+from robench.deploy.narrow import quickest_forms
+from robench.deploy.planar import take_quickest
+from robench.deploy.quickest import quickest, sizes, timed
+from robench.deploy.recipe import Execution, Recipe
+from robench.errors import NotApplicableError
+from robench.graph.budget import CHOICE_S, Budget
+from robench.graph.checks import check_example, check_network, precision_of
+from robench.graph.operations import BatchNorm, Weighted
+from robench.graph.proof import prove_equal, prove_equal_at_sizes
+from robench.graph.sizes import sizes_taken
+from robench.graph.trace import traced_copy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Folded", "folded", "inference_form"]
+
+_IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+_IMAGES = 4
+"""Dimensions of a batch of images."""
+_LEAST_GAIN = 1.03
+"""Times quicker that an execution must be than a simpler one, so that noise does not decide."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A network of fewer steps.
+
+    Attributes:
+        network: in which BatchNorms are folded and rectifiers write in place.
+        layers: those that took a BatchNorm over.
+    """
+
+    network: fx.GraphModule
+    layers: set[str]
+
+    def calls(self, *kinds: type[nn.Module]) -> list[str]:
+        """Names of the steps that are modules of these kinds."""
+        nodes = self.network.graph.nodes
+        names = [str(node.target) for node in nodes if node.op == "call_module"]
+        return [name for name in names if isinstance(self.network.get_submodule(name), kinds)]
+
+
+def inference_form(
+    model: nn.Module, example: Tensor, *, choice_s: float = CHOICE_S
+) -> InferenceForm:
+    """Fold BatchNorm, rectify in place, and execute the rest in the way that is the quickest here.
+
+    The result computes the same function and has the same input gradients, which is proven on
+    `example` and on random inputs as :func:`robench.compact` does, for each way that it uses. What
+    is quickest was measured on one thread, for inputs of this size; see :class:`InferenceForm` for
+    what computes others, and gradients. Its ``.recipe`` says what was chosen, and the times.
+
+    Args:
+        model: in evaluation mode, float32 or float64; it stays as it is.
+        example: real inputs, [N, …] as the network takes them, N ≥ 1; one of them and all are
+            timed.
+        choice_s: seconds for timing forms of single layers, those with most to gain first; those
+            that are not reached stay as they are. The whole network is timed in any case.
+
+    Raises:
+        InputError: the network is in training mode, or does not take the example.
+        NotApplicableError: it has neither BatchNorm nor a convolution, or cannot be traced.
+        CompactionError: layers share a weight, or the form is not equal; names the layer.
+    """
+    budget = Budget(choice_s)
+    check_network(model)
+    precision = precision_of(model)
+    with torch.inference_mode(mode=False):
+        inputs = check_example(model, example).double()
+        original = copy.deepcopy(model).double()
+        plain = folded(original)
+        if not plain.layers and not plain.calls(nn.Conv2d):
+            raise NotApplicableError("there is neither a BatchNorm to fold nor a convolution")
+        recipe = _recipe(plain, inputs.to(precision), budget)
+        # What a layer writes that took a BatchNorm over cannot be compared by its name.
+        same = {
+            name: torch.ones(_units(plain.network, name), dtype=torch.bool)
+            for name in plain.calls(nn.Conv2d, nn.Linear)
+            if name not in plain.layers
+        }
+        # Images of other sizes are computed by the plain network, whatever the execution.
+        prove_equal_at_sizes(original, plain.network, same, inputs, sizes_taken(original, inputs))
+        for execution in dict.fromkeys((recipe.many, recipe.one)):
+            alike = InferenceForm(plain.network, replace(recipe, one=execution, many=execution))
+            prove_equal(original, alike.eval(), same, inputs)
+        return InferenceForm(plain.network, recipe).eval().to(precision)
+
+
+def _units(network: nn.Module, name: str) -> int:
+    return len(network.get_submodule(name).get_parameter("weight"))
+
+
+def folded(model: nn.Module) -> Folded:
+    """A copy of a network with fewer steps, of plain layers.
+
+    Args:
+        model: it stays as it is.
+
+    Raises:
+        NotApplicableError: it cannot be traced.
+        CompactionError: a layer is called twice, or its weight is computed on each call.
+    """
+    module = traced_copy(undo_columns(copy.deepcopy(model).eval()))
+    _leave_out_idle(module)
+    layers = _fold(module)
+    _rectify_in_place(module)
+    return Folded(module.eval(), layers)
+
+
+def _recipe(plain: Folded, example: Tensor, budget: Budget) -> Recipe:
+    """What is quickest for this network, in the precision of the example."""
+    single = copy.deepcopy(plain.network).to(example.dtype).requires_grad_(requires_grad=False)
+    precision = str(example.dtype).removeprefix("torch.")
+    recipe = Recipe(tuple(example.shape[1:]), precision)
+    candidates: tuple[Execution, ...] = ("plain", "frozen", "optimised")
+    if example.ndim == _IMAGES and plain.calls(nn.Conv2d):
+        candidates = get_args(Execution)
+        last = copy.deepcopy(single)
+        put_channels_last(last)
+        narrow = quickest_forms(last, example, budget.part(0.5))
+        planar = take_quickest(copy.deepcopy(single), example, budget)
+        recipe = replace(recipe, narrow=narrow, planar=planar)
+        if budget.is_spent:
+            notes = {"layers": "the time for the choice was over before all of them were timed"}
+            recipe = replace(recipe, notes=notes)
+    forms, notes = _made(candidates, single, recipe, example)
+    seconds = timed(forms, example)
+    best = [
+        quickest({name: [times[place]] for name, times in seconds.items()}, 0.0, _LEAST_GAIN)
+        for place in range(len(sizes(example)))
+    ]
+    latency_ms = {
+        name: {str(size): 1e3 * taken for size, taken in zip(sizes(example), times, strict=True)}
+        for name, times in seconds.items()
+    }
+    one, many = (forms[name].recipe.one for name in (best[0], best[-1]))
+    return replace(
+        recipe, one=one, many=many, latency_ms=latency_ms, notes={**recipe.notes, **notes}
+    )
+
+
+def _made(
+    candidates: tuple[Execution, ...], single: fx.GraphModule, recipe: Recipe, example: Tensor
+) -> tuple[dict[str, InferenceForm], dict[str, str]]:
+    """The ways in which the network can be executed here, and why not in the others."""
+    forms: dict[str, InferenceForm] = {}
+    notes: dict[str, str] = {}
+    for execution in candidates:
+        own = replace(recipe, one=execution, many=execution)
+        try:
+            made = executable(execution, single, own, example)
+        except FAILURES as error:
+            first_line = str(error).strip().partition("\n")[0]
+            notes[execution] = f"{type(error).__name__}: {first_line}"
+        else:
+            forms[execution] = InferenceForm(single, own).eval()
+            forms[execution].adopt(execution, made)
+    return forms, notes
+
+
+def _leave_out_idle(module: fx.GraphModule) -> None:
+    """Leave out steps that do nothing in evaluation mode."""
+    parts = dict(module.named_modules())
+    for node in list(module.graph.nodes):
+        if node.op == "call_module" and isinstance(parts[str(node.target)], _IDLE):
+            node.replace_all_uses_with(node.all_input_nodes[0])
+            module.graph.erase_node(node)
+    module.delete_all_unused_submodules()
+    module.recompile()
+
+
+def _rectify_in_place(module: fx.GraphModule) -> None:
+    """Have a rectifier write over what a layer or a sum made for it alone."""
+    parts = dict(module.named_modules())
+    for name, part in parts.items():
+        if type(part) is nn.ReLU:
+            calls = [node for node in module.graph.nodes if node.target == name]
+            part.inplace = all(_is_made_for(node, parts) for node in calls)
+
+
+def _is_made_for(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
+    (source,) = node.all_input_nodes
+    if source.op == "call_module":
+        is_new = isinstance(parts[str(source.target)], Weighted | BatchNorm)
+    else:
+        is_new = source.target in (operator.add, torch.add)
+    return is_new and len(source.users) == 1
+
+
+def _fold(module: fx.GraphModule) -> set[str]:
+    """Fold each BatchNorm that alone reads a layer, in place; names of these layers."""
+    parts = dict(module.named_modules())
+    folded: set[str] = set()
+    for node in list(module.graph.nodes):
+        norm = parts.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_mean is None:
+            continue
+        (source,) = node.all_input_nodes
+        layer = parts.get(str(source.target)) if source.op == "call_module" else None
+        if len(source.users) > 1:
+            continue
+        if isinstance(layer, nn.Conv2d):
+            module.set_submodule(str(source.target), fuse_conv_bn_eval(layer, norm))
+        elif isinstance(layer, nn.Linear):
+            module.set_submodule(str(source.target), fuse_linear_bn_eval(layer, norm))
+        else:
+            continue
+        node.replace_all_uses_with(source)
+        module.graph.erase_node(node)
+        folded.add(str(source.target))
+    module.delete_all_unused_submodules()
+    module.recompile()
+    return folded

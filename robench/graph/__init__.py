@@ -1,0 +1,1 @@
+"""A network as a graph of steps: tracing, what each step does, proofs that two are equal."""

@@ -1,0 +1,108 @@
+"""Images of other sizes than the example's: which a network takes, and those that it must not."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import nn
+
+from robench.errors import InputError
+from robench.graph.observe import run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["OneSize", "only_shape", "sizes_taken"]
+
+
+_LARGER_BY_PX = 32
+"""By how much a larger image is larger at most: one of twice 224 pixels takes four times as long
+and shows no more."""
+
+
+class OneSize(nn.Module):
+    """Hands inputs on, all of one shape, and refuses others.
+
+    Args:
+        shape: (C, H, W) of one input.
+    """
+
+    is_one_step: ClassVar[bool] = True
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[N, C, H, W] → the same.
+
+        Raises:
+            InputError: the inputs are of another shape.
+        """
+        if tuple(inputs.shape[1:]) != self.shape:
+            raise InputError(
+                f"this compacted network was given inputs of shape {tuple(inputs.shape)}",
+                allowed=f"(N, {', '.join(map(str, self.shape))}): constants that were taken over "
+                "hold for this size alone",
+                hint="compact the network with an example of the size that you need, or with "
+                "constants='keep'",
+            )
+        return inputs
+
+    def extra_repr(self) -> str:
+        """The shape, in the words of the network."""
+        return str(self.shape)
+
+
+def only_shape(model: nn.Module) -> tuple[int, ...] | None:
+    """The shape of one input where constants were taken over that hold for one size alone."""
+    return next((part.shape for part in model.modules() if isinstance(part, OneSize)), None)
+
+
+def sizes_taken(model: nn.Module, example: Tensor) -> list[tuple[int, ...]]:
+    """Some sizes of images other than the example's that a network takes.
+
+    Larger and smaller ones are tried, square and others. A network that takes none is not thereby
+    at fault.
+
+    Args:
+        model: in evaluation mode.
+        example: [N, C, …] as the network takes it.
+
+    Returns:
+        [H, W] of each, or whatever the dimensions behind the channels are; at most four.
+    """
+    taken: list[tuple[int, ...]] = []
+    own = tuple(example.shape[2:])
+    for alternatives in _other_sizes(own):
+        others = (size for size in alternatives if size != own and size not in taken)
+        taken += islice((size for size in others if _takes(model, example, size)), 1)
+    return taken
+
+
+def _takes(model: nn.Module, example: Tensor, size: tuple[int, ...]) -> bool:
+    inputs = example.new_zeros(1, example.shape[1], *size)
+    try:
+        with torch.no_grad():
+            logits = run(model, inputs)
+    except InputError:
+        return False
+    return logits.ndim == 0 or len(logits) == len(inputs)  # else it takes one image for several
+
+
+def _other_sizes(size: tuple[int, ...]) -> list[list[tuple[int, ...]]]:
+    """Nearly this size, which divides by nothing; larger; half as high; smaller.
+
+    Of several alternatives the first that a network takes is enough.
+    """
+    if not size:
+        return []
+    last = len(size) - 1
+    return [
+        [tuple(side + 1 + (place == last) for place, side in enumerate(size))],
+        [tuple(side + min(side, _LARGER_BY_PX) for side in size), tuple(2 * side for side in size)],
+        [tuple(side if place else max(side // 2, 1) for place, side in enumerate(size))],
+        [tuple(max(side * 3 // 4, 1) + (place == last) for place, side in enumerate(size))],
+    ]

@@ -1,0 +1,187 @@
+"""A network as a graph of steps, and what each step gives for one input."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import fx, nn
+from torch.utils._pytree import tree_map_only
+
+from robench.errors import CompactionError
+from robench.graph.norms import Norm, functional_norms
+from robench.graph.observe import run
+from robench.graph.operations import Weighted, kind_of, operands
+from robench.models.chain import trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from robench.graph.operations import Kind
+
+__all__ = ["Traced", "traced_copy"]
+
+
+class Traced:
+    """A network as a graph, with everything that compaction reads off it.
+
+    Make a new one when the graph or a weight has changed.
+
+    Args:
+        module: the network as a graph module, in evaluation mode.
+        example: one input, [1, …], in the precision of the network.
+
+    Attributes:
+        module: the network.
+        nodes: its steps, in the order of execution.
+        parts: its modules by qualified name.
+        values: what each step gave.
+        kinds: what each step does to channels.
+
+    Raises:
+        InputError: the network does not take the example.
+    """
+
+    def __init__(self, module: fx.GraphModule, example: Tensor) -> None:
+        self.module = module
+        self.nodes = list(module.graph.nodes)
+        self.parts: dict[str, nn.Module] = dict(module.named_modules())
+        self.values = _values(module, example)
+        self.kinds: dict[fx.Node, Kind] = {}
+        self._norms = functional_norms(module)
+        for node in self.nodes:
+            self.kinds[node] = kind_of(node, self.parts, self.values, self.kinds, self._norms)
+
+    @property
+    def weighted(self) -> list[tuple[fx.Node, nn.Conv2d | nn.Linear]]:
+        """The steps that call a Conv2d, a Linear or a subclass of theirs, with their modules."""
+        calls = [(node, self.parts.get(str(node.target))) for node in self.nodes]
+        return [(node, part) for node, part in calls if isinstance(part, Weighted)]
+
+    @property
+    def layers(self) -> list[fx.Node]:
+        """The steps that are a Conv2d or Linear."""
+        return [node for node in self.nodes if self.kinds[node] == "layer"]
+
+    def layer(self, node: fx.Node) -> nn.Conv2d | nn.Linear:
+        """The module of a layer's step."""
+        module = self.parts[str(node.target)]
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            raise TypeError(f"{node.name} is no layer")
+        return module
+
+    def norm(self, node: fx.Node) -> Norm:
+        """The BatchNorm of a step, whether it calls a module or a function."""
+        name = str(node.target)
+        return self._norms.get(node) or Norm.of_module(name, self.parts[name])
+
+    def norm_tensor(self, node: fx.Node, name: str) -> Tensor | None:
+        """One tensor [channels] of the BatchNorm of a step, such as ``weight``, if it has it."""
+        norm = self.norm(node)
+        if name not in norm.tensors:
+            return None
+        tensor: Tensor = getattr(self.parts[norm.name], name)
+        return tensor
+
+    def reads(self, node: fx.Node) -> list[fx.Node]:
+        """The steps whose tensors a step reads, sizes left out.
+
+        A concatenation's come in their order, each as often as it stands there.
+        """
+        if self.kinds[node] == "concatenate":
+            return operands(node)
+        return [read for read in node.all_input_nodes if self.kinds[read] != "form"]
+
+    def channels(self, node: fx.Node) -> int:
+        """How many channels a step gives; 0 if that is no tensor of channels."""
+        value = self.values[node]
+        return value.shape[1] if isinstance(value, torch.Tensor) and value.ndim > 1 else 0
+
+    def piece_sizes(self, node: fx.Node) -> list[int]:
+        """How many channels each piece has that a split gives."""
+        return [piece.shape[1] for piece in self.values[node]]
+
+    def pieces(self, node: fx.Node, channels: Tensor) -> Tensor:
+        """What a split or a piece takes of something [channels] that its source has for each."""
+        if node.target is not operator.getitem:
+            return channels
+        (source,) = self.reads(node)
+        chosen = torch.split(channels, self.piece_sizes(source))[cast("int | slice", node.args[1])]
+        if isinstance(chosen, torch.Tensor):
+            return chosen
+        return torch.cat(chosen) if chosen else channels[:0]
+
+    def read(self, node: fx.Node) -> Tensor:
+        """The tensor that a step of one input reads."""
+        value: Tensor = self.values[self.reads(node)[0]]
+        return value
+
+
+def traced_copy(model: nn.Module) -> fx.GraphModule:
+    """A graph module with copies of the network's modules.
+
+    Raises:
+        NotApplicableError: the network cannot be traced.
+        CompactionError: a layer is called twice, or its weight is computed on each call.
+    """
+    graph = trace(model, closely=True)
+    _refuse_reuse(graph, model)
+    module = fx.GraphModule(model, graph, class_name=type(model).__name__)
+    module.graph.eliminate_dead_code()
+    return module
+
+
+def _values(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, Any]:
+    recorder = _Recorder(module)
+    with torch.no_grad():
+        run(recorder, example)
+    return recorder.seen
+
+
+class _Recorder(nn.Module):
+    """Runs a graph and keeps what each step gives."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__()
+        self.seen: dict[fx.Node, Any] = {}
+        self._interpreter = _Interpreter(module, self.seen)
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self._interpreter.run(inputs)
+
+
+class _Interpreter(fx.Interpreter):
+    def __init__(self, module: fx.GraphModule, seen: dict[fx.Node, Any]) -> None:
+        super().__init__(module, garbage_collect_values=False)
+        self._seen = seen
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        # Copies: the step after may work in place.
+        self._seen[n] = tree_map_only(torch.Tensor, torch.clone, value)
+        return value
+
+
+def _refuse_reuse(graph: fx.Graph, model: nn.Module) -> None:
+    """A layer that is called twice serves two places, which may lose different units."""
+    parts = dict(model.named_modules())
+    seen: set[str] = set()
+    for node in graph.nodes:
+        if node.op != "call_module" or not isinstance(parts[str(node.target)], Weighted):
+            continue
+        name = str(node.target)
+        if name in seen:
+            raise CompactionError(
+                f"the layer {name!r} is called twice",
+                where=name,
+                hint="give each place a layer of its own",
+            )
+        seen.add(name)
+        if "weight" not in dict(parts[name].named_parameters(recurse=False)):
+            raise CompactionError(
+                f"the weight of {name!r} is no parameter but computed on each call",
+                where=name,
+                hint="make it permanent first: torch.nn.utils.prune.remove, "
+                "torch.nn.utils.parametrize.remove_parametrizations",
+            )

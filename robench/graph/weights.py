@@ -1,0 +1,161 @@
+"""Files of weights: tensors as safetensors with what else there is to say; never pickle.
+
+A network whose layers became smaller is read into one of the full size, which is made smaller
+first.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import nn
+
+from robench.errors import StoreError
+from robench.files import write_atomically
+from robench.graph.norms import NUM_FEATURES, TENSORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor
+
+__all__ = ["make_room", "opened", "resize", "sizes_of", "write_file"]
+
+_Sized = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def write_file(path: str | Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """Write the tensors of a network, and what else there is to say of it.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    try:
+        write_atomically(Path(path), serialise(tensors, metadata))
+    except OSError as error:
+        raise StoreError(
+            f"{str(path)!r} cannot be written: {error}", hint="check the folder and its permissions"
+        ) from error
+
+
+@contextmanager
+def opened(
+    path: str | Path, form: str, *, what: str, hint: str
+) -> Iterator[tuple[dict[str, str], dict[str, Tensor]]]:
+    """Metadata and tensors of a file, and one error for whatever does not fit them in the block.
+
+    Args:
+        path: the file.
+        form: its format, as it says itself.
+        what: a network of which it may hold none, for the message.
+        hint: what to do then.
+
+    Raises:
+        StoreError: the file is missing, damaged, of another kind or of another architecture.
+    """
+    metadata, tensors = _read_file(path)
+    try:
+        if metadata["format"] != form:
+            raise ValueError(f"its format is {metadata['format']!r}, not {form!r}")
+        yield metadata, tensors
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StoreError(
+            f"{str(path)!r} holds no {what}: {error}", where=str(path), hint=hint
+        ) from error
+
+
+def _read_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a file.
+
+    Raises:
+        StoreError: it is missing, damaged or of another kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names: list[str] = file.keys()
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"{str(path)!r} is no readable safetensors file: {error}", where=str(path)
+        ) from error
+
+
+def sizes_of(model: nn.Module) -> dict[str, dict[str, int]]:
+    """The sizes that a compaction may change, by qualified name of the module."""
+    return {name: _sizes(part) for name, part in _sized(model).items()}
+
+
+def _sized(model: nn.Module) -> dict[str, _Sized]:
+    """The modules whose size a compaction may change, by qualified name."""
+    return {name: part for name, part in model.named_modules() if isinstance(part, _Sized)}
+
+
+def _sizes(module: _Sized) -> dict[str, int]:
+    if isinstance(module, nn.Conv2d):
+        return {
+            "in_channels": module.in_channels,
+            "out_channels": module.out_channels,
+            "groups": module.groups,
+        }
+    if isinstance(module, nn.Linear):
+        return {"in_features": module.in_features, "out_features": module.out_features}
+    return {"num_features": module.num_features}
+
+
+def resize(
+    network: nn.Module, sizes: Mapping[str, Mapping[str, int]], tensors: Mapping[str, Tensor]
+) -> None:
+    """Give every layer and BatchNorm its size on file, and room for the tensors on file."""
+    parts = _sized(network)
+    if set(parts) != set(sizes):
+        raise ValueError(f"its layers are {sorted(sizes)}, not {sorted(parts)}")
+    for name, part in parts.items():
+        if set(sizes[name]) != set(_sizes(part)):
+            raise ValueError(f"{name!r} is no {type(part).__name__}")
+        for attribute, size in sizes[name].items():
+            setattr(part, attribute, int(size))
+        make_room(name, part, tensors)
+    for name, module in network.named_modules():
+        if name not in parts and isinstance(getattr(module, "running_mean", None), torch.Tensor):
+            _make_room_for_norm(name, module, tensors)
+
+
+def _make_room_for_norm(name: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Tensors of a BatchNorm of the sizes on file, whether a module or a function computes it.
+
+    They need not be of one size: where forward() normalises without the weight, it stays whole.
+    """
+    for tensor in TENSORS:
+        own = getattr(module, tensor, None)
+        stored = tensors.get(f"{name}.{tensor}" if name else tensor)
+        if stored is not None and own is not None and stored.ndim == own.ndim == 1:
+            own.data = own.detach().new_empty(stored.shape)
+    statistics = getattr(module, "running_mean", None)
+    if statistics is not None and isinstance(getattr(module, NUM_FEATURES, None), int):
+        setattr(module, NUM_FEATURES, len(statistics))
+
+
+def make_room(name: str, module: _Sized, tensors: Mapping[str, Tensor]) -> None:
+    """Parameters of the module's sizes, where there are tensors under that name."""
+    trainable = module.weight is None or module.weight.requires_grad
+    if isinstance(module, nn.Conv2d):
+        inputs = module.in_channels // module.groups
+        shape: tuple[int, ...] = (module.out_channels, inputs, *module.kernel_size)
+    elif isinstance(module, nn.Linear):
+        shape = (module.out_features, module.in_features)
+    else:
+        _make_room_for_norm(name, module, tensors)
+        return
+    # A layer without a bias may have been given one, to take constants over.
+    for parameter, extent in (("weight", shape), ("bias", shape[:1])):
+        if f"{name}.{parameter}" in tensors:
+            room = nn.Parameter(torch.empty(extent), requires_grad=trainable)
+            setattr(module, parameter, room)

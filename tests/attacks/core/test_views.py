@@ -1,0 +1,187 @@
+"""The answers of one network, the gradients of another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robench.attacks.algorithms.deepfool import DeepFool
+from robench.attacks.core.budget import Oracle
+from robench.attacks.core.problem import examine
+from robench.attacks.core.views import GradientView, Smoothed, gradient_views, seen_through
+from robench.attacks.suite.minimal import minimal_l2
+from robench.attacks.suite.suites import AttackSuite, Member
+from robench.errors import InputError
+
+IMAGES = torch.rand(6, 4, generator=torch.Generator().manual_seed(0))
+
+
+class Flat(nn.Module):
+    """A network without a gradient that offers what it is told to."""
+
+    def __init__(self, model: nn.Module, offered: object = None) -> None:
+        super().__init__()
+        self.model = model
+        self.__dict__["offered"] = offered
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images.detach())
+
+    def attack_views(self) -> object:
+        if isinstance(self.offered, Exception):
+            raise self.offered
+        return self.offered
+
+
+def linear(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Linear(4, 3).eval()
+
+
+def test_values_are_the_networks_and_gradients_the_twins() -> None:
+    model, twin = linear(0), linear(1)
+    view = GradientView(model, twin)
+    leaf = IMAGES.clone().requires_grad_()
+    answers = view(leaf)
+    assert torch.equal(answers, model(IMAGES))
+    (gradient,) = torch.autograd.grad(answers[:, 1].sum(), leaf)
+    torch.testing.assert_close(gradient, twin.weight[1].expand(6, 4))
+
+
+def test_a_twin_that_overflows_changes_no_answer() -> None:
+    twin = nn.Linear(4, 3)
+    nn.init.constant_(twin.weight, 1e38)
+    leaf = (IMAGES * 10).requires_grad_()
+    assert twin(leaf).isinf().any()
+    assert torch.equal(GradientView(linear(), twin)(leaf), linear()(leaf))
+
+
+def test_a_twin_runs_for_gradients_alone() -> None:
+    class Counted(nn.Module):
+        calls = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            Counted.calls += 1
+            return images[:, :3]
+
+    view = GradientView(linear(), Counted()).eval()
+    oracle = Oracle(replace(examine(linear(), IMAGES, None), model=view, twin_passes=1))
+    oracle.query(IMAGES, oracle.rows)
+    assert Counted.calls == 0
+    oracle.gradient(IMAGES, oracle.rows, lambda logits: logits[:, 0])
+    assert Counted.calls == 1
+
+
+def test_a_smooth_twin_is_the_mean_over_shifts() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh()).eval()
+    smooth = Smoothed(model, IMAGES.shape[1:], draws=4, deviation=0.1)
+    torch.testing.assert_close(smooth.shifts.sum(dim=0), torch.zeros(4))
+    expected = torch.stack([model(IMAGES + shift) for shift in smooth.shifts]).mean(dim=0)
+    torch.testing.assert_close(smooth(IMAGES), expected)
+    # Neither the batch nor the time changes it.
+    assert torch.equal(smooth(IMAGES[2:3]), smooth(IMAGES)[2:3])
+    with pytest.raises(InputError, match="draws is 3"):
+        Smoothed(model, IMAGES.shape[1:], draws=3)
+
+
+def test_the_views_of_a_network() -> None:
+    plain = examine(linear(), IMAGES, None)
+    assert [view.name for view in gradient_views(plain, smoothed=True)] == ["own"]
+    assert seen_through(plain, gradient_views(plain)[0]) is plain
+    problem = examine(Flat(linear(), {"straight": linear()}), IMAGES, None)
+    assert [view.name for view in gradient_views(problem)] == ["own", "straight"]
+    views = gradient_views(problem, smoothed=True)
+    assert [(view.name, view.passes) for view in views] == [
+        ("own", 0),
+        ("straight", 1),
+        ("smoothed", 10),
+    ]
+    seen = seen_through(problem, views[1])
+    assert seen.twin_passes == 1
+    oracle = Oracle(seen)
+    _, gradient = oracle.gradient(IMAGES, oracle.rows, lambda logits: logits[:, 2])
+    assert gradient.any()
+    torch.testing.assert_close(seen.model(IMAGES), problem.logits)
+
+
+def test_a_twin_is_brought_to_the_size_and_kind_of_the_network() -> None:
+    softmax = nn.Sequential(linear(), nn.Softmax(dim=1)).eval()
+    problem = examine(Flat(softmax, {"t": softmax}), IMAGES, None)
+    twin = gradient_views(problem)[1].twin
+    torch.testing.assert_close(twin(IMAGES), problem.logits)
+
+    class Large(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return linear()(images) * 1e6
+
+    large = Large().eval()
+    problem = examine(Flat(large, {"t": large}), IMAGES, None)
+    assert problem.factor < 1e-4
+    torch.testing.assert_close(gradient_views(problem)[1].twin(IMAGES), problem.logits)
+
+
+class Narrow(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, :2]
+
+
+@pytest.mark.parametrize(
+    ("offered", "message"),
+    [
+        (RuntimeError("no"), "raised RuntimeError: no"),
+        ([linear()], "returned a list"),
+        ({"own": linear()}, "names a twin 'own'"),
+        ({"": linear()}, "names a twin ''"),
+        ({3: linear()}, "names a twin 3"),
+        ({"t": abs}, "twin 't' is a builtin_function"),
+        ({"t": nn.Linear(4, 3)}, "twin 't' is in training mode"),
+        ({"t": Narrow().eval()}, r"twin 't' answers \(6, 2\)"),
+        ({"t": nn.Linear(5, 3).eval()}, "twin 't' cannot be used: .*RuntimeError"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(offered: object, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        gradient_views(examine(Flat(linear(), offered), IMAGES, None))
+    assert "Flat.attack_views()" in str(caught.value)
+
+
+SUITE = AttackSuite(
+    name="mine",
+    version=1,
+    members=(Member("deepfool"), Member("nearest-other-class", is_gradient_free=True)),
+    smoothed=True,
+)
+
+
+def test_a_network_without_gradients_falls_through_its_twin(digits) -> None:
+    images, labels = digits.correct(20)
+    flat = Flat(digits.model, {"itself": digits.model})
+    report = minimal_l2(flat, images, labels, SUITE)
+    assert report.views == ("own", "itself", "smoothed")
+    assert set(report.attacks) == {
+        "deepfool", "nearest-other-class", "deepfool@itself", "deepfool@smoothed",
+    }  # fmt: skip
+    assert report.attacks["deepfool"].distance.isinf().all()
+    assert report.attacks["deepfool@itself"].view == "itself"
+    # The twin is the network itself with its gradient: nothing is lost.
+    expected = DeepFool()(digits.model, images, labels).distance
+    torch.testing.assert_close(report.attacks["deepfool@itself"].distance, expected)
+    assert report.flags["grad0"].raised
+    assert report.flags["declared"].value == 2
+    assert report.flags["declared"].kind == "note"
+    with torch.no_grad():
+        assert (digits.model(report.adversarial).argmax(dim=1) != labels).all()
+
+
+def test_only_suites_that_say_so_follow_the_smoothed_gradient(digits) -> None:
+    images, labels = digits.correct(5)
+    flat = Flat(digits.model, {"itself": digits.model})
+    report = minimal_l2(flat, images, labels, "l2-smoke")
+    assert report.views == ("own", "itself")
+    assert set(report.attacks) == {"deepfool", "ddn", "deepfool@itself", "ddn@itself"}
+    assert report.flags["declared"].value == 1
+    assert report.notes == ()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from robench.compaction.constants import FIXED, UNIFORM, constancy, is_uniform
 from robench.compaction.edits import Edit, apply_edits, free_name
 from robench.compaction.spatial import extents
+from robench.graph.axes import MAPS
 from robench.graph.trace import Traced
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class _Search:
 
     def next(self) -> Dropped | None:
         for node in self._traced.nodes:
-            if self._traced.kinds[node] == "sum":
+            # A constant that is stored says by its shape alone where its channels lie.
+            if self._traced.kinds[node] == "sum" and self._traced.axes[node] == MAPS:
                 sides = _branch_and_other(self._traced, node, self._here)
                 found = None if sides is None else self._dropped(node, *sides)
                 if found is not None:

@@ -16,10 +16,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from robench.compaction.counts import ChannelCounts
-from robench.graph.operations import BatchNorm, Weighted, padding_amounts, words
+from robench.graph.axes import flattened
+from robench.graph.calls import channel_padding, padding_amounts
+from robench.graph.operations import BatchNorm, Weighted, unit_count, words
 
 if TYPE_CHECKING:
-    from torch import Tensor, fx, nn
+    from torch import Tensor, fx
 
     from robench.graph.trace import Traced
 
@@ -34,6 +36,7 @@ class Strands:
 
     Attributes:
         of: step → int64 [channels], the strand of each channel that it gives.
+        read: layer's step → int64 [inputs], the strand of each channel that it reads.
         count: how many strands there are; they are numbered 0 … count - 1.
         pinned: bool [count], true where a strand cannot go, whatever it carries.
         whole: names of the modules whose weights forward() reads by itself; they stay as they are.
@@ -45,6 +48,7 @@ class Strands:
         self._pins: list[tuple[Tensor, str]] = []
         self._counts = ChannelCounts(traced)
         self.of: dict[fx.Node, Tensor] = {}
+        self.read: dict[fx.Node, Tensor] = {}
         self.count = 0
         self.whole = {
             owner for node in traced.nodes if (owner := _owner_of_read_weight(traced, node))
@@ -79,6 +83,8 @@ class Strands:
                 self._pin(strands, "")
             return
         self.of[node] = self._given(node, read)
+        if node in traced.overwritten:
+            self._pin(self.of[node], f"a view of {words(node, traced.parts)} is written over")
         if node.op == "call_module" and str(node.target) in self.whole:
             for strands in (*read, self.of[node]):
                 self._pin(strands, f"forward() reads a weight of {str(node.target)!r} by itself")
@@ -87,11 +93,11 @@ class Strands:
         """The strands of what a step gives."""
         traced, kind = self._traced, self._traced.kinds[node]
         if kind == "layer":
-            return self._units(traced.layer(node), read[0])
+            return self._units(node, read[0])
         if kind in ("norm", "each"):
             return read[0]
         if kind == "flatten":
-            return read[0].repeat_interleave(traced.channels(node) // len(read[0]))
+            return flattened(read[0], traced.read(node).shape, traced.axes[traced.reads(node)[0]])
         if kind in ("sum", "product"):
             self._ties.append((read[0], read[-1]))
             return read[0]
@@ -100,13 +106,22 @@ class Strands:
         if kind in ("split", "piece"):
             return traced.pieces(node, read[0])
         if kind == "pad":
-            before, after = (self._new(count) for count in padding_amounts(node)[4:])
+            behind = traced.read(node).ndim - 1 - traced.axes[node]
+            amounts = channel_padding(padding_amounts(node), behind)
+            before, after = (self._new(count) for count in amounts)
             return torch.cat([before, read[0], after])
         return self._barrier(node, read)
 
-    def _units(self, layer: nn.Conv2d | nn.Linear, read: Tensor) -> Tensor:
+    def _units(self, node: fx.Node, read: Tensor) -> Tensor:
         """New strands, one a unit; a depthwise convolution goes on with those that it reads."""
-        units = self._new(len(layer.weight))
+        layer = self._traced.layer(node)
+        units = self._new(unit_count(layer))
+        if not self._traced.fits(node):
+            reason = f"{words(node, self._traced.parts)} reads along another dimension"
+            self._pin(read, reason)
+            read = self._new(self._traced.read(node).shape[self._traced.axes[node]])
+            self._pin(read, reason)
+        self.read[node] = read
         groups = getattr(layer, "groups", 1)
         if groups == len(read) > 1:
             self._ties.append((read.repeat_interleave(len(units) // groups), units))
@@ -147,6 +162,7 @@ class Strands:
         number = torch.from_numpy(labels.astype(np.int64))
         self.count = int(count)
         self.of = {node: number[strands] for node, strands in self.of.items()}
+        self.read = {node: number[strands] for node, strands in self.read.items()}
         self._pins = [(number[strands], reason) for strands, reason in self._pins]
         self.pinned = torch.zeros(self.count, dtype=torch.bool)
         for strands, _ in self._pins:

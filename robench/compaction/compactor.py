@@ -9,6 +9,7 @@ section 3.2, calls such a neuron a bias neuron).
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
@@ -27,9 +28,9 @@ from robench.errors import InputError, NotApplicableError
 from robench.graph.budget import CHOICE_S, Budget
 from robench.graph.checks import check_example, check_network, precision_of
 from robench.graph.observe import run
-from robench.graph.operations import words
+from robench.graph.operations import Weighted, unit_count, words
 from robench.graph.proof import prove_equal, prove_equal_at_sizes, worst
-from robench.graph.sizes import only_shape, sizes_taken
+from robench.graph.sizes import lengths_taken, only_shape, sizes_taken
 from robench.graph.trace import Traced, traced_copy
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def compact(
     among them, and on images of some other sizes.
 
     Args:
-        model: a network of Conv2d and Linear layers that torch.fx can trace, in evaluation mode,
-            float32 or float64, on any device; it stays as it is.
+        model: a network of convolutions (also transposed ones) and Linear layers that torch.fx can
+            trace, in evaluation mode, float32 or float64, on any device; it stays as it is.
         example: real inputs, [N, …] as the network takes them, N ≥ 1; some dozen are plenty.
         constants: what becomes of a constant other than zero behind which a convolution is padded
             with zeros, so that no single bias can take it over. ``keep``: its unit stays, and the
@@ -134,23 +135,26 @@ def compact(
         original = copy.deepcopy(model).double()
         change = _silence(original, inputs) if constants == "zero-bn" else 0.0
         plain = undo_columns(copy.deepcopy(original))
-        sizes = sizes_taken(original, inputs)
+        sizes, lengths = sizes_taken(original, inputs), lengths_taken(original, inputs)
         if backend == "fx":
-            policy = Policy(constants, one_size=not sizes)
+            policy = Policy(constants, one_size=not (sizes or lengths))
             smaller = _without_dead_units(plain, inputs, policy)
         else:
             smaller = _Smaller(*remove_dead_groups(plain, inputs, sizes))
         compacted = smaller.network
         if only_shape(compacted):
-            sizes = []
-        elsewhere = prove_equal_at_sizes(original, compacted, smaller.kept, inputs, sizes)
+            sizes, lengths = [], []
+        elsewhere = [
+            prove_equal_at_sizes(original, compacted, smaller.kept, like, [size])
+            for like, size in _elsewhere(inputs, sizes, lengths)
+        ]
         single = inputs.to(precision)
         choices = _columns(compacted, single, smaller.whole, choice_s) if columns else []
         differences = prove_equal(original, compacted, smaller.kept, inputs)
         compacted.to(precision)
     report = CompactionReport(
         layers=smaller.layers,
-        differences=worst([differences, elsewhere]),
+        differences=worst([differences, *elsewhere]),
         parameters_before=sum(parameter.numel() for parameter in model.parameters()),
         parameters_after=sum(parameter.numel() for parameter in compacted.parameters()),
         columns=tuple(choices),
@@ -162,6 +166,18 @@ def compact(
     # nn.Module has no such attribute in its type, and must not take the report for a submodule.
     object.__setattr__(compacted, "report", report)
     return compacted
+
+
+def _elsewhere(
+    inputs: Tensor, sizes: list[tuple[int, ...]], lengths: list[tuple[int, ...]]
+) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
+    """Inputs of the range and channels at which to compare as well, and the size to draw."""
+    for size in sizes:
+        yield inputs, size
+    low, high = (float(end) for end in inputs.aminmax())
+    for shape in lengths:
+        spread = torch.linspace(low, high, math.prod(shape)).to(inputs)
+        yield spread.view(1, *shape), shape[1:]
 
 
 def _check_choices(constants: Constants, backend: Backend) -> None:
@@ -256,7 +272,7 @@ def _layer_reports(
     whole = {str(node.target): words(node, traced.parts) for node, _ in traced.weighted}
     for name in names:
         layer, own = original.get_submodule(name), plans.get(name)
-        units = len(layer.get_parameter("weight"))
+        units = unit_count(layer) if isinstance(layer, Weighted) else 0
         yield LayerReport(
             name=name,
             kind=type(layer).__name__,
@@ -270,4 +286,4 @@ def _layer_reports(
 def _note(step: str | None) -> str:
     if step is None:
         return "its branch is constant"
-    return f"{step} is no plain Conv2d of maps or Linear of rows"
+    return f"{step} is no plain layer of maps, rows or tokens, in one place"

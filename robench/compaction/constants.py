@@ -16,14 +16,28 @@ from torch.nn import functional as F
 
 from robench.compaction.spatial import border_value
 from robench.errors import CompactionError
-from robench.graph.operations import padding_amounts
+from robench.graph.axes import by_channel, flattened
+from robench.graph.calls import channel_padding, padding_amounts
+from robench.graph.operations import Transposed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, fx
 
+    from robench.graph.operations import Weighted
     from robench.graph.trace import Traced
 
-__all__ = ["FIXED", "UNIFORM", "VARIES", "blocks", "constancy", "is_uniform", "is_zero"]
+__all__ = [
+    "FIXED",
+    "UNIFORM",
+    "VARIES",
+    "blocks",
+    "constancy",
+    "is_uniform",
+    "is_zero",
+    "level_read",
+]
 
 VARIES = 0
 """A channel that depends on the input."""
@@ -48,48 +62,72 @@ def constancy(traced: Traced, *, one_size: bool = False) -> dict[fx.Node, Tensor
     for node in traced.nodes:
         if traced.kinds[node] in ("form", "output"):
             continue
-        level = _of_step(traced, node, [found[read] for read in traced.reads(node)])
+        level = _of_step(traced, node, found)
+        if node in traced.overwritten:  # so that its value is not what the steps after it read
+            level = _full(len(level), VARIES)
         value = traced.values[node]
         if one_size and isinstance(value, torch.Tensor) and value.ndim > 1:
-            level = level.where((level < FIXED) | ~is_uniform(value), _full(len(level), UNIFORM))
+            is_even = is_uniform(value, traced.axes[node])
+            level = level.where((level < FIXED) | ~is_even, _full(len(level), UNIFORM))
         found[node] = level
     return found
 
 
-def blocks(layer: nn.Conv2d | nn.Linear) -> Tensor:
+def level_read(traced: Traced, node: fx.Node, found: Mapping[fx.Node, Tensor]) -> Tensor:
+    """The level of each channel that a layer reads.
+
+    Args:
+        traced: the network.
+        node: a layer's step.
+        found: what :func:`constancy` gives.
+    """
+    if traced.fits(node):
+        return found[traced.reads(node)[0]]
+    return _full(traced.read(node).shape[traced.axes[node]], VARIES)
+
+
+def blocks(layer: Weighted) -> Tensor:
     """The weight as [G, units / G, inputs / G, kernel positions]: G separate convolutions."""
     weight = layer.weight.detach()
-    groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+    groups = 1 if isinstance(layer, nn.Linear) else layer.groups
+    if isinstance(layer, Transposed):  # [inputs, units / G, …]
+        own = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
+        return own.transpose(1, 2)
     return weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
 
 
-def is_uniform(value: Tensor) -> Tensor:
+def is_uniform(value: Tensor, axis: int = 1) -> Tensor:
     """Bool [channels]: whether a channel has one value everywhere on its map.
 
     Args:
-        value: [1, C, …].
+        value: [1, C, …], or with its channels in another dimension.
+        axis: the dimension of the channels.
     """
-    flat = value.reshape(value.shape[1], -1)
+    flat = by_channel(value, axis)
+    if flat.shape[1] == 0:
+        return torch.ones(len(flat), dtype=torch.bool)
     spread = flat.amax(1) - flat.amin(1)
     return (spread <= _UNIFORM * flat.abs().amax(1).clamp(min=1.0)).cpu()
 
 
-def _of_step(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
+def _of_step(traced: Traced, node: fx.Node, found: Mapping[fx.Node, Tensor]) -> Tensor:
     kind, value = traced.kinds[node], traced.values[node]
+    read = [found[one] for one in traced.reads(node)]
     if kind == "layer":
-        return _of_layer(traced, node, read[0])
+        return _of_layer(traced, node, found)
     if kind == "norm":
         return read[0].where(~_silenced(traced, node), UNIFORM)
     if kind == "each":
         return _with_border(traced, node, read[0])
     if kind == "flatten":
-        return read[0].repeat_interleave(value.shape[1] // len(read[0]))
+        return flattened(read[0], traced.read(node).shape, traced.axes[traced.reads(node)[0]])
     if kind in ("sum", "product", "concatenate"):
         return _joined(traced, node, read)
     if kind in ("split", "piece"):
         return traced.pieces(node, read[0])
     if kind == "pad":
-        before, after = padding_amounts(node)[4:]
+        behind = value.ndim - 1 - traced.axes[node]
+        before, after = channel_padding(padding_amounts(node), behind)
         return F.pad(_with_border(traced, node, read[0]), (before, after), value=UNIFORM)
     if kind == "constant":
         is_even = all(size == 1 for size in value.shape[2:])
@@ -97,8 +135,8 @@ def _of_step(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
     return _full(traced.channels(node), VARIES)
 
 
-def _of_layer(traced: Traced, node: fx.Node, read: Tensor) -> Tensor:
-    layer = traced.layer(node)
+def _of_layer(traced: Traced, node: fx.Node, found: Mapping[fx.Node, Tensor]) -> Tensor:
+    layer, read = traced.layer(node), level_read(traced, node, found)
     weight = blocks(layer)
     if read.numel() != weight.shape[0] * weight.shape[2]:
         raise CompactionError(
@@ -118,8 +156,9 @@ def _with_border(traced: Traced, node: fx.Node, read: Tensor) -> Tensor:
     outside = border_value(traced, node)
     if outside is None:
         return read
-    value = traced.read(node)
-    differs = (value != outside).reshape(value.shape[1], -1).any(1).cpu()
+    (source,) = traced.reads(node)
+    axis = traced.axes[node if traced.kinds[node] == "layer" else source]
+    differs = (by_channel(traced.values[source], axis) != outside).any(1).cpu()
     return read.where(~differs, read.clamp(max=FIXED))
 
 
@@ -131,7 +170,8 @@ def _joined(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
         return least
     # Nothing times anything is nothing.
     for level, factor in zip(read, traced.reads(node), strict=True):
-        least = least.where(~is_zero(traced.values[factor]), torch.maximum(least, level))
+        is_nothing = is_zero(traced.values[factor], traced.axes[factor])
+        least = least.where(~is_nothing, torch.maximum(least, level))
     return least
 
 
@@ -139,9 +179,14 @@ def _full(count: int, level: int) -> Tensor:
     return torch.full((count,), level, dtype=torch.int8)
 
 
-def is_zero(value: Tensor) -> Tensor:
-    """Bool [channels]: whether there is nothing but zeros in a channel of [1, C, …]."""
-    return (value == 0).reshape(value.shape[1], -1).all(1).cpu()
+def is_zero(value: Tensor, axis: int = 1) -> Tensor:
+    """Bool [channels]: whether there is nothing but zeros in a channel of [1, C, …].
+
+    Args:
+        value: the tensor.
+        axis: the dimension of its channels.
+    """
+    return (by_channel(value, axis) == 0).all(1).cpu()
 
 
 def _silenced(traced: Traced, node: fx.Node) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from robench.graph.operations import argument
+from robench.graph.calls import argument
 
 if TYPE_CHECKING:
     from torch import fx
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from robench.graph.trace import Traced
 
 __all__ = ["ChannelCounts"]
-
-_CHANNELS = 1
-"""The dimension in which channels lie."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class ChannelCounts:
         size = self._size(node)
         if size is not None:
             self._sizes[node] = size
-            is_counted = _CHANNELS in size.dimensions
+            is_counted = self._traced.axes[size.of] in size.dimensions
             self._counted[node] = frozenset({size.of}) if is_counted else frozenset()
             return
         counted = [self._counted.get(read, frozenset()) for read in node.all_input_nodes]

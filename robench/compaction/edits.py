@@ -39,6 +39,7 @@ class Edit:
         buffer: name of the stored tensor, if there is one.
         padding: the amounts, last dimension first, if `step` pads.
         sizes: channels of each piece if `step` cuts; the shape of one input if it has one alone.
+        axis: the dimension in which channels are selected or cut.
     """
 
     kind: Literal["drop", "constant", "add", "select", "pad", "split", "one-size"]
@@ -47,6 +48,7 @@ class Edit:
     buffer: str = ""
     padding: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
+    axis: int = 1
 
 
 def apply_edits(
@@ -107,7 +109,7 @@ def _apply(graph: fx.Graph, edit: Edit, step: fx.Node, operand: fx.Node | None) 
         return
     if edit.kind == "split":
         step.op, step.target = "call_function", torch.split
-        step.args, step.kwargs = (step.all_input_nodes[0], list(edit.sizes), 1), {}
+        step.args, step.kwargs = (step.all_input_nodes[0], list(edit.sizes), edit.axis), {}
         return
     if operand is None:
         raise KeyError(edit.operand)
@@ -120,5 +122,5 @@ def _apply(graph: fx.Graph, edit: Edit, step: fx.Node, operand: fx.Node | None) 
         if edit.kind == "constant":
             step.replace_input_with(operand, stored)
         else:
-            chosen = graph.call_function(torch.index_select, (operand, 1, stored))
+            chosen = graph.call_function(torch.index_select, (operand, edit.axis, stored))
             step.replace_input_with(operand, chosen)

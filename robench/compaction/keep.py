@@ -10,15 +10,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import nn
 
 from robench.compaction.channels import Strands
-from robench.compaction.constants import FIXED, UNIFORM, blocks, constancy, is_uniform, is_zero
+from robench.compaction.constants import (
+    FIXED,
+    UNIFORM,
+    blocks,
+    constancy,
+    is_uniform,
+    is_zero,
+    level_read,
+)
 from robench.compaction.spatial import border_value
+from robench.graph.axes import by_channel, shaped
+from robench.graph.operations import Transposed, unit_count
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
 
+    from robench.graph.operations import Weighted
     from robench.graph.trace import Traced
 
 __all__ = ["Constants", "LayerPlan", "Plan", "Policy"]
@@ -58,8 +68,8 @@ class LayerPlan:
         kept: bool [units], ``False`` where a unit goes.
         inputs_kept: bool [inputs], ``False`` where the channel that feeds the input goes.
         unread: bool [inputs], kept, but no unit that stays reads it.
-        shift: [1, units, …], what the constants of removed inputs add to the outputs: one value a
-            unit, or a map a unit.
+        shift: what the constants of removed inputs add to the outputs: one value a unit,
+            [1, units], or a map a unit, in the shape of one output.
         folded: bool [units], gone, and a constant other than zero went into its readers' biases.
         stuck: bool [units], constant, and kept because a reader cannot take the constant over.
         at_one_size: whether a constant is taken over that is another at other image sizes.
@@ -68,7 +78,7 @@ class LayerPlan:
 
     node: fx.Node
     name: str
-    layer: nn.Conv2d | nn.Linear
+    layer: Weighted
     kept: Tensor
     inputs_kept: Tensor
     unread: Tensor
@@ -96,7 +106,7 @@ class _Reader:
 
     node: fx.Node
     name: str
-    layer: nn.Conv2d | nn.Linear
+    layer: Weighted
     inputs: Tensor
     units: Tensor
     constant: Tensor
@@ -185,7 +195,8 @@ class Plan:
 
     def _moved(self, reader: _Reader) -> Tensor:
         """Bool [inputs]: gone, and the layer's bias takes a constant other than zero over."""
-        return self._gone(reader) & ~is_zero(self._traced.read(reader.node))
+        is_nothing = is_zero(self._traced.read(reader.node), self._traced.axes[reader.node])
+        return self._gone(reader) & ~is_nothing
 
     def _gone(self, reader: _Reader) -> Tensor:
         """Bool [inputs]: gone, and read where units stay."""
@@ -203,7 +214,7 @@ class Plan:
             kept=kept,
             inputs_kept=inputs_kept,
             unread=inputs_kept & ~_read_by(reader, kept) & (reader.name not in self.strands.whole),
-            shift=_shift(reader.layer, self._traced.read(reader.node), self._moved(reader)),
+            shift=_shift(self._traced, reader.node, self._moved(reader)),
             folded=~kept & self._folded[reader.units],
             stuck=stuck,
             at_one_size=bool((self._gone(reader) & ~reader.movable_always).any()),
@@ -222,18 +233,19 @@ def _readers(traced: Traced, strands: Strands, policy: Policy) -> list[_Reader]:
     here = constancy(traced, one_size=True) if policy.one_size else always
     readers = []
     for node in traced.layers:
-        (source,) = traced.reads(node)
-        constant = here[source] >= FIXED
-        movable_always = _movable(traced, node, always[source])
-        movable = _movable(traced, node, here[source])
-        if policy.leaves_maps or (policy.one_size and isinstance(traced.layer(node), nn.Linear)):
+        level = level_read(traced, node, here)
+        constant = level >= FIXED
+        movable_always = _movable(traced, node, level_read(traced, node, always))
+        movable = _movable(traced, node, level)
+        is_of_rows = traced.values[node].ndim == 2  # whose constants are one number each
+        if policy.leaves_maps or (policy.one_size and is_of_rows):
             movable = constant
         readers.append(
             _Reader(
                 node=node,
                 name=str(node.target),
                 layer=traced.layer(node),
-                inputs=strands.of[source],
+                inputs=strands.read[node],
                 units=strands.of[node],
                 constant=constant,
                 movable=movable,
@@ -248,11 +260,13 @@ def _movable(traced: Traced, node: fx.Node, level: Tensor) -> Tensor:
     is_even = level == UNIFORM
     if border_value(traced, node) is None:
         return is_even
-    return is_even & is_zero(traced.read(node))
+    return is_even & is_zero(traced.read(node), traced.axes[node])
 
 
 def _stuck_before(traced: Traced, reader: _Reader) -> str:
     """Why a layer cannot take constants over."""
+    if isinstance(reader.layer, Transposed):
+        return f"{reader.name!r} spreads a constant unevenly over its outputs"
     if border_value(traced, reader.node) is not None:
         return f"{reader.name!r} pads a constant with zeros"
     return f"{reader.name!r} reads a constant that depends on the pixel or on the image size"
@@ -264,15 +278,16 @@ def _read_by(reader: _Reader, units: Tensor) -> Tensor:
     return (weight & units.view(weight.shape[0], -1, 1)).any(1).flatten()
 
 
-def _shift(layer: nn.Conv2d | nn.Linear, value: Tensor, moved: Tensor) -> Tensor:
-    """What the constant channels `moved` add to the layer's outputs."""
+def _shift(traced: Traced, node: fx.Node, moved: Tensor) -> Tensor:
+    """What the constant channels `moved` add to a layer's outputs: [1, units], or a map a unit."""
+    layer, axis = traced.layer(node), traced.axes[node]
+    value = traced.read(node)[:1]  # constants are the same for every input of a batch
     if not bool(moved.any()):
-        return value.new_zeros(1, len(layer.weight))
-    shape = (1, -1, *(1 for _ in value.shape[2:]))
+        return value.new_zeros(1, unit_count(layer))
     with torch.no_grad():
-        alone = value * moved.to(value).view(shape)
-        shift: Tensor = layer(alone)
+        shift: Tensor = layer(value * shaped(moved.to(value), value.ndim, axis))
         if layer.bias is not None:
-            shift = shift - layer.bias.view(shape)
-    is_map = shift.ndim > 2 and not bool(is_uniform(shift).all())
-    return shift if is_map or shift.ndim == 2 else shift.flatten(2).mean(2)
+            shift = shift - shaped(layer.bias, shift.ndim, axis)
+    if shift.ndim == 2 or not bool(is_uniform(shift, axis).all()):
+        return shift
+    return by_channel(shift, axis).mean(1)[None]

@@ -22,7 +22,7 @@ class LayerReport:
 
     Attributes:
         name: qualified name of the layer.
-        kind: ``"Conv2d"`` or ``"Linear"``.
+        kind: class of the layer, such as ``"Conv2d"`` or ``"Linear"``.
         units_before: output channels or features of the original.
         units_after: of the compacted network; 0 where the layer went with its branch.
         constants_folded: inputs whose constant, other than zero, went into this layer's bias.

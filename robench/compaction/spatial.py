@@ -1,8 +1,9 @@
-"""What each step does along height and width, at every image size.
+"""What each step does along height and width, or along one dimension or three, at every size.
 
 A network is observed on images of one size; whether a constant map is even, or two maps are equally
 large, at *every* size must be followed through its steps instead. On maps of one pixel everything
-is even, and everything fits everything.
+is even, and everything fits everything. Only maps [N, C, …] are followed: the extent of what has
+its channels elsewhere is unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from robench.graph.operations import argument, padding_amounts
+from robench.graph.axes import MAPS, is_move
+from robench.graph.calls import argument, padding_amounts
+from robench.graph.operations import Transposed, Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +30,27 @@ if TYPE_CHECKING:
 __all__ = ["Extent", "border_value", "extents", "pads_with_zeros"]
 
 Extent: TypeAlias = tuple[Any, ...]
-"""How height and width came about. Two that are equal are equally large at every image size; two
+"""How the sides of maps came about. Two that are equal are equally large at every image size; two
 that are not may be as well."""
 
-_ONE_PIXEL: Extent = ("fixed", 1, 1)
-_MAPS = 4
-"""Dimensions of a batch of maps."""
+_Sides: TypeAlias = tuple[Any, ...]
+"""One value a side of the maps: of [N, C, H, W] (vertical, horizontal)."""
+
+_Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+_AveragePooling = nn.AvgPool1d | nn.AvgPool2d | nn.AvgPool3d
+_MaxPooling = nn.MaxPool1d | nn.MaxPool2d | nn.MaxPool3d
+_AdaptivePooling = (
+    nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool3d
+    | nn.AdaptiveMaxPool1d | nn.AdaptiveMaxPool2d | nn.AdaptiveMaxPool3d
+)  # fmt: skip
+_AVERAGES: set[object] = {F.avg_pool1d, F.avg_pool2d, F.avg_pool3d}
+_MAXIMA: set[object] = {
+    F.max_pool1d, F.max_pool2d, F.max_pool3d, torch.max_pool1d, torch.max_pool2d, torch.max_pool3d,
+}  # fmt: skip
+_ADAPTIVE: set[object] = {
+    F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d,
+    F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,14 +58,14 @@ class _Window:
     """A kernel that slides over maps.
 
     Attributes:
-        kernel, stride, padding, dilation: (vertical, horizontal); numbers, or steps that give one.
+        kernel, stride, padding, dilation: one a side; numbers, or steps that give one.
         ceil_mode: whether a last window may reach over the edge.
     """
 
-    kernel: tuple[Any, Any]
-    stride: tuple[Any, Any]
-    padding: tuple[Any, Any]
-    dilation: tuple[Any, Any]
+    kernel: _Sides
+    stride: _Sides
+    padding: _Sides
+    dilation: _Sides
     ceil_mode: bool = False
 
     @property
@@ -55,50 +73,62 @@ class _Window:
         """Whether the window may lie over the edge of the map on both sides."""
         return any(side != 0 for side in self.padding)
 
+    @property
+    def is_dilated(self) -> bool:
+        """Whether the window leaves out pixels between those that it reads."""
+        return any(side != 1 for side in self.dilation)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nothing about it is computed while the network runs."""
+        numbers = (*self.kernel, *self.stride, *self.padding, *self.dilation)
+        return all(isinstance(number, int) for number in numbers)
+
+    @property
+    def reach(self) -> list[int]:
+        """By how much each side grows before the stride divides it, less one."""
+        sides = zip(self.padding, self.dilation, self.kernel, strict=True)
+        return [2 * padding - dilation * (kernel - 1) - 1 for padding, dilation, kernel in sides]
+
     def slid(self, extent: Extent, unknown: Extent) -> Extent:
         """The extent of what it gives: floor((size + reach) / stride) + 1 a dimension."""
-        numbers = (*self.kernel, *self.stride, *self.padding, *self.dilation)
-        if not all(isinstance(number, int) for number in numbers):
+        if not self.is_known:
             return unknown
-        sides = range(2)
-        reach = [
-            2 * self.padding[side] - self.dilation[side] * (self.kernel[side] - 1) - 1
-            for side in sides
-        ]
-        ceil_mode = self.ceil_mode and any(self.stride[side] > 1 for side in sides)
+        ceil_mode = self.ceil_mode and any(side > 1 for side in self.stride)
         # With ceil_mode the padding decides too: no window starts in the padding behind the map.
-        return _moved(extent, reach, self.stride, *((self.padding,) if ceil_mode else ()))
+        return _moved(extent, self.reach, self.stride, *((self.padding,) if ceil_mode else ()))
 
 
 def border_value(traced: Traced, node: fx.Node) -> float | None:
     """What a step takes for the pixels outside its maps; `None` where it leaves them out.
 
     A channel that has one value everywhere keeps one value everywhere where that is `None`, or its
-    own value.
+    own value. So it is with transposed convolutions, whose windows overlap unevenly.
 
     Args:
         traced: the network.
         node: a step that treats each channel by itself, a layer, or one that pads.
     """
     part = traced.parts.get(str(node.target)) if node.op == "call_module" else None
-    if isinstance(part, nn.Conv2d | nn.Linear):
-        return 0.0 if pads_with_zeros(part) else None
-    if isinstance(part, nn.ConstantPad2d):
+    if isinstance(part, Weighted):
+        return 0.0 if isinstance(part, Transposed) or pads_with_zeros(part) else None
+    if isinstance(part, nn.ConstantPad1d | nn.ConstantPad2d | nn.ConstantPad3d):
         return float(part.value) if max(part.padding) > 0 else None
     if node.target is F.pad:
-        return _padded_with(node)
-    average = _average(node, part)
-    if average is not None:
-        return _averaged_with(*average)
-    window = _window(node, part)
-    if window is not None and window.is_padded and window.dilation != (1, 1):
+        return _padded_with(traced, node)
+    window = _window(node, part, _side_count(traced, node))
+    if window is None:
+        return None
+    if _is_average(node, part):
+        return _averaged_with(window, *_divisor(node, part))
+    if window.is_padded and window.is_dilated:
         return float("-inf")  # all that a dilated window of max pooling reads may lie outside
     return None
 
 
-def pads_with_zeros(layer: nn.Conv2d | nn.Linear) -> bool:
+def pads_with_zeros(layer: nn.Module) -> bool:
     """Whether the border of a constant map looks different to the kernel than its middle."""
-    if not isinstance(layer, nn.Conv2d):
+    if not isinstance(layer, _Convolution):
         return False
     if layer.padding_mode != "zeros" or layer.padding == "valid":
         return False
@@ -108,7 +138,7 @@ def pads_with_zeros(layer: nn.Conv2d | nn.Linear) -> bool:
 
 
 def extents(traced: Traced) -> dict[fx.Node, Extent]:
-    """For each step that gives maps or rows, how its height and width came about."""
+    """For each step that gives maps or rows, how the sides of the maps came about."""
     found: dict[fx.Node, Extent] = {}
     for node in traced.nodes:
         if traced.kinds[node] not in ("form", "output"):
@@ -116,11 +146,18 @@ def extents(traced: Traced) -> dict[fx.Node, Extent]:
     return found
 
 
+def _side_count(traced: Traced, node: fx.Node) -> int:
+    """How many sides the maps have that a step reads."""
+    value = traced.values[traced.reads(node)[0]]
+    return value.ndim - 2 if isinstance(value, torch.Tensor) else 0
+
+
 def _of_step(traced: Traced, node: fx.Node, read: list[Extent]) -> Extent:
     kind, value, unknown = traced.kinds[node], traced.values[node], ("of", node)
     if isinstance(value, torch.Tensor) and value.ndim <= 2:
         return ("rows",)
-    if kind in ("input", "other"):
+    axes = {traced.axes[one] for one in (node, *traced.reads(node))}
+    if kind in ("input", "other") or axes != {MAPS}:
         return unknown
     if kind == "constant":
         return ("fixed", *value.shape[2:])
@@ -128,52 +165,83 @@ def _of_step(traced: Traced, node: fx.Node, read: list[Extent]) -> Extent:
         return _spread(read, unknown)
     if kind in ("norm", "split", "piece", "concatenate"):
         return read[0]
-    part = traced.parts.get(str(node.target)) if node.op == "call_module" else None
-    return _resized(node, part, read[0], unknown)
+    return _resized(traced, node, read[0], unknown)
+
+
+def _is_one_pixel(extent: Extent) -> bool:
+    return extent[0] == "fixed" and all(side == 1 for side in extent[1:])
 
 
 def _spread(read: Sequence[Extent], unknown: Extent) -> Extent:
     """Of what is equally large, or of which one is a single pixel that is added to all."""
-    large = {extent for extent in read if extent != _ONE_PIXEL}
+    large = {extent for extent in read if not _is_one_pixel(extent)}
     if len(large) > 1:
         return unknown
-    return large.pop() if large else _ONE_PIXEL
+    return large.pop() if large else read[0]
 
 
-def _resized(node: fx.Node, part: nn.Module | None, extent: Extent, unknown: Extent) -> Extent:
-    if isinstance(part, nn.Conv2d) and part.padding == "same":
+def _resized(traced: Traced, node: fx.Node, extent: Extent, unknown: Extent) -> Extent:
+    part = traced.parts.get(str(node.target)) if node.op == "call_module" else None
+    sides = _side_count(traced, node)
+    if isinstance(part, Transposed):
+        return _grown(part, extent)
+    if isinstance(part, _Convolution) and part.padding == "same":
         return extent
-    window = _window(node, part)
+    window = _window(node, part, sides)
     if window is not None:
         return window.slid(extent, unknown)
-    if isinstance(part, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
-        return _fixed(part.output_size, unknown)
-    if node.target in (F.adaptive_avg_pool2d, F.adaptive_max_pool2d):
-        return _fixed(argument(node, 1, "output_size", None), unknown)
-    if node.target in (torch.mean, "mean"):
-        return _ONE_PIXEL
+    if isinstance(part, _AdaptivePooling):
+        return _fixed(part.output_size, sides, unknown)
+    if node.target in _ADAPTIVE:
+        return _fixed(argument(node, 1, "output_size", None), sides, unknown)
     if node.target is operator.getitem:
-        return _cut(cast("tuple[object, ...]", node.args[1])[2:], extent, unknown)
+        return _cut(cast("tuple[object, ...]", node.args[1])[2:], sides, extent, unknown)
+    if is_move(node, part):
+        is_mean = node.target in (torch.mean, "mean")
+        return (
+            ("fixed", *(1 for _ in range(sides))) if is_mean and _is_whole(node, sides) else unknown
+        )
     # Of F.pad, or of a module that only pads; nothing else that is left has such amounts.
     amounts = padding_amounts(node) if node.target is F.pad else getattr(part, "padding", ())
-    left, right, above, below = (*amounts, 0, 0, 0, 0)[:4]
-    return _moved(extent, (above + below - 1, left + right - 1), (1, 1))
+    padded: list[int] = [*cast("Sequence[int]", amounts), *(0 for _ in range(2 * sides))]
+    reach = [padded[2 * place] + padded[2 * place + 1] - 1 for place in reversed(range(sides))]
+    return _moved(extent, reach, [1] * sides)
 
 
 def _moved(extent: Extent, reach: Sequence[int], stride: Sequence[int], *more: object) -> Extent:
-    if tuple(reach) == (-1, -1) and tuple(stride) == (1, 1):
+    if all(one == -1 for one in reach) and all(one == 1 for one in stride):
         return extent
     return ("moved", extent, *reach, *stride, *more)
 
 
-def _fixed(size: object, unknown: Extent) -> Extent:
-    sides = _pair(size)
-    return ("fixed", *sides) if all(isinstance(side, int) for side in sides) else unknown
+def _grown(layer: Transposed, extent: Extent) -> Extent:
+    """(size - 1) * stride + more a dimension."""
+    sides = zip(layer.kernel_size, layer.dilation, strict=True)
+    windows = [dilation * (kernel - 1) + 1 for kernel, dilation in sides]
+    edges = zip(windows, _sided(layer.padding, len(windows)), layer.output_padding, strict=True)
+    more = [window - 2 * padding + extra for window, padding, extra in edges]
+    if all(one == 1 for one in (*more, *layer.stride)):
+        return extent
+    return ("grown", extent, *layer.stride, *more)
 
 
-def _cut(places: Sequence[object], extent: Extent, unknown: Extent) -> Extent:
+def _is_whole(node: fx.Node, sides: int) -> bool:
+    """Whether a mean is taken over all sides of the maps."""
+    axes = argument(node, 1, "dim", None)
+    if not isinstance(axes, list | tuple):
+        axes = (axes,)
+    places = {axis % (sides + 2) for axis in axes if isinstance(axis, int)}
+    return places == set(range(2, sides + 2))
+
+
+def _fixed(size: object, sides: int, unknown: Extent) -> Extent:
+    given = _sided(size, sides)
+    return ("fixed", *given) if all(isinstance(side, int) for side in given) else unknown
+
+
+def _cut(places: Sequence[object], sides: int, extent: Extent, unknown: Extent) -> Extent:
     """Of every `step`-th row and column, from some first one to the end."""
-    places = (*places, slice(None), slice(None))[:2]
+    places = (*places, *(slice(None) for _ in range(sides)))[:sides]
     reach, stride = [], []
     for place in places:
         if not isinstance(place, slice):
@@ -188,44 +256,46 @@ def _cut(places: Sequence[object], extent: Extent, unknown: Extent) -> Extent:
     return _moved(extent, reach, stride)
 
 
-def _window(node: fx.Node, part: nn.Module | None) -> _Window | None:
+def _window(node: fx.Node, part: nn.Module | None, sides: int) -> _Window | None:
     """The kernel of a convolution or pooling."""
-    if isinstance(part, nn.Conv2d):
+    if isinstance(part, _Convolution):
         padding = 0 if part.padding == "valid" else part.padding
         return _Window(
-            _pair(part.kernel_size), _pair(part.stride), _pair(padding), _pair(part.dilation)
+            kernel=_sided(part.kernel_size, sides),
+            stride=_sided(part.stride, sides),
+            padding=_sided(padding, sides),
+            dilation=_sided(part.dilation, sides),
         )
-    if isinstance(part, nn.MaxPool2d | nn.AvgPool2d):
+    if isinstance(part, _MaxPooling | _AveragePooling):
         return _Window(
-            kernel=_pair(part.kernel_size),
-            stride=_pair(part.stride),
-            padding=_pair(part.padding),
-            dilation=_pair(getattr(part, "dilation", 1)),
+            kernel=_sided(part.kernel_size, sides),
+            stride=_sided(part.stride, sides),
+            padding=_sided(part.padding, sides),
+            dilation=_sided(getattr(part, "dilation", 1), sides),
             ceil_mode=part.ceil_mode,
         )
-    if node.target not in (F.avg_pool2d, F.max_pool2d, torch.max_pool2d):
+    if node.target not in _AVERAGES | _MAXIMA:
         return None
-    kernel, is_max = argument(node, 1, "kernel_size", 1), node.target is not F.avg_pool2d
+    kernel, is_max = argument(node, 1, "kernel_size", 1), node.target in _MAXIMA
     return _Window(
-        kernel=_pair(kernel),
-        stride=_pair(argument(node, 2, "stride", None) or kernel),
-        padding=_pair(argument(node, 3, "padding", 0)),
-        dilation=_pair(argument(node, 4, "dilation", 1) if is_max else 1),
+        kernel=_sided(kernel, sides),
+        stride=_sided(argument(node, 2, "stride", None) or kernel, sides),
+        padding=_sided(argument(node, 3, "padding", 0), sides),
+        dilation=_sided(argument(node, 4, "dilation", 1) if is_max else 1, sides),
         ceil_mode=bool(argument(node, 5 if is_max else 4, "ceil_mode", False)),
     )
 
 
-def _average(node: fx.Node, part: nn.Module | None) -> tuple[_Window, bool, bool] | None:
-    """The window of an average pooling; whether it counts its padding; if its divisor is given."""
-    window = _window(node, part)
-    if window is None:
-        return None
-    if isinstance(part, nn.AvgPool2d):
-        return window, part.count_include_pad, part.divisor_override is not None
-    if node.target is not F.avg_pool2d:
-        return None
+def _is_average(node: fx.Node, part: nn.Module | None) -> bool:
+    return isinstance(part, _AveragePooling) or node.target in _AVERAGES
+
+
+def _divisor(node: fx.Node, part: nn.Module | None) -> tuple[bool, bool]:
+    """Whether an average pooling counts its padding, and whether its divisor is given."""
+    if isinstance(part, _AveragePooling):
+        return part.count_include_pad, getattr(part, "divisor_override", None) is not None
     counts = bool(argument(node, 5, "count_include_pad", True))
-    return window, counts, argument(node, 6, "divisor_override", None) is not None
+    return counts, argument(node, 6, "divisor_override", None) is not None
 
 
 def _averaged_with(window: _Window, counts_padding: bool, is_divisor_given: bool) -> float | None:
@@ -235,14 +305,18 @@ def _averaged_with(window: _Window, counts_padding: bool, is_divisor_given: bool
     return 0.0 if window.is_padded and counts_padding else None
 
 
-def _padded_with(node: fx.Node) -> float | None:
-    if argument(node, 2, "mode", "constant") != "constant" or max(padding_amounts(node)[:4]) <= 0:
+def _padded_with(traced: Traced, node: fx.Node) -> float | None:
+    """The value of the padding, if any lies outside the maps and not beside them."""
+    behind = traced.values[node].ndim - 1 - traced.axes[node]
+    amounts = padding_amounts(node)
+    around = (*amounts[: 2 * behind], *amounts[2 * behind + 2 :], 0)
+    if argument(node, 2, "mode", "constant") != "constant" or max(around) <= 0:
         return None
     value = argument(node, 3, "value", None)
     return float(cast("float", value)) if value is not None else 0.0
 
 
-def _pair(size: Any) -> tuple[Any, Any]:
-    """(vertical, horizontal) of what torch takes as one number or two."""
-    sides = tuple(size) if isinstance(size, list | tuple) else (size,)
-    return (sides[0], sides[-1])
+def _sided(size: Any, sides: int) -> _Sides:
+    """One value a side of what torch takes as one number or as several."""
+    given = tuple(size) if isinstance(size, list | tuple) else (size,)
+    return given if len(given) == sides else (given[0],) * sides

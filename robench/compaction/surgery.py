@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from robench.compaction.constants import blocks
 from robench.compaction.edits import Edit, apply_edits, free_name
+from robench.graph.axes import by_channel
+from robench.graph.calls import channel_padding, cut_sizes, padding_amounts
 from robench.graph.norms import NUM_FEATURES
-from robench.graph.operations import cut_sizes, padding_amounts
+from robench.graph.operations import Transposed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from robench.compaction.keep import LayerPlan, Plan
     from robench.graph.norms import Norm
+    from robench.graph.operations import Weighted
     from robench.graph.trace import Traced
 
 __all__ = ["count_features", "shrink", "shrink_layer"]
@@ -50,24 +53,30 @@ def shrink(traced: Traced, plan: Plan) -> list[Edit]:
         return name
 
     for layer in plan.layers:
-        inputs = layer.inputs_kept
+        inputs, axis = layer.inputs_kept, traced.axes[layer.node]
         if _is_worth_selecting(traced, layer):
             inputs = inputs & ~layer.unread
-            places = inputs[layer.inputs_kept].nonzero().flatten().to(layer.shift.device)
+            places = _places(inputs[layer.inputs_kept], layer.shift)
             source = traced.reads(layer.node)[0].name
-            edits.append(Edit("select", layer.node.name, source, store("selected", places)))
+            buffer = store("selected", places)
+            edits.append(Edit("select", layer.node.name, source, buffer, axis=axis))
         if not (layer.kept.all() and inputs.all()):
             shrink_layer(layer.layer, layer.kept, inputs)
-        shift = layer.shift[:, layer.kept]
-        if shift.ndim > 2:
+        if layer.shift.ndim > 2:
+            shift = layer.shift.index_select(axis, _places(layer.kept, layer.shift))
             edits.append(Edit("add", layer.node.name, buffer=store("constant", shift)))
         else:
-            _add_to_bias(layer.layer, shift[0])
+            _add_to_bias(layer.layer, layer.shift[0, layer.kept])
     _shrink_between(traced, plan)
     edits += _narrower_paddings(traced, plan)
     edits += _other_cuts(traced, plan)
     apply_edits(traced.module, edits, buffers)
     return edits
+
+
+def _places(chosen: Tensor, like: Tensor) -> Tensor:
+    """Numbers of the channels that were chosen, on the device of another tensor."""
+    return chosen.nonzero().flatten().to(like.device)
 
 
 def _shrink_between(traced: Traced, plan: Plan) -> None:
@@ -92,10 +101,12 @@ def _narrower_paddings(traced: Traced, plan: Plan) -> Iterator[Edit]:
         if traced.kinds[node] != "pad":
             continue
         kept, amounts = plan.needed[strands], padding_amounts(node)
-        before, after = amounts[4:]
+        behind = traced.values[node].ndim - 1 - traced.axes[node]
+        before, after = channel_padding(amounts, behind)
         left = int(kept[:before].sum()), int(kept[len(kept) - after :].sum())
         if left != (before, after):
-            yield Edit("pad", node.name, padding=(*amounts[:4], *left))
+            others = amounts[: 2 * behind], amounts[2 * behind + 2 :]
+            yield Edit("pad", node.name, padding=(*others[0], *left, *others[1]))
 
 
 def _other_cuts(traced: Traced, plan: Plan) -> Iterator[Edit]:
@@ -106,10 +117,10 @@ def _other_cuts(traced: Traced, plan: Plan) -> Iterator[Edit]:
         kept = plan.needed[plan.strands.of[node]]
         sizes = tuple(int(own.sum()) for own in torch.split(kept, traced.piece_sizes(node)))
         if not kept.all() and sizes != cut_sizes(node, int(kept.sum())):
-            yield Edit("split", node.name, sizes=sizes)
+            yield Edit("split", node.name, sizes=sizes, axis=traced.axes[node])
 
 
-def shrink_layer(layer: nn.Conv2d | nn.Linear, units: Tensor, inputs: Tensor) -> None:
+def shrink_layer(layer: Weighted, units: Tensor, inputs: Tensor) -> None:
     """Keep the units and the inputs of a layer for which these are true.
 
     In a grouped convolution all groups must keep as many of each, or nothing at all.
@@ -120,14 +131,17 @@ def shrink_layer(layer: nn.Conv2d | nn.Linear, units: Tensor, inputs: Tensor) ->
     smaller = torch.cat(
         [weight[group, own_units[group]][:, own_inputs[group]] for group in is_there]
     )
+    if isinstance(layer, Transposed):
+        # [units, inputs / G, …] to [inputs, units / G, …]
+        smaller = torch.cat([own.transpose(0, 1) for own in smaller.chunk(len(is_there))])
     _replace(layer, "weight", smaller.reshape(*smaller.shape[:2], *layer.weight.shape[2:]))
     if layer.bias is not None:
         _replace(layer, "bias", layer.bias[units])
     outputs, reads = int(units.sum()), int(inputs.sum())
-    if isinstance(layer, nn.Conv2d):
-        layer.out_channels, layer.in_channels, layer.groups = outputs, reads, len(is_there)
-    else:
+    if isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = outputs, reads
+    else:
+        layer.out_channels, layer.in_channels, layer.groups = outputs, reads, len(is_there)
 
 
 def _shrink_norm(module: nn.Module, norm: Norm, features: Tensor, *, in_place: bool) -> None:
@@ -174,7 +188,8 @@ def _is_worth_selecting(traced: Traced, plan: LayerPlan) -> bool:
     if is_grouped or not selected.any() or _comes_from_layer(traced, plan.node):
         return False
     read, written = (
-        value[0, 0].numel() for value in (traced.read(plan.node), traced.values[plan.node])
+        by_channel(value[:1], traced.axes[plan.node]).shape[1]
+        for value in (traced.read(plan.node), traced.values[plan.node])
     )
     kernel = plan.layer.weight[0, 0].numel()
     saved = int(plan.unread.sum()) * int(plan.kept.sum()) * kernel * written
@@ -192,7 +207,7 @@ def _comes_from_layer(traced: Traced, node: fx.Node) -> bool:
     return False
 
 
-def _add_to_bias(layer: nn.Conv2d | nn.Linear, shift: Tensor) -> None:
+def _add_to_bias(layer: Weighted, shift: Tensor) -> None:
     if not shift.any():
         return
     if layer.bias is None:

@@ -1,20 +1,31 @@
 """What each step of a traced network does to channels, as far as compaction must know.
 
-A channel (of maps [N, C, H, W] or of rows [N, C]) can only be taken out where every step that it
-meets treats each channel by itself. This file knows which steps do.
+A channel (of maps [N, C, H, W], of rows [N, C], of tokens [N, L, C]) can only be taken out where
+every step that it meets treats each channel by itself. This file knows which steps do, and in which
+dimension their channels lie.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from robench.models.plain import torch_type
+from robench.graph.axes import MAPS, is_move, moved_axis
+from robench.graph.calls import (
+    argument,
+    channel_padding,
+    is_flatten,
+    listed,
+    operands,
+    padding_amounts,
+)
+from robench.models.plain import Weighted, torch_type
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,29 +35,26 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchNorm",
     "Kind",
+    "Seen",
+    "Transposed",
     "Weighted",
-    "argument",
-    "cut_sizes",
+    "axis_of",
     "is_batch_norm",
     "is_layer",
     "kind_of",
-    "operands",
-    "padding_amounts",
+    "unit_count",
     "words",
 ]
 
-Weighted = nn.Conv2d | nn.Linear
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
-
-_MAPS = 4
-"""Dimensions of a batch of maps."""
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 Kind = Literal[
     "input",  # the network's input
-    "layer",  # a plain Conv2d of maps [N, C, H, W] or Linear of rows [N, F]
+    "layer",  # a plain convolution of maps [N, C, …], or a Linear of rows or tokens [N, …, F]
     "norm",  # a BatchNorm, as a module or as a function
-    "each",  # treats each channel by itself: activations, pooling, dropout
-    "flatten",  # maps to rows, channel after channel
+    "each",  # treats each channel by itself: activations, pooling, dropout, permutations
+    "flatten",  # to rows [N, F]
     "sum",  # adds or subtracts two tensors of the same channels, or a number
     "product",  # multiplies two such tensors
     "concatenate",  # along the channels
@@ -60,51 +68,81 @@ Kind = Literal[
 ]
 
 
-def kind_of(
-    node: fx.Node,
-    parts: dict[str, nn.Module],
-    values: dict[fx.Node, Any],
-    kinds: dict[fx.Node, Kind],
-    norms: Collection[fx.Node],
-) -> Kind:
-    """What a step does to channels.
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a network's steps, up to some step.
 
-    Args:
-        node: the step.
+    Attributes:
         parts: the network's modules by qualified name.
         values: what each step gave when the network ran on one input.
-        kinds: of the steps before it.
         norms: the steps that compute BatchNorm with a function, or fetch its tensors.
+        fixed: names of the modules that must stay as they are.
+        kinds: what each step does to channels.
+        axes: the channel axis of what each step gives.
     """
-    if node in norms:
-        return "form" if node.op == "get_attr" else "norm"
+
+    parts: dict[str, nn.Module]
+    values: dict[fx.Node, Any]
+    norms: Collection[fx.Node] = ()
+    fixed: Collection[str] = ()
+    kinds: dict[fx.Node, Kind] = field(default_factory=dict)
+    axes: dict[fx.Node, int] = field(default_factory=dict)
+
+    def reads(self, node: fx.Node) -> list[fx.Node]:
+        """The steps whose tensors a step reads, sizes left out."""
+        return [read for read in node.all_input_nodes if self.kinds[read] != "form"]
+
+
+def kind_of(node: fx.Node, seen: Seen) -> Kind:
+    """What a step does to channels, given the steps before it."""
+    if node in seen.norms:
+        return "form" if node.op == "get_attr" else _kind_of_norm(node, seen)
     if node.op == "output":
         return "output"
-    if _is_form(node, values, kinds):
+    if _is_form(node, seen):
         return "form"
     if node.op == "placeholder":
         return "input"
     if node.op == "get_attr":
-        return "constant" if _is_left_by_compaction(node, parts) else "other"
-    if _is_cut(node, values, kinds):
+        return "constant" if _is_left_by_compaction(node, seen.parts) else "other"
+    if _is_cut(node, seen):
         return "split"
-    if not isinstance(values[node], torch.Tensor):
+    if not isinstance(seen.values[node], torch.Tensor):
         return "other"
     if node.op == "call_module":
-        return _kind_of_module(node, parts, values)
-    if node.target is operator.getitem and kinds[node.all_input_nodes[0]] == "split":
+        return _kind_of_module(node, seen)
+    if node.target is operator.getitem and seen.kinds[node.all_input_nodes[0]] == "split":
         return "piece"
-    return _kind_of_function(node, values, kinds)
+    return _kind_of_function(node, seen)
+
+
+def axis_of(node: fx.Node, seen: Seen) -> int:
+    """The channel axis of what a step gives; 1 where that is not known, or where it is a size."""
+    kind, reads, value = seen.kinds[node], seen.reads(node), seen.values[node]
+    if kind == "layer":
+        return value.ndim - 1 if isinstance(seen.parts[str(node.target)], nn.Linear) else MAPS
+    if kind not in ("norm", "each", "sum", "product", "concatenate", "split", "piece", "pad"):
+        return MAPS
+    read = seen.axes[reads[0]]
+    if kind == "each" and is_move(node, seen.parts.get(str(node.target))):
+        moved = moved_axis(node, seen.parts, seen.values[reads[0]].ndim, read)
+        return MAPS if moved is None else moved
+    return read
 
 
 def is_layer(module: nn.Module | None) -> bool:
-    """Whether this computes what Conv2d or Linear compute; a subclass may do anything."""
-    return torch_type(module) in (nn.Conv2d, nn.Linear)
+    """Whether this computes what a convolution or Linear computes; a subclass may do anything."""
+    return torch_type(module) in _LAYERS
 
 
 def is_batch_norm(module: nn.Module | None) -> bool:
     """Whether this computes what BatchNorm computes for rows or maps."""
-    return torch_type(module) in (nn.BatchNorm1d, nn.BatchNorm2d)
+    return torch_type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def unit_count(layer: Weighted) -> int:
+    """Number of output channels or features of a layer."""
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
 
 
 def words(node: fx.Node, parts: dict[str, nn.Module]) -> str:
@@ -114,24 +152,13 @@ def words(node: fx.Node, parts: dict[str, nn.Module]) -> str:
     return f"{node.name!r} (a function)"
 
 
-def operands(node: fx.Node) -> list[fx.Node]:
-    """The steps that a concatenation reads, in order; one may stand there several times."""
-    tensors = argument(node, 0, "tensors", ())
-    return [one for one in _listed(tensors) if isinstance(one, fx.Node)]
-
-
-def _listed(tensors: object) -> list[object]:
-    return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
-
-
-def _is_form(node: fx.Node, values: dict[fx.Node, Any], kinds: dict[fx.Node, Kind]) -> bool:
+def _is_form(node: fx.Node, seen: Seen) -> bool:
     """Whether a step gives no activations, and has looked at none."""
-    if _holds_tensors(values[node]):
+    if _holds_tensors(seen.values[node]):
         return False
-    reads = [read for read in node.all_input_nodes if kinds[read] != "form"]
     is_query = node.op != "call_module" and node.target in _QUERIES
     is_attribute = node.target is getattr and node.args[1] in _ATTRIBUTES
-    return not reads or is_query or is_attribute
+    return not seen.reads(node) or is_query or is_attribute
 
 
 def _holds_tensors(value: object) -> bool:
@@ -151,161 +178,147 @@ def _is_left_by_compaction(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
     return bool(re.fullmatch(r"constant_\d+", name)) and own is not None and own.ndim > 1
 
 
-def _is_cut(node: fx.Node, values: dict[fx.Node, Any], kinds: dict[fx.Node, Kind]) -> bool:
+def _is_cut(node: fx.Node, seen: Seen) -> bool:
     """Whether a step cuts tensors into pieces of some channels each, or takes some of those."""
     is_call = node.op in ("call_function", "call_method")
-    if not is_call or not isinstance(values[node], list | tuple) or not node.all_input_nodes:
+    if not is_call or not isinstance(seen.values[node], list | tuple) or not node.all_input_nodes:
         return False
     read = node.all_input_nodes[0]
     if node.target is operator.getitem:
-        return kinds[read] == "split" and isinstance(node.args[1], slice)
-    if node.target not in _CUTS or not isinstance(values[read], torch.Tensor):
+        return seen.kinds[read] == "split" and isinstance(node.args[1], slice)
+    value = seen.values[read]
+    if node.target not in _CUTS or not isinstance(value, torch.Tensor) or value.ndim < 2:
         return False
-    dimensions = values[read].ndim
-    return dimensions > 1 and argument(node, 2, "dim", 0) in (1, 1 - dimensions)
+    return _is_axis(argument(node, 2, "dim", 0), value.ndim, seen.axes[read])
 
 
-def _kind_of_module(node: fx.Node, parts: dict[str, nn.Module], values: dict[fx.Node, Any]) -> Kind:
-    module, reads = parts[str(node.target)], node.all_input_nodes
-    if len(reads) != 1 or not isinstance(values[reads[0]], torch.Tensor):
+def _is_axis(dimension: object, dimensions: int, axis: int) -> bool:
+    return isinstance(dimension, int) and dimension in (axis, axis - dimensions)
+
+
+def _kind_of_norm(node: fx.Node, seen: Seen) -> Kind:
+    """BatchNorm looks for its channels in dimension 1."""
+    return "norm" if [seen.axes[read] for read in seen.reads(node)] == [MAPS] else "other"
+
+
+def _kind_of_module(node: fx.Node, seen: Seen) -> Kind:
+    module, reads = seen.parts[str(node.target)], node.all_input_nodes
+    if len(reads) != 1 or [*node.args, *node.kwargs.values()] != reads:
         return "other"
-    dimensions, base = values[reads[0]].ndim, torch_type(module)
-    if is_layer(module):
-        return "layer" if dimensions == (_MAPS if isinstance(module, nn.Conv2d) else 2) else "other"
+    value = seen.values[reads[0]]
+    if not isinstance(value, torch.Tensor):
+        return "other"
+    axis, base = seen.axes[reads[0]], torch_type(module)
+    if base in _LAYERS:
+        is_plain = _takes(base, value.ndim) and str(node.target) not in seen.fixed
+        return "layer" if is_plain else "other"
     if is_batch_norm(module):
-        return "norm"
+        return _kind_of_norm(node, seen)
     if isinstance(module, nn.Flatten) and base is nn.Flatten:
-        return "flatten" if (module.start_dim, module.end_dim) == (1, -1) else "other"
+        return _kind_of_flatten(node, module, seen)
     if isinstance(module, nn.PReLU) and base is nn.PReLU:
         return "each" if module.num_parameters == 1 else "other"
-    if base in _POOLINGS | _PADDINGS:
-        return "each" if dimensions == _MAPS else "other"
+    if base in _SLIDING:
+        return "each" if value.ndim == _SLIDING[base] and axis == MAPS else "other"
     return "each" if base in _MODULES else "other"
 
 
-def _kind_of_function(
-    node: fx.Node, values: dict[fx.Node, Any], kinds: dict[fx.Node, Kind]
-) -> Kind:
+def _takes(base: type[nn.Module] | None, dimensions: int) -> bool:
+    """Whether a layer takes a batch of so many dimensions, and not one input alone."""
+    return dimensions > 1 if base is nn.Linear else dimensions == _LAYERS.get(base, 0)
+
+
+def _kind_of_flatten(node: fx.Node, module: nn.Flatten, seen: Seen) -> Kind:
+    return "flatten" if (module.start_dim, module.end_dim) == (1, -1) else _kind_of_move(node, seen)
+
+
+def _kind_of_function(node: fx.Node, seen: Seen) -> Kind:
     target = node.target
     if target in (torch.cat, torch.concat):
-        return _kind_of_concatenation(node, values, kinds)
-    reads = [read for read in node.all_input_nodes if kinds[read] != "form"]
-    if not all(isinstance(values[read], torch.Tensor) for read in reads):
+        return _kind_of_concatenation(node, seen)
+    reads = seen.reads(node)
+    if not all(isinstance(seen.values[read], torch.Tensor) for read in reads):
         return "other"
     if target in _SUMS:
-        return _joined("sum", node, values)
+        return _joined("sum", node, seen)
     if target in _PRODUCTS:
-        return _joined("product", node, values)
-    return _kind_of_map(node, values[reads[0]]) if len(reads) == 1 else "other"
+        return _joined("product", node, seen)
+    return _kind_of_map(node, reads[0], seen) if len(reads) == 1 else "other"
 
 
-def _kind_of_map(node: fx.Node, read: Tensor) -> Kind:
+def _kind_of_map(node: fx.Node, source: fx.Node, seen: Seen) -> Kind:
     """What a function of one tensor does."""
-    target = node.target
-    if _is_flatten(node):
-        return "flatten"
+    target, read = node.target, seen.values[source]
+    if is_flatten(node):  # unless the number of rows is not that of the images
+        return "flatten" if len(seen.values[node]) == len(read) else "other"
     if target in _FUNCTIONS or (node.op == "call_method" and target in _METHODS):
         return "each"
     if target in _POOLING_FUNCTIONS:
-        return "each" if read.ndim == _MAPS else "other"
-    if target in (torch.mean, "mean") and _is_over_maps(node, read):
-        return "each"
-    if target is operator.getitem:
-        return "each" if _is_within_maps(node.args[1]) else "other"
+        is_over_maps = read.ndim == _POOLING_FUNCTIONS[target] and seen.axes[source] == MAPS
+        return "each" if is_over_maps else "other"
+    if is_move(node, None):
+        return _kind_of_move(node, seen)
     if target is F.pad:
-        return _kind_of_padding(node, read)
+        return _kind_of_padding(node, read, seen.axes[source])
     return "other"
 
 
-def _joined(kind: Kind, node: fx.Node, values: dict[fx.Node, Any]) -> Kind:
+def _kind_of_move(node: fx.Node, seen: Seen) -> Kind:
+    (source,) = seen.reads(node)
+    moved = moved_axis(node, seen.parts, seen.values[source].ndim, seen.axes[source])
+    return "other" if moved is None else "each"
+
+
+def _joined(kind: Kind, node: fx.Node, seen: Seen) -> Kind:
     """Of two tensors only where their channels stand side by side."""
-    read = [values[other] for other in node.all_input_nodes]
-    if not all(isinstance(value, torch.Tensor) for value in read) or len(node.args) != 2:
+    reads = node.all_input_nodes
+    values = [seen.values[read] for read in reads]
+    if not all(isinstance(value, torch.Tensor) for value in values) or len(node.args) != 2:
         return "other"
-    if len(read) == 1:
+    if len(reads) == 1:
         return "each"
-    is_aligned = len({(value.ndim, value.shape[1:2]) for value in read}) == 1
-    return kind if is_aligned and not node.kwargs else "other"
+    sides = {
+        (value.ndim, seen.axes[read], value.shape[seen.axes[read] :][:1])
+        for value, read in zip(values, reads, strict=True)
+    }
+    return kind if len(sides) == 1 and not node.kwargs else "other"
 
 
-def _kind_of_concatenation(
-    node: fx.Node, values: dict[fx.Node, Any], kinds: dict[fx.Node, Kind]
-) -> Kind:
-    reads, dimensions = operands(node), values[node].ndim
-    is_along_channels = dimensions > 1 and argument(node, 1, "dim", 0) in (1, 1 - dimensions)
+def _kind_of_concatenation(node: fx.Node, seen: Seen) -> Kind:
+    reads, dimensions = operands(node), seen.values[node].ndim
     are_tensors = all(
-        isinstance(values[read], torch.Tensor) or kinds[read] == "split" for read in reads
+        isinstance(seen.values[read], torch.Tensor) or seen.kinds[read] == "split" for read in reads
     )
-    is_all = len(reads) == len(_listed(argument(node, 0, "tensors", ())))
-    return "concatenate" if is_along_channels and are_tensors and is_all and reads else "other"
-
-
-def _is_over_maps(node: fx.Node, read: Tensor) -> bool:
-    """Whether a mean is taken over height and width alone."""
-    axes = argument(node, 1, "dim", None)
-    if not isinstance(axes, list | tuple) or read.ndim != _MAPS:
-        return False
-    return {axis % _MAPS for axis in axes if isinstance(axis, int)} == {2, 3}
-
-
-def _is_within_maps(places: object) -> bool:
-    """Whether ``x[places]`` takes part of each map, of all images and all channels."""
-    if not isinstance(places, tuple) or not all(isinstance(one, slice | int) for one in places):
-        return False
-    return len(places) > 2 and places[:2] == (slice(None), slice(None))
-
-
-def cut_sizes(node: fx.Node, channels: int) -> tuple[int, ...] | None:
-    """How many channels each piece would have if a split read so many; `None` if it would fail."""
-    function = getattr(torch, node.target) if isinstance(node.target, str) else node.target
-    named = [value for name, value in node.kwargs.items() if name not in ("dim", "input", "tensor")]
-    where = [*node.args[1:2], *named]
-    try:
-        pieces = cast("Any", function)(torch.empty(1, channels, device="meta"), *where, dim=1)
-    except (RuntimeError, TypeError, IndexError, ValueError):
-        return None
-    return tuple(piece.shape[1] for piece in pieces)
-
-
-def padding_amounts(node: fx.Node) -> tuple[int, ...]:
-    """By how much an ``F.pad`` pads before and after each dimension, the last dimension first."""
-    amounts = argument(node, 1, "pad", ())
-    if not isinstance(amounts, list | tuple):
-        raise TypeError(f"{node.name} pads by {amounts!r}")
-    return tuple(int(amount) for amount in amounts)
-
-
-def _kind_of_padding(node: fx.Node, read: Tensor) -> Kind:
-    """Each map by itself, or by maps of zeros: the shortcut of a residual network that widens."""
-    if len(node.all_input_nodes) != 1 or read.ndim != _MAPS:
+    is_all = bool(reads) and len(reads) == len(listed(argument(node, 0, "tensors", ())))
+    if not is_all or not are_tensors or dimensions < 2:
         return "other"
-    across = padding_amounts(node)[4:]
+    along = argument(node, 1, "dim", 0)
+    is_along_channels = all(_is_axis(along, dimensions, seen.axes[read]) for read in reads)
+    return "concatenate" if is_along_channels else "other"
+
+
+def _kind_of_padding(node: fx.Node, read: Tensor, axis: int) -> Kind:
+    """Each map by itself, or by maps of zeros: the shortcut of a residual network that widens."""
+    if len(node.all_input_nodes) != 1 or read.ndim < 2:
+        return "other"
+    amounts, behind = padding_amounts(node), read.ndim - 1 - axis
+    across, of_batch = channel_padding(amounts, behind), amounts[2 * (read.ndim - 1) :]
+    if any(of_batch):
+        return "other"
     if not any(across):
         return "each"
     is_zeros = argument(node, 2, "mode", "constant") == "constant"
     is_zeros = is_zeros and not argument(node, 3, "value", None)
-    return "pad" if is_zeros and len(across) == 2 and min(across) >= 0 else "other"
+    return "pad" if is_zeros and min(across) >= 0 else "other"
 
 
-def argument(node: fx.Node, place: int, name: str, default: object) -> object:
-    """An argument of a step that calls a function, however it was given."""
-    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
+_Dimensions: TypeAlias = dict[object, int]
+"""What slides over maps, and how many dimensions a batch of these has."""
 
-
-def _is_flatten(node: fx.Node) -> bool:
-    """Whether the step lays everything but the batch in one row, whatever the width."""
-    arguments = (*node.args[1:], *node.kwargs.values())
-    if node.target is torch.flatten or node.target == "flatten":
-        return arguments in ((1,), (1, -1))
-    if node.target in ("view", "reshape"):
-        return _is_batch_and_rest(arguments)
-    return False
-
-
-def _is_batch_and_rest(arguments: tuple[Any, ...]) -> bool:
-    """``x.view(x.size(0), -1)``: a width written as a number would not survive the surgery."""
-    return len(arguments) == 2 and isinstance(arguments[0], fx.Node) and arguments[1] == -1
-
+_LAYERS: _Dimensions = {
+    nn.Linear: 2, nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5,
+    nn.ConvTranspose1d: 3, nn.ConvTranspose2d: 4, nn.ConvTranspose3d: 5,
+}  # fmt: skip
 
 # A subclass that overrides what its base computes may do anything.
 _ACTIVATIONS = {
@@ -313,20 +326,30 @@ _ACTIVATIONS = {
     nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Sigmoid,
     nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold,
 }  # fmt: skip
-_POOLINGS = {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d}
-_PADDINGS = {
-    nn.CircularPad2d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d,
+_SLIDING: _Dimensions = {
+    nn.AdaptiveAvgPool1d: 3, nn.AdaptiveMaxPool1d: 3, nn.AvgPool1d: 3, nn.MaxPool1d: 3,
+    nn.AdaptiveAvgPool2d: 4, nn.AdaptiveMaxPool2d: 4, nn.AvgPool2d: 4, nn.MaxPool2d: 4,
+    nn.AdaptiveAvgPool3d: 5, nn.AdaptiveMaxPool3d: 5, nn.AvgPool3d: 5, nn.MaxPool3d: 5,
+    nn.CircularPad1d: 3, nn.ConstantPad1d: 3, nn.ReflectionPad1d: 3, nn.ReplicationPad1d: 3,
+    nn.CircularPad2d: 4, nn.ConstantPad2d: 4, nn.ReflectionPad2d: 4, nn.ReplicationPad2d: 4,
+    nn.CircularPad3d: 5, nn.ConstantPad3d: 5, nn.ReflectionPad3d: 5, nn.ReplicationPad3d: 5,
+    nn.ZeroPad1d: 3, nn.ZeroPad2d: 4, nn.ZeroPad3d: 5,
 }  # fmt: skip
-_DROPOUTS = {nn.AlphaDropout, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.FeatureAlphaDropout}
+_DROPOUTS = {
+    nn.AlphaDropout, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout,
+}  # fmt: skip
 _MODULES: set[type[nn.Module]] = {*_ACTIVATIONS, *_DROPOUTS}
 _FUNCTIONS: set[object] = {
     torch.relu, torch.relu_, torch.sigmoid, torch.tanh,
     F.celu, F.elu, F.gelu, F.hardsigmoid, F.hardswish, F.hardtanh, F.leaky_relu, F.logsigmoid,
     F.mish, F.relu, F.relu6, F.selu, F.sigmoid, F.silu, F.softplus, F.softsign, F.tanh,
-    F.alpha_dropout, F.dropout, F.dropout1d, F.dropout2d,
+    F.alpha_dropout, F.dropout, F.dropout1d, F.dropout2d, F.dropout3d,
 }  # fmt: skip
-_POOLING_FUNCTIONS: set[object] = {
-    F.adaptive_avg_pool2d, F.adaptive_max_pool2d, F.avg_pool2d, F.max_pool2d, torch.max_pool2d,
+_POOLING_FUNCTIONS: _Dimensions = {
+    F.adaptive_avg_pool1d: 3, F.adaptive_max_pool1d: 3, F.avg_pool1d: 3, F.max_pool1d: 3,
+    F.adaptive_avg_pool2d: 4, F.adaptive_max_pool2d: 4, F.avg_pool2d: 4, F.max_pool2d: 4,
+    F.adaptive_avg_pool3d: 5, F.adaptive_max_pool3d: 5, F.avg_pool3d: 5, F.max_pool3d: 5,
+    torch.max_pool1d: 3, torch.max_pool2d: 4, torch.max_pool3d: 5,
 }  # fmt: skip
 _METHODS = {"contiguous", "relu", "relu_", "sigmoid", "tanh"}
 _SUMS: set[object] = {

@@ -12,9 +12,11 @@ from robench.errors import InputError
 from robench.graph.observe import run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-__all__ = ["OneSize", "only_shape", "sizes_taken"]
+__all__ = ["OneSize", "lengths_taken", "only_shape", "sizes_taken"]
 
 
 _LARGER_BY_PX = 32
@@ -74,16 +76,43 @@ def sizes_taken(model: nn.Module, example: Tensor) -> list[tuple[int, ...]]:
     Returns:
         [H, W] of each, or whatever the dimensions behind the channels are; at most four.
     """
+    channels = example.shape[1]
+    return _taken(model, example, tuple(example.shape[2:]), lambda size: (channels, *size))
+
+
+def lengths_taken(model: nn.Module, example: Tensor) -> list[tuple[int, ...]]:
+    """Some shapes of inputs that a network takes and that have only their last side in common.
+
+    Those are other lengths of token sequences, [N, L, F], whose features lie last.
+
+    Args:
+        model: in evaluation mode.
+        example: [N, …, F] as the network takes it.
+
+    Returns:
+        [L, …, F] of each; at most four.
+    """
+    *length, features = example.shape[1:]
+    found = _taken(model, example, tuple(length), lambda other: (*other, features))
+    return [(*other, features) for other in found]
+
+
+def _taken(
+    model: nn.Module,
+    example: Tensor,
+    own: tuple[int, ...],
+    shaped: Callable[[tuple[int, ...]], tuple[int, ...]],
+) -> list[tuple[int, ...]]:
+    """Sizes other than its own that a network takes, as shapes of one input."""
     taken: list[tuple[int, ...]] = []
-    own = tuple(example.shape[2:])
     for alternatives in _other_sizes(own):
         others = (size for size in alternatives if size != own and size not in taken)
-        taken += islice((size for size in others if _takes(model, example, size)), 1)
+        taken += islice((size for size in others if _takes(model, example, shaped(size))), 1)
     return taken
 
 
-def _takes(model: nn.Module, example: Tensor, size: tuple[int, ...]) -> bool:
-    inputs = example.new_zeros(1, example.shape[1], *size)
+def _takes(model: nn.Module, example: Tensor, shape: tuple[int, ...]) -> bool:
+    inputs = example.new_zeros(1, *shape)
     try:
         with torch.no_grad():
             logits = run(model, inputs)

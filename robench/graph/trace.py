@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -10,17 +11,24 @@ from torch import fx, nn
 from torch.utils._pytree import tree_map_only
 
 from robench.errors import CompactionError
+from robench.graph.axes import is_view
+from robench.graph.calls import operands
 from robench.graph.norms import Norm, functional_norms
 from robench.graph.observe import run
-from robench.graph.operations import Weighted, kind_of, operands
-from robench.models.chain import trace
+from robench.graph.operations import Seen, Weighted, axis_of, kind_of
+from robench.models.chain import is_in_place, trace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from robench.graph.operations import Kind
 
 __all__ = ["Traced", "traced_copy"]
+
+_REFUSED = nn.Conv2d | nn.Linear
+"""Layers that may not be shared; others stay whole where they are."""
 
 
 class Traced:
@@ -38,6 +46,8 @@ class Traced:
         parts: its modules by qualified name.
         values: what each step gave.
         kinds: what each step does to channels.
+        axes: the dimension in which the channels lie that each step gives.
+        overwritten: steps of whose tensor another step overwrites a view while others read it.
 
     Raises:
         InputError: the network does not take the example.
@@ -48,26 +58,35 @@ class Traced:
         self.nodes = list(module.graph.nodes)
         self.parts: dict[str, nn.Module] = dict(module.named_modules())
         self.values = _values(module, example)
-        self.kinds: dict[fx.Node, Kind] = {}
         self._norms = functional_norms(module)
+        seen = Seen(self.parts, self.values, self._norms, _not_plain(self.nodes, self.parts))
+        self.kinds: dict[fx.Node, Kind] = seen.kinds
+        self.axes: dict[fx.Node, int] = seen.axes
         for node in self.nodes:
-            self.kinds[node] = kind_of(node, self.parts, self.values, self.kinds, self._norms)
+            seen.kinds[node] = kind_of(node, seen)
+            seen.axes[node] = axis_of(node, seen)
+        self.overwritten = {
+            source
+            for node in self.nodes
+            if self.kinds[node] != "form" and is_in_place(node, module)
+            for source in self._viewed(node)
+        }
 
     @property
-    def weighted(self) -> list[tuple[fx.Node, nn.Conv2d | nn.Linear]]:
-        """The steps that call a Conv2d, a Linear or a subclass of theirs, with their modules."""
+    def weighted(self) -> list[tuple[fx.Node, Weighted]]:
+        """The steps that call a convolution, a Linear or a subclass, with their modules."""
         calls = [(node, self.parts.get(str(node.target))) for node in self.nodes]
         return [(node, part) for node, part in calls if isinstance(part, Weighted)]
 
     @property
     def layers(self) -> list[fx.Node]:
-        """The steps that are a Conv2d or Linear."""
+        """The steps that are a convolution or Linear."""
         return [node for node in self.nodes if self.kinds[node] == "layer"]
 
-    def layer(self, node: fx.Node) -> nn.Conv2d | nn.Linear:
+    def layer(self, node: fx.Node) -> Weighted:
         """The module of a layer's step."""
         module = self.parts[str(node.target)]
-        if not isinstance(module, nn.Conv2d | nn.Linear):
+        if not isinstance(module, Weighted):
             raise TypeError(f"{node.name} is no layer")
         return module
 
@@ -95,12 +114,17 @@ class Traced:
 
     def channels(self, node: fx.Node) -> int:
         """How many channels a step gives; 0 if that is no tensor of channels."""
-        value = self.values[node]
-        return value.shape[1] if isinstance(value, torch.Tensor) and value.ndim > 1 else 0
+        value, axis = self.values[node], self.axes[node]
+        is_tensor = isinstance(value, torch.Tensor) and value.ndim > axis
+        return int(value.shape[axis]) if is_tensor else 0
+
+    def fits(self, node: fx.Node) -> bool:
+        """Whether a layer reads along the dimension in which its source has its channels."""
+        return self.axes[node] == self.axes[self.reads(node)[0]]
 
     def piece_sizes(self, node: fx.Node) -> list[int]:
         """How many channels each piece has that a split gives."""
-        return [piece.shape[1] for piece in self.values[node]]
+        return [piece.shape[self.axes[node]] for piece in self.values[node]]
 
     def pieces(self, node: fx.Node, channels: Tensor) -> Tensor:
         """What a split or a piece takes of something [channels] that its source has for each."""
@@ -111,6 +135,15 @@ class Traced:
         if isinstance(chosen, torch.Tensor):
             return chosen
         return torch.cat(chosen) if chosen else channels[:0]
+
+    def _viewed(self, node: fx.Node) -> Iterator[fx.Node]:
+        """The steps, read by others as well, of which a step reads a view."""
+        view = next(iter(self.reads(node)), None)
+        while view is not None and is_view(view, self.parts):
+            view = next(iter(self.reads(view)), None)
+            users = [] if view is None or self.kinds[view] == "split" else view.users
+            if view is not None and sum(self.kinds[user] != "form" for user in users) > 1:
+                yield view
 
     def read(self, node: fx.Node) -> Tensor:
         """The tensor that a step of one input reads."""
@@ -130,6 +163,21 @@ def traced_copy(model: nn.Module) -> fx.GraphModule:
     module = fx.GraphModule(model, graph, class_name=type(model).__name__)
     module.graph.eliminate_dead_code()
     return module
+
+
+def _not_plain(nodes: list[fx.Node], parts: dict[str, nn.Module]) -> set[str]:
+    """Layers that are called in several places, or whose weight is computed on each call."""
+    called = [str(node.target) for node in nodes if node.op == "call_module"]
+    layers = {name: count for name, count in Counter(called).items() if name in parts}
+    return {
+        name
+        for name, count in layers.items()
+        if isinstance(parts[name], Weighted) and (count > 1 or not _owns_weight(parts[name]))
+    }
+
+
+def _owns_weight(layer: nn.Module) -> bool:
+    return "weight" in dict(layer.named_parameters(recurse=False))
 
 
 def _values(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, Any]:
@@ -168,7 +216,7 @@ def _refuse_reuse(graph: fx.Graph, model: nn.Module) -> None:
     parts = dict(model.named_modules())
     seen: set[str] = set()
     for node in graph.nodes:
-        if node.op != "call_module" or not isinstance(parts[str(node.target)], Weighted):
+        if node.op != "call_module" or not isinstance(parts[str(node.target)], _REFUSED):
             continue
         name = str(node.target)
         if name in seen:
@@ -178,7 +226,7 @@ def _refuse_reuse(graph: fx.Graph, model: nn.Module) -> None:
                 hint="give each place a layer of its own",
             )
         seen.add(name)
-        if "weight" not in dict(parts[name].named_parameters(recurse=False)):
+        if not _owns_weight(parts[name]):
             raise CompactionError(
                 f"the weight of {name!r} is no parameter but computed on each call",
                 where=name,

@@ -18,6 +18,7 @@ from torch import nn
 from robench.errors import StoreError
 from robench.files import write_atomically
 from robench.graph.norms import NUM_FEATURES, TENSORS
+from robench.graph.operations import BatchNorm, Transposed, Weighted, unit_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["make_room", "opened", "resize", "sizes_of", "write_file"]
 
-_Sized = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
+_Sized = Weighted | BatchNorm
+_AlwaysSized = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
+"""What files of every age hold the sizes of; older ones have others whole and without a size."""
 
 
 def write_file(path: str | Path, network: nn.Module, metadata: dict[str, str]) -> None:
@@ -99,22 +102,26 @@ def _sized(model: nn.Module) -> dict[str, _Sized]:
 
 
 def _sizes(module: _Sized) -> dict[str, int]:
-    if isinstance(module, nn.Conv2d):
-        return {
-            "in_channels": module.in_channels,
-            "out_channels": module.out_channels,
-            "groups": module.groups,
-        }
+    if isinstance(module, BatchNorm):
+        return {"num_features": module.num_features}
     if isinstance(module, nn.Linear):
         return {"in_features": module.in_features, "out_features": module.out_features}
-    return {"num_features": module.num_features}
+    return {
+        "in_channels": module.in_channels,
+        "out_channels": module.out_channels,
+        "groups": module.groups,
+    }
 
 
 def resize(
     network: nn.Module, sizes: Mapping[str, Mapping[str, int]], tensors: Mapping[str, Tensor]
 ) -> None:
     """Give every layer and BatchNorm its size on file, and room for the tensors on file."""
-    parts = _sized(network)
+    parts = {
+        name: part
+        for name, part in _sized(network).items()
+        if name in sizes or isinstance(part, _AlwaysSized)
+    }
     if set(parts) != set(sizes):
         raise ValueError(f"its layers are {sorted(sizes)}, not {sorted(parts)}")
     for name, part in parts.items():
@@ -146,16 +153,20 @@ def _make_room_for_norm(name: str, module: nn.Module, tensors: Mapping[str, Tens
 def make_room(name: str, module: _Sized, tensors: Mapping[str, Tensor]) -> None:
     """Parameters of the module's sizes, where there are tensors under that name."""
     trainable = module.weight is None or module.weight.requires_grad
-    if isinstance(module, nn.Conv2d):
-        inputs = module.in_channels // module.groups
-        shape: tuple[int, ...] = (module.out_channels, inputs, *module.kernel_size)
-    elif isinstance(module, nn.Linear):
-        shape = (module.out_features, module.in_features)
-    else:
+    if isinstance(module, BatchNorm):
         _make_room_for_norm(name, module, tensors)
         return
+    units, shape = unit_count(module), _weight_shape(module)
     # A layer without a bias may have been given one, to take constants over.
-    for parameter, extent in (("weight", shape), ("bias", shape[:1])):
+    for parameter, extent in (("weight", shape), ("bias", (units,))):
         if f"{name}.{parameter}" in tensors:
             room = nn.Parameter(torch.empty(extent), requires_grad=trainable)
             setattr(module, parameter, room)
+
+
+def _weight_shape(layer: Weighted) -> tuple[int, ...]:
+    if isinstance(layer, nn.Linear):
+        return (layer.out_features, layer.in_features)
+    sides = layer.in_channels, layer.out_channels
+    whole, parted = sides if isinstance(layer, Transposed) else sides[::-1]
+    return (whole, parted // layer.groups, *layer.kernel_size)

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from torch import fx, nn
 
 from robench.errors import NotApplicableError
-from robench.models.plain import torch_type
+from robench.models.plain import Weighted, torch_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Layer", "Operation", "chain", "trace"]
+__all__ = ["Layer", "Operation", "chain", "is_in_place", "trace"]
 
 _LAYERS = (nn.Conv2d, nn.Linear)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -153,15 +153,17 @@ class _Tracer(fx.Tracer):
 
 
 class _CloseTracer(_Tracer):
-    """Goes into modules that hold no tensor, or a BatchNorm's, where they can be traced."""
+    """Goes into modules that hold layers, no tensor, or a BatchNorm's, where they can be traced."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if not super().is_leaf_module(m, module_qualified_name):
             return False
-        if getattr(m, "is_one_step", False):
+        if getattr(m, "is_one_step", False) or isinstance(m, Weighted):
             return True
         if _is_of_torch(self, m, module_qualified_name):
             return True
+        if any(isinstance(part, Weighted) for part in m.modules()):
+            return not _can_be_traced(m)
         is_norm = {"running_mean", "running_var"} <= dict(m.named_buffers(recurse=False)).keys()
         holds_tensors = any(True for _ in (*m.parameters(), *m.buffers()))
         return (holds_tensors and not is_norm) or not _can_be_traced(m)
@@ -222,13 +224,14 @@ def _follow_in_place(graph: fx.Graph, model: nn.Module) -> None:
         seen.add(node)
         if _is_form(node, forms):
             forms.add(node)
-        elif _is_in_place(node, model) and node.all_input_nodes[0] not in forms:
+        elif is_in_place(node, model) and node.all_input_nodes[0] not in forms:
             node.all_input_nodes[0].replace_all_uses_with(
                 node, delete_user_cb=lambda user: user not in seen
             )
 
 
-def _is_in_place(node: fx.Node, model: nn.Module) -> bool:
+def is_in_place(node: fx.Node, model: nn.Module) -> bool:
+    """Whether a step of a network's graph writes over the tensor that it reads first."""
     if node.op == "call_module":
         return getattr(model.get_submodule(str(node.target)), "inplace", False) is True
     if node.op == "call_method":

@@ -9,7 +9,18 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["torch_type"]
+__all__ = ["Weighted", "torch_type"]
+
+Weighted = (
+    nn.Conv1d
+    | nn.Conv2d
+    | nn.Conv3d
+    | nn.ConvTranspose1d
+    | nn.ConvTranspose2d
+    | nn.ConvTranspose3d
+    | nn.Linear
+)
+"""Layers that have units and a weight."""
 
 _AT_EVERY_CALL = {
     "__call__", "__getattr__", "__getattribute__", "_call_impl", "forward",

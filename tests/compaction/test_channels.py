@@ -55,9 +55,9 @@ def test_functions_that_keep_channels_apart(steps: Callable[[Tensor], Tensor]) -
     [
         (lambda maps: maps.view(-1, 12), "view"),
         (lambda maps: maps.view(maps.size(0), 12), "view"),
-        (lambda maps: torch.flatten(maps, 2).flatten(1), "flatten"),
+        (lambda maps: torch.flatten(maps, 1, 2).flatten(1), "flatten"),
         (lambda maps: torch.softmax(maps, 1).flatten(1), "softmax"),
-        (lambda maps: maps.transpose(1, 2).flatten(1), "transpose"),
+        (lambda maps: maps.transpose(0, 1).reshape(1, 12), "transpose"),
         (lambda maps: F.layer_norm(maps, (2, 2)).flatten(1), "layer_norm"),
         (lambda maps: (maps / maps.size(1)).flatten(1), "truediv"),
         (lambda maps: (maps * maps.size(1)).flatten(1), "mul"),
@@ -111,9 +111,29 @@ def test_modules(module: nn.Module, is_open: bool) -> None:
     assert why is None or type(module).__name__ in why
 
 
-def test_flattening_two_dimensions_alone_is_no_way() -> None:
+def test_flattening_the_pixels_alone_leaves_the_channels_where_they_are() -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(2), nn.Flatten(), nn.Linear(12, 2))
-    assert strands(model)[2] is not None
+    units, read, why = strands(model)
+    assert why is None
+    assert read == [unit for unit in units for _ in range(4)]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        lambda maps: maps.permute(0, 2, 3, 1).flatten(1),
+        lambda maps: maps.flatten(2).transpose(1, 2).flatten(1),
+        lambda maps: torch.movedim(maps, 1, -1).flatten(start_dim=1, end_dim=2).flatten(1),
+        lambda maps: maps.swapaxes(1, 3).transpose(dim0=1, dim1=2).reshape(maps.size(0), -1),
+        lambda maps: maps.permute((0, 2, 3, 1)).unsqueeze(1).flatten(1),
+    ],
+)
+def test_channels_that_lie_last_are_laid_in_rows_pixel_after_pixel(
+    steps: Callable[[Tensor], Tensor],
+) -> None:
+    units, read, why = strands(Between(steps, nn.Linear(12, 2)))
+    assert why is None
+    assert read == 4 * units
 
 
 @pytest.mark.parametrize(

@@ -288,20 +288,3 @@ def test_scripted_networks() -> None:
 )
 def test_networks_without_a_gradient(forward: Callable[[Any, Tensor], Tensor]) -> None:
     assert report_of(same(Net(forward))).differences.gradients_float64 == 0
-
-
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_patch16_224"])
-@pytest.mark.slow
-def test_transformers_of_timm_work_or_end_in_an_error_of_ours(name: str) -> None:
-    from robench._torchvision import import_torchvision
-
-    import_torchvision()
-    timm = pytest.importorskip("timm")
-    model = timm.create_model(name, num_classes=5, depth=2, img_size=32).eval()
-    example = torch.rand(2, 3, 32, 32)
-    try:
-        compacted = compact(model, example)
-    except NotApplicableError:
-        return
-    else:
-        torch.testing.assert_close(compacted(example), model(example), atol=1e-4, rtol=1e-4)

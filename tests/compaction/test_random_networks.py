@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from robench.compaction import compact, report_of
 from robench.errors import InputError
+from robench.graph.operations import BatchNorm, Weighted
 
 Step = Callable[[Any, Tensor], Tensor]
 
@@ -229,11 +230,105 @@ def mixing(draw: random.Random, width: int) -> Block:
     return Block(width, draw.choice(steps), conv=conv(draw, width, width, 1))
 
 
+def transposed(draw: random.Random, width: int) -> Block:
+    """Windows that overlap, that leave pixels out, or that do neither."""
+    stride, groups = draw.choice([1, 2, 3]), draw.choice([1, 1, 1 + (width % 2 == 0), width])
+    layer = nn.ConvTranspose2d(
+        width, groups * draw.choice([1, 2, 3]), draw.choice([1, 2, 3]), stride,
+        padding=0, output_padding=draw.randrange(stride), groups=groups,
+        bias=draw.random() < 0.6, dilation=draw.choice([1, 1, 2]),
+    )  # fmt: skip
+    if layer.kernel_size[0] == 3:
+        layer.padding = draw.choice([(0, 0), (1, 1)])
+    return Block(layer.out_channels, lambda m, x: m.conv(x), conv=layer)
+
+
+def channels_last(draw: random.Random, width: int) -> Block:
+    """What ConvNeXt does between two permutations."""
+    hidden = draw.choice([2, 4, 6])
+    has_gate = draw.random() < 0.4
+    norm = draw.choice([nn.LayerNorm, nn.Identity, nn.Identity])(width)
+
+    def inner(m: Any, x: Tensor) -> Tensor:
+        y = m.fc1(m.norm(x.permute(0, 2, 3, 1)))
+        if has_gate:
+            first, second = y.chunk(2, dim=-1)
+            y = m.act(first) * second
+        else:
+            y = m.act(y)
+        y = m.fc2(y) * m.scale
+        return y.permute(0, 3, 1, 2)
+
+    def rows(m: Any, x: Tensor) -> Tensor:
+        """Pixels as tokens, and their mean, as the last stage of a vision transformer."""
+        y = m.fc2(m.act(m.fc1(m.norm(x.flatten(2).transpose(1, 2))).chunk(1 + has_gate, -1)[0]))
+        return y.mean(1).unsqueeze(2).unsqueeze(3)
+
+    parts: dict[str, nn.Module] = {
+        "fc1": nn.Linear(width, (1 + has_gate) * hidden), "fc2": nn.Linear(hidden, width),
+        "act": pointwise_after_linear(draw), "norm": norm,
+    }  # fmt: skip
+    steps: list[Step] = [inner, lambda m, x: x + inner(m, x), lambda m, x: x + rows(m, x)]
+    block = Block(width, draw.choice(steps), **parts)
+    block.scale = nn.Parameter(torch.rand(width))
+    return block
+
+
+def pointwise_after_linear(draw: random.Random) -> nn.Module:
+    kind: type[nn.Module] = draw.choice([nn.ReLU, nn.GELU, nn.Sigmoid, nn.Identity])
+    return kind()
+
+
+def sequence(draw: random.Random, width: int) -> Block:
+    """Rows of pixels as signals, and back."""
+    conv1d: nn.Module = draw.choice(
+        [
+            nn.Conv1d(width, width, 3, padding=1),
+            nn.Conv1d(width, width, 3, padding="same", groups=width, dilation=2),
+            nn.ConvTranspose1d(width, width, 3, padding=1),
+            nn.Conv1d(width, width, 1, bias=False),
+        ]
+    )
+    between = draw.choice(
+        [
+            nn.MaxPool1d(3, 1, 1), nn.AvgPool1d(3, 1, 1), nn.BatchNorm1d(width), nn.Sigmoid(),
+            nn.Sequential(nn.ZeroPad1d(1), nn.MaxPool1d(3, 1)), nn.AdaptiveAvgPool1d(1),
+            nn.AvgPool1d(3, 1, padding=1, count_include_pad=False), nn.GroupNorm(1, width),
+        ]
+    )  # fmt: skip
+    steps: list[Step] = [
+        lambda m, x: m.last(m.between(m.first(x.mean(3)))).unsqueeze(3) + x,
+        lambda m, x: x * m.last(m.between(m.first(x[:, :, 0]))).unsqueeze(2),
+        lambda m, x: m.last(m.between(m.first(x.mean(dim=2)).sigmoid())).unsqueeze(-2),
+    ]
+    last = nn.Conv1d(width, width, draw.choice([1, 3]), padding="same")
+    return Block(width, draw.choice(steps), first=conv1d, between=between, last=last)
+
+
+def volume(draw: random.Random, width: int) -> Block:
+    """A film of one image."""
+    first = nn.Conv3d(width, width, 3, padding=draw.choice([(1, 1, 1), (1, 0, 1)]))
+    last = draw.choice(
+        [
+            nn.Conv3d(width, 4, (1, 3, 3), padding=(0, 1, 1)),
+            nn.ConvTranspose3d(width, 4, (2, 1, 1), stride=(1, 2, 2)),
+        ]
+    )
+    flat: dict[str, Any] = {"kernel_size": (1, 1, 3), "stride": 1, "padding": (0, 0, 1)}
+    between = draw.choice([nn.BatchNorm3d(width), nn.MaxPool3d(**flat), nn.AvgPool3d(**flat)])
+    steps: list[Step] = [
+        lambda m, x: m.last(m.between(m.first(x.unsqueeze(2)))).mean(2),
+        lambda m, x: m.last(m.between(m.first(x.unsqueeze(2)).relu()))[:, :, 0],
+    ]
+    return Block(4, draw.choice(steps), first=first, between=between, last=last)
+
+
 BLOCKS: dict[str, Callable[[random.Random, int], Block]] = {
     block.__name__: block
     for block in (
-        concatenation, convolution, depthwise, downsampling, functional_pooling, gate_by_pieces,
-        gate_by_pool, grouped, mixing, padding, pooling, residual, shared_norm, uneven_pieces,
+        channels_last, concatenation, convolution, depthwise, downsampling, functional_pooling,
+        gate_by_pieces, gate_by_pool, grouped, mixing, padding, pooling, residual, sequence,
+        shared_norm, transposed, uneven_pieces, volume,
     )
 }  # fmt: skip
 
@@ -254,7 +349,7 @@ def random_network(seed: int, size: tuple[int, int], *, flat: bool, count: int) 
     with torch.no_grad():
         network(torch.rand(1, 2, *size, dtype=torch.float64))
         for part in network.modules():
-            if isinstance(part, nn.BatchNorm2d):
+            if isinstance(part, BatchNorm):
                 for value, least in (
                     (part.running_mean, -0.5), (part.running_var, 0.5), (part.weight, 0.5),
                     (part.bias, -0.5),
@@ -262,16 +357,21 @@ def random_network(seed: int, size: tuple[int, int], *, flat: bool, count: int) 
                     value.copy_(drawn(part.num_features) + least)
                 part.weight[drawn(part.num_features) < share / 3] = 0
                 part.bias[drawn(part.num_features) < share / 3] = 0
-            elif isinstance(part, nn.Conv2d | nn.Linear):
-                rows, columns = part.weight.shape[:2]
+            elif isinstance(part, Weighted):
                 part.weight.copy_(drawn(*part.weight.shape) - 0.5)
+                weight = part.weight.transpose(0, 1) if is_transposed(part) else part.weight
+                rows, columns = weight.shape[:2]
                 # Some layers are dead as a whole.
-                part.weight[drawn(rows) < (1.0 if drawn(1) < 0.2 else share)] = 0
-                part.weight[:, drawn(columns) < share / 3] = 0
+                weight[drawn(rows) < (1.0 if drawn(1) < 0.2 else share)] = 0
+                weight[:, drawn(columns) < share / 3] = 0
                 if part.bias is not None:
-                    part.bias.copy_(drawn(rows) - 0.5)
-                    part.bias[drawn(rows) < share / 2] = 0
+                    part.bias.copy_(drawn(len(part.bias)) - 0.5)
+                    part.bias[drawn(len(part.bias)) < share / 2] = 0
     return network
+
+
+def is_transposed(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
 
 
 EXAMPLES = ((4, 4), (5, 5), (8, 8), (7, 9), (12, 12))
@@ -320,7 +420,8 @@ def draw_and_check(seed: int, size: tuple[int, int], count: int, **options: Any)
         network = random_network(seed, size, flat=options["flat"], count=count)
     except (RuntimeError, ValueError):
         return  # nothing is left of maps of this size
-    del network
+    if not bool(network(torch.rand(1, 2, *size).double()).isfinite().all()):
+        return  # the mean of nothing
     assert check(seed, size, count, **options) > 0
 
 

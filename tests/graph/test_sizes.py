@@ -16,7 +16,7 @@ from robench.compaction import compact, load, report_of, save
 from robench.deploy import inference_form
 from robench.errors import CompactionError, InputError, StoreError
 from robench.graph.proof import prove_equal_at_sizes
-from robench.graph.sizes import sizes_taken
+from robench.graph.sizes import lengths_taken, sizes_taken
 
 SIZES = ((3, 3), (4, 4), (7, 7), (8, 8), (9, 13), (20, 20), (32, 32))
 
@@ -302,3 +302,38 @@ def test_torchvision_at_other_sizes(name: str, side_px: int, others: tuple[int, 
         with torch.no_grad():
             expected, found = model(inputs), compacted(inputs)
         assert float((expected - found).abs().amax() / expected.abs().amax()) < 1e-9
+
+
+def test_one_token_is_even_and_several_need_not_be() -> None:
+    """What one token makes even, the padding of a convolution over several does not."""
+    torch.manual_seed(0)
+    model = Net(
+        lambda m, x: m.c(m.b(m.a(x).transpose(1, 2)).relu().transpose(1, 2)).tanh().mean(1),
+        a=nn.Linear(3, 4), b=nn.Conv1d(4, 5, 3, padding=1), c=nn.Linear(5, 2),
+    ).double().eval()  # fmt: skip
+    with torch.no_grad():
+        model.get_parameter("a.weight")[1:] = 0
+        model.get_parameter("b.weight")[:2, 0] = 0  # constant, with a border
+    token = torch.rand(2, 1, 3).double()
+    compacted = compact(model, token)
+    assert report_of(compacted).only_shape is None
+    for length in (1, 2, 9):
+        tokens = torch.rand(2, length, 3).double()
+        torch.testing.assert_close(compacted(tokens), model(tokens), atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "lengths"),
+    [
+        (nn.Linear(6, 2), (6,), []),
+        (nn.Linear(6, 2), (4, 6), [(6, 6), (8, 6), (2, 6)]),
+        (nn.Conv2d(3, 2, 1), (3, 4, 6), []),
+        (nn.Sequential(nn.Flatten(), nn.Linear(24, 2)), (4, 6), []),
+    ],
+)
+def test_other_lengths(
+    model: nn.Module, shape: tuple[int, ...], lengths: list[tuple[int, ...]]
+) -> None:
+    found = lengths_taken(model, torch.rand(2, *shape))
+    assert set(lengths) <= set(found)
+    assert bool(found) is bool(lengths)

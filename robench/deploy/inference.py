@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import operator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 import torch
 from torch import fx, nn
@@ -24,16 +24,19 @@ from robench.deploy.inference_module import InferenceForm
 from robench.deploy.narrow import quickest_forms
 from robench.deploy.planar import take_quickest
 from robench.deploy.quickest import quickest, sizes, timed
-from robench.deploy.recipe import Execution, Recipe
-from robench.errors import NotApplicableError
+from robench.deploy.recipe import SCRIPTED, Execution, Recipe
+from robench.errors import CompactionError, NotApplicableError
 from robench.graph.budget import CHOICE_S, Budget
 from robench.graph.checks import check_example, check_network, precision_of
+from robench.graph.observe import observe
 from robench.graph.operations import BatchNorm, Weighted
 from robench.graph.proof import prove_equal, prove_equal_at_sizes
 from robench.graph.sizes import sizes_taken
 from robench.graph.trace import traced_copy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 __all__ = ["Folded", "folded", "inference_form"]
@@ -92,7 +95,7 @@ def inference_form(
     with torch.inference_mode(mode=False):
         inputs = check_example(model, example).double()
         original = copy.deepcopy(model).double()
-        plain = folded(original)
+        plain = folded(original, inputs)
         if not plain.layers and not plain.calls(nn.Conv2d):
             raise NotApplicableError("there is neither a BatchNorm to fold nor a convolution")
         recipe = _recipe(plain, inputs.to(precision), budget)
@@ -104,21 +107,44 @@ def inference_form(
         }
         # Images of other sizes are computed by the plain network, whatever the execution.
         prove_equal_at_sizes(original, plain.network, same, inputs, sizes_taken(original, inputs))
-        for execution in dict.fromkeys((recipe.many, recipe.one)):
-            alike = InferenceForm(plain.network, replace(recipe, one=execution, many=execution))
-            prove_equal(original, alike.eval(), same, inputs)
-        return InferenceForm(plain.network, recipe).eval().to(precision)
+
+        def prove(recipe: Recipe) -> None:
+            form = InferenceForm(plain.network, recipe).eval()
+            prove_equal(original, form, same, inputs)
+
+        return InferenceForm(plain.network, _proven(recipe, prove)).eval().to(precision)
+
+
+def _proven(recipe: Recipe, prove: Callable[[Recipe], None]) -> Recipe:
+    """The recipe without what computes something else.
+
+    TorchScript does at times: it takes a BatchNorm of tokens for one of features. What is robench's
+    own must be equal.
+    """
+    proven: set[Execution] = set()
+    while waiting := {recipe.many, recipe.one} - proven:
+        execution = waiting.pop()
+        try:
+            prove(replace(recipe, one=execution, many=execution))
+        except CompactionError as error:
+            if execution not in SCRIPTED:
+                raise
+            notes = {**recipe.notes, execution: f"not equal: {error.what}"}
+            recipe = _chosen(replace(recipe, notes=notes))
+        proven.add(execution)
+    return recipe
 
 
 def _units(network: nn.Module, name: str) -> int:
     return len(network.get_submodule(name).get_parameter("weight"))
 
 
-def folded(model: nn.Module) -> Folded:
+def folded(model: nn.Module, example: Tensor) -> Folded:
     """A copy of a network with fewer steps, of plain layers.
 
     Args:
         model: it stays as it is.
+        example: inputs of the shape that it takes, in its precision; their values do not matter.
 
     Raises:
         NotApplicableError: it cannot be traced.
@@ -126,7 +152,7 @@ def folded(model: nn.Module) -> Folded:
     """
     module = traced_copy(undo_columns(copy.deepcopy(model).eval()))
     _leave_out_idle(module)
-    layers = _fold(module)
+    layers = _fold(module, example)
     _rectify_in_place(module)
     return Folded(module.eval(), layers)
 
@@ -149,18 +175,28 @@ def _recipe(plain: Folded, example: Tensor, budget: Budget) -> Recipe:
             recipe = replace(recipe, notes=notes)
     forms, notes = _made(candidates, single, recipe, example)
     seconds = timed(forms, example)
-    best = [
-        quickest({name: [times[place]] for name, times in seconds.items()}, 0.0, _LEAST_GAIN)
-        for place in range(len(sizes(example)))
-    ]
     latency_ms = {
         name: {str(size): 1e3 * taken for size, taken in zip(sizes(example), times, strict=True)}
         for name, times in seconds.items()
     }
-    one, many = (forms[name].recipe.one for name in (best[0], best[-1]))
-    return replace(
-        recipe, one=one, many=many, latency_ms=latency_ms, notes={**recipe.notes, **notes}
+    return _chosen(replace(recipe, latency_ms=latency_ms, notes={**recipe.notes, **notes}))
+
+
+def _chosen(recipe: Recipe) -> Recipe:
+    """The recipe with the quickest executions, of those that nothing is said against."""
+    timed_ms = {
+        execution: list(recipe.latency_ms[execution].values())
+        for execution in get_args(Execution)
+        if execution in recipe.latency_ms and execution not in recipe.notes
+    }
+    one, many = (
+        cast(
+            "Execution",
+            quickest({name: [ms[place]] for name, ms in timed_ms.items()}, 0.0, _LEAST_GAIN),
+        )
+        for place in (0, -1)
     )
+    return replace(recipe, one=one, many=many)
 
 
 def _made(
@@ -211,9 +247,13 @@ def _is_made_for(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
     return is_new and len(source.users) == 1
 
 
-def _fold(module: fx.GraphModule) -> set[str]:
+def _fold(module: fx.GraphModule, example: Tensor) -> set[str]:
     """Fold each BatchNorm that alone reads a layer, in place; names of these layers."""
     parts = dict(module.named_modules())
+    linear = [name for name, part in parts.items() if isinstance(part, nn.Linear)]
+    seen = observe(module, linear, example[:1])
+    # BatchNorm's channels are the tokens of [N, L, F], and not the features that Linear gives.
+    of_tokens = {name for name, (_, written) in seen.items() if written.ndim > 2}
     folded: set[str] = set()
     for node in list(module.graph.nodes):
         norm = parts.get(str(node.target)) if node.op == "call_module" else None
@@ -221,7 +261,7 @@ def _fold(module: fx.GraphModule) -> set[str]:
             continue
         (source,) = node.all_input_nodes
         layer = parts.get(str(source.target)) if source.op == "call_module" else None
-        if len(source.users) > 1:
+        if len(source.users) > 1 or str(source.target) in of_tokens:
             continue
         if isinstance(layer, nn.Conv2d):
             module.set_submodule(str(source.target), fuse_conv_bn_eval(layer, norm))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from robench.deploy.executables import FAILURES, executable
 from robench.deploy.forms.watched import is_unwatched
+from robench.deploy.recipe import SCRIPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ class InferenceForm(nn.Module):
         if not self._are_served(inputs):
             return self.network
         execution = self.recipe.one if len(inputs) == 1 else self.recipe.many
-        is_script = execution not in ("plain", "channels last", "planar")
+        is_script = execution in SCRIPTED
         if execution == "plain" or (is_script and str(inputs.dtype) != self._precision):
             return self.network
         weights = self._made_of

@@ -75,8 +75,9 @@ def load_inference_form(path: str | Path, template: nn.Module) -> InferenceForm:
         torch.inference_mode(mode=False),
     ):
         recipe = Recipe.from_json(json.loads(metadata["recipe"]))
-        network = folded(template).network
+        weight = next(template.parameters())
+        network = folded(template, weight.new_zeros(1, *recipe.input_shape)).network
         resize(network, json.loads(metadata["sizes"]), tensors)
         network.load_state_dict(tensors, assign=True)
         form = InferenceForm(network, recipe).eval()
-        return form.to(next(template.parameters()).device)
+        return form.to(weight.device)

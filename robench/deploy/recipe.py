@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-__all__ = ["Execution", "Recipe"]
+__all__ = ["SCRIPTED", "Execution", "Recipe"]
 
 Execution: TypeAlias = Literal[
     "plain", "channels last", "planar", "frozen", "frozen channels last", "optimised"
 ]
 """How a whole network is executed; :mod:`robench.deploy.executables` says what each is."""
+
+
+SCRIPTED: tuple[Execution, ...] = ("frozen", "frozen channels last", "optimised")
+"""Those that TorchScript computes."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Recipe:
         narrow: layer → its form, where maps have their channels last.
         planar: layer → its form, where maps are planes, in the order in which they are given.
         latency_ms: execution → batch size → milliseconds, the best of several calls.
-        notes: execution that was not timed, or ``layers`` → why.
+        notes: execution that was not timed or is not equal, or ``layers`` → why.
     """
 
     input_shape: tuple[int, ...]

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import nn
 
-from robench.errors import StoreError
+from robench.errors import InputError, StoreError
 from robench.files import write_atomically
 from robench.graph.norms import NUM_FEATURES, TENSORS
 from robench.graph.operations import BatchNorm, Transposed, Weighted, unit_count
@@ -69,7 +69,7 @@ def opened(
         if metadata["format"] != form:
             raise ValueError(f"its format is {metadata['format']!r}, not {form!r}")
         yield metadata, tensors
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, InputError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise StoreError(
             f"{str(path)!r} holds no {what}: {error}", where=str(path), hint=hint
         ) from error

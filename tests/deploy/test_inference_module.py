@@ -37,7 +37,7 @@ def network() -> nn.Module:
 
 def form_of(model: nn.Module, execution: Execution) -> InferenceForm:
     recipe = Recipe((3, 8, 8), "float32", execution, execution, planar={"0": "direct"})
-    return InferenceForm(folded(model).network, recipe).eval()
+    return InferenceForm(folded(model, IMAGES).network, recipe).eval()
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def close(found: nn.Module, expected: nn.Module) -> None:
 )
 def test_it_is_read_as_it_was_written(recipe: Recipe, tmp_path: Path) -> None:
     model, path = network(zeros=True), tmp_path / "form.safetensors"
-    form = InferenceForm(folded(model).network, recipe).eval()
+    form = InferenceForm(folded(model, IMAGES).network, recipe).eval()
     save_inference_form(form, path)
     loaded = load_inference_form(path, network().train())
     assert loaded.recipe == recipe
@@ -89,7 +89,7 @@ def test_another_machine_computes_the_same(tmp_path: Path, monkeypatch: pytest.M
     """Without kernels, and without TorchScript."""
     model, path = network(zeros=True), tmp_path / "form.safetensors"
     recipe = Recipe((3, 8, 8), "float32", "frozen", "planar", {}, {"4": "direct", "0": "direct"})
-    save_inference_form(InferenceForm(folded(model).network, recipe), path)
+    save_inference_form(InferenceForm(folded(model, IMAGES).network, recipe), path)
     monkeypatch.setattr(direct, "this_machine", lambda: None)
     monkeypatch.delattr(torch.jit, "freeze")
     close(load_inference_form(path, network()), model)
@@ -104,7 +104,7 @@ def test_other_files_and_templates_are_refused(tmp_path: Path) -> None:
     save(compact(model, IMAGES), path)
     with pytest.raises(StoreError, match="robench-compacted-1"):
         load_inference_form(path, model)
-    save_inference_form(InferenceForm(folded(model).network, Recipe((3, 8, 8))), path)
+    save_inference_form(InferenceForm(folded(model, IMAGES).network, Recipe((3, 8, 8))), path)
     for template in (model[:6], nn.Sequential(nn.Linear(3, 2))):
         with pytest.raises(StoreError, match="no inference form of this Sequential"):
             load_inference_form(path, template)
@@ -114,7 +114,7 @@ def test_other_files_and_templates_are_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_recipe_is_refused(tmp_path: Path) -> None:
     model, path = network(), tmp_path / "form.safetensors"
-    save_inference_form(InferenceForm(folded(model).network, Recipe((3, 8, 8))), path)
+    save_inference_form(InferenceForm(folded(model, IMAGES).network, Recipe((3, 8, 8))), path)
     whole = path.read_bytes()
     assert b"plain" in whole
     for damaged in (whole.replace(b"plain", b"paint"), whole[:-8]):

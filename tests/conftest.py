@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from robench.spec import Cell, PluginRef, Recipe
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from robench.data import Data
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("robench", deadline=None)
+settings.load_profile("robench")
 
 # Tests run two at a time on two cores; more threads than cores make all of them slower.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -59,19 +59,19 @@ def over_seeds(
         value=own.value, below=own.value - own.low, above=own.high - own.value
     )
     groups = scaled.groupby(by, dropna=False, sort=True)
-    found = groups["value"].agg(value="mean", deviation="std", seeds="size", with_value="count")
+    sizes, values, bounds_of_images = groups.size(), groups["value"], groups[["below", "above"]]
+    seeds = sizes.to_numpy()
+    without = seeds - values.count().to_numpy()
+    mean = np.where(without == 0, values.mean().to_numpy(), np.nan)
+    half = t_half_width(values.std().to_numpy(), seeds, confidence)
     # A seed without an interval leaves none to combine.
-    each = groups[["below", "above"]]
-    image = each.mean().where(each.count().eq(found["seeds"], axis=0))
-    without = found["seeds"] - found["with_value"]
-    mean = found["value"].where(without == 0).to_numpy(np.float64)
-    half = t_half_width(found["deviation"].to_numpy(), found["seeds"].to_numpy(), confidence)
-    below, above = image["below"].to_numpy(np.float64), image["above"].to_numpy(np.float64)
+    is_whole = bounds_of_images.count().to_numpy() == seeds[:, np.newaxis]
+    below, above = np.where(is_whole, bounds_of_images.mean().to_numpy(), np.nan).T
     edges = widen(mean, half, Bounds(mean, mean - below, mean + above))._asdict()
     unscaled = {name: np.exp(edge) if geometric else edge for name, edge in edges.items()}
     cut = {name: np.clip(unscaled[name], *bounds) for name in ("low", "high")}
-    columns = {**unscaled, **cut, "seeds": found["seeds"], "without": without}
-    return pd.DataFrame(columns, index=found.index).reset_index()
+    columns = {**unscaled, **cut, "seeds": seeds, "without": without}
+    return pd.DataFrame(columns, index=sizes.index).reset_index()
 
 
 def _check(frame: pd.DataFrame, by: list[str]) -> None:

@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record, Status, json_number
+
+if TYPE_CHECKING:
+    from robench.board.model.leaderboard import Leaderboard
+    from robench.board.views.base import View
 
 KINDS: dict[str, tuple[float, ...]] = {
     "greyscale": (0.0, 1.0),
@@ -408,6 +413,22 @@ SMALL = {
 def records(make: Callable[..., list[Record]]) -> list[Record]:
     """Two networks, six methods, three levels, three seeds, noise trainings, mishaps."""
     return make(**{**SMALL, "distortions": ("uniform-noise", "salt-and-pepper")})
+
+
+@pytest.fixture(scope="session")
+def board(records: list[Record]) -> Leaderboard:
+    """That of `records`."""
+    from robench.board.model.leaderboard import leaderboard
+
+    return leaderboard(records)
+
+
+@pytest.fixture(scope="session")
+def views(board: Leaderboard) -> dict[str, View]:
+    """All views of `records`, by their keys and in their order."""
+    from robench.board.views import views_of
+
+    return {view.key: view for view in views_of(board)}
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,10 @@ from robench.board.render.build import build_board
 from robench.board.render.scripts import vega_lite_version
 from robench.board.views import views_of
 from robench.board.views.attack_board import _Line
+from robench.board.views.attack_curves import attack_curves_view
+from robench.board.views.attack_ratio import attack_ratio_view
 from robench.board.views.base import View, chosen
+from robench.board.views.sparsity import distance_view
 from robench.errors import StoreError
 from robench.spec import Metric, PluginRef, Record
 from robench.spec.record import wilson_interval
@@ -80,7 +83,7 @@ def test_a_curve_is_told_of_all_images_and_of_those_that_are_right(
     make: Make, arrays: Callable[..., Any]
 ) -> None:
     records = make(**{**GRID, "seeds": 1})
-    view = {view.key: view for view in views_of(leaderboard(records))}["curves"]
+    view = attack_curves_view(leaderboard(records))
     [record] = [
         record
         for record in records
@@ -162,7 +165,7 @@ def test_ratios_are_drawn_and_told(views: dict[str, View]) -> None:
 
 
 def test_without_arrays_or_dense_networks_the_view_says_so(few: list[Record]) -> None:
-    view = {view.key: view for view in views_of(leaderboard(few))}["parents"]
+    view = attack_ratio_view(leaderboard(few))
     assert view.spec is None
     assert view.missing is not None
     assert "dense" in view.missing
@@ -327,7 +330,7 @@ def test_badges_stand_on_the_page_the_readme_and_in_the_terminal(
 def test_notes_draw_no_ring(few: list[Record]) -> None:
     note = {"name": "scale", "value": 900.0, "threshold": [0.1, 100.0], "raised": True}
     records = changed(few, flagged([{**note, "meaning": "extreme", "kind": "note"}]))
-    view = {view.key: view for view in views_of(leaderboard(records))}["distance"]
+    view = distance_view(leaderboard(records))
     assert {row["flagged"] for row in drawn(view)} == {"0"}
     assert any("scale: extreme" in row["flags"] for row in drawn(view))
 

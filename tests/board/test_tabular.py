@@ -23,6 +23,9 @@ from robench.board.render.scripts import vega_lite_version
 from robench.board.render.text import summary_text
 from robench.board.views import views_of
 from robench.board.views.base import View, chosen
+from robench.board.views.features import features_view
+from robench.board.views.sparsity import accuracy_view
+from robench.board.views.tabular import tabular_view
 from robench.spec import Metric, PluginRef, Record
 
 if TYPE_CHECKING:
@@ -127,7 +130,7 @@ def test_the_accuracy_view_names_both_measures(views: dict[str, View], make: Mak
         "friedman1 · mlp: R²",
     }
     assert views["accuracy"].lead.startswith("Accuracy or R² on")
-    alone = views_of(leaderboard(make(data=("friedman1",), **GRID)))[0]
+    alone = accuracy_view(leaderboard(make(data=("friedman1",), **GRID)))
     assert alone.lead.startswith("R² on")
     assert {row["panel"] for row in drawn(alone)} == {"friedman1 · mlp"}
 
@@ -187,14 +190,17 @@ def test_features_are_shared_out_over_seeds(views: dict[str, View]) -> None:
 
 def test_without_trees_the_view_of_features_says_so(make: Make) -> None:
     records = make(data=("friedman1",), **{**GRID, "stages": ("train",)})
-    views = {view.key: view for view in views_of(leaderboard(records))}
-    assert "`trees`" in str(views["features"].missing)
-    quantities = {row["quantity"] for row in drawn(views["tabular"])}
+    board = leaderboard(records)
+    assert "`trees`" in str(features_view(board).missing)
+    quantities = {row["quantity"] for row in drawn(tabular_view(board))}
     assert quantities == {"R², %", "dead inputs, %"}
 
 
-def test_images_have_neither_view(records: list[Record]) -> None:
-    assert not {"tabular", "features"} & {view.key for view in views_of(leaderboard(records))}
+def test_images_have_neither_view(make: Make) -> None:
+    images = make(data=("digits",), **{**GRID, "stages": ("train",), "seeds": 1})
+    keys = {view.key for view in views_of(leaderboard(images))}
+    assert "accuracy" in keys
+    assert not {"tabular", "features"} & keys
 
 
 def short_of(record: Record) -> Record:
@@ -232,16 +238,16 @@ def test_levels_that_were_not_reached_are_told(
     assert row.level_achieved is not None
     assert row.level_achieved.value == pytest.approx(0.625)
     assert board.standing(row).state == "not applicable"
-    html = page(board, views_of(board), title="t")
+    html = page(board, (), title="t")
     cells = [element.text.strip() for element in parse(html).of("td")]
     assert "62.0 to 63.0" in cells
     assert "halo stopped at 62%" in cells
 
 
 def test_other_measures_of_sparsity_are_in_the_details(
-    board: Leaderboard, parse: Callable[[str], Elements]
+    board: Leaderboard, views: dict[str, View], parse: Callable[[str], Elements]
 ) -> None:
-    html = page(board, views_of(board), title="t")
+    html = page(board, views.values(), title="t")
     heads = [element.text for element in parse(html).of("th")]
     assert {"by itself, %", "parameters, %", "dead inputs, %"} <= set(heads)
     assert "convolutions, %" not in heads  # an mlp has none
@@ -250,8 +256,8 @@ def test_other_measures_of_sparsity_are_in_the_details(
     assert row.others["params_removed"].value == pytest.approx(0.882)
 
 
-def test_the_table_and_the_terminal_say_r2(board: Leaderboard) -> None:
-    text = readme(board, views_of(board), title="t")
+def test_the_table_and_the_terminal_say_r2(board: Leaderboard, views: dict[str, View]) -> None:
+    text = readme(board, views.values(), title="t")
     assert "| R², % | mse |" in text
     assert (
         "![Networks beside boosted trees: friedman1 · mlp](plots/tabular-2-friedman1-mlp.svg)"

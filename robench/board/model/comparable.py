@@ -49,14 +49,16 @@ def panelled(records: Sequence[Record]) -> pd.DataFrame:
         for record in records
         for plugin in [record.cell.method]
     }
-    frame["method"] = [methods[cell].label for cell in frame["id"]]
-    frame["is_graded"] = pd.array([methods[cell].is_graded for cell in frame["id"]], dtype="bool")
-    frame["panel"] = _panel_names(records, frame)
+    labels = {cell: method.label for cell, method in methods.items()}
+    graded = {cell: method.is_graded for cell, method in methods.items()}
+    frame["method"] = frame["id"].map(labels)
+    frame["is_graded"] = frame["id"].map(graded).astype(bool)
+    frame["panel"] = frame["id"].map(_panel_names(records, frame.drop_duplicates("id")))
     return frame
 
 
-def _panel_names(records: Sequence[Record], frame: pd.DataFrame) -> list[str]:
-    """The name of the panel of each line."""
+def _panel_names(records: Sequence[Record], frame: pd.DataFrame) -> dict[str, str]:
+    """The name of the panel of each cell, of a table with a line for each."""
     network = frame["data"] + " · " + frame["model"]
     aspects = [
         frame["suite"] + " " + frame["suite_version"].astype(str),
@@ -75,12 +77,12 @@ def _panel_names(records: Sequence[Record], frame: pd.DataFrame) -> list[str]:
         for key in sorted(short)
     }
     unique = unique_names(forms)
-    return [unique[key] for key in keys]
+    return {cell: unique[key] for cell, key in zip(frame["id"], keys, strict=True)}
 
 
 def _recipe_names(records: Sequence[Record], frame: pd.DataFrame) -> pd.Series:
     """What tells the recipes of one network apart: ``dense steps 300, sparse steps 600``."""
-    cells = frame.drop_duplicates("id").set_index("id")[["network", "recipe"]]
+    cells = frame.set_index("id")[["network", "recipe"]]
     recipes: dict[str, dict[str, dict[str, object]]] = {}
     by_id = cells.to_dict("index")
     for record in records:

@@ -87,7 +87,8 @@ def standings_of(frame: pd.DataFrame) -> dict[RowKey, Standing]:
         wanted[(str(panel), str(training))] = set(itertools.product(stages, _seeds_of(of)))
     outcomes: dict[RowKey, dict[tuple[str, int], tuple[str, str]]] = {}
     given: set[RowKey] = set()
-    for cell in cells.to_dict("records"):
+    told = cells[[*ROW, "stage", "seed", "status", "reason", "is_given"]]
+    for cell in told.to_dict("records"):
         key = (cell["panel"], cell["training"], cell["method"], cell["level"])
         outcome = (cell["status"], _first_line(cell["reason"]))
         outcomes.setdefault(key, {})[(cell["stage"], int(cell["seed"]))] = outcome

@@ -55,15 +55,15 @@ def estimates(
         What `robench.stats.over_seeds` returns, with the columns ``n`` and ``interval``.
     """
     by = list(by)
-    found = over_seeds(frame, by, geometric=geometric, bounds=bounds).set_index(by)
-    own = frame.groupby(by, dropna=False)[["low", "high", "n"]].min().reindex(found.index)
+    found = over_seeds(frame, by, geometric=geometric, bounds=bounds)
+    # The same groups in the same order.
+    own = frame.groupby(by, dropna=False)[["low", "high", "n"]].min()
     alone = (found["seeds"] == 1) & found["value"].notna()
     for bound in ("low", "high"):
-        found[bound] = found[bound].where(~alone, own[bound])
+        found[bound] = np.where(alone, own[bound].to_numpy(np.float64), found[bound])
     source = np.where(alone, "network", "seeds")
     found["interval"] = np.where(found["low"].notna(), source, "none")
-    found["n"] = own["n"]
-    return found.reset_index()
+    return found.assign(n=own["n"].array)
 
 
 def estimate_of(row: Mapping[Any, Any]) -> Estimate:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from robench.attacks.evaluation.flags import FLAGS
+from robench.board.model.comparable import ROW
 from robench.board.model.format import number
 from robench.board.model.measured import key_of
 
@@ -66,7 +67,8 @@ def records_of(
     stages: Collection[str], records: Iterable[Record], frame: pd.DataFrame
 ) -> dict[RowKey, list[Record]]:
     """The records of some stages that succeeded, by the row that they belong to."""
-    keys = {row["id"]: key_of(row) for row in frame.drop_duplicates("id").to_dict("records")}
+    cells = frame[["id", *ROW]].drop_duplicates("id")
+    keys = {row["id"]: key_of(row) for row in cells.to_dict("records")}
     found: dict[RowKey, list[Record]] = {}
     for record in records:
         if record.cell.stage in stages and record.status == "ok" and record.id in keys:

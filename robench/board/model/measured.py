@@ -46,7 +46,9 @@ def key_of(row: Mapping[Any, Any]) -> RowKey:
 def measured(frame: pd.DataFrame, stage: str, metric: str) -> pd.DataFrame:
     """The rows of one metric of the networks that count: start networks are no result."""
     is_result = frame["role"] == "result"
-    return frame[is_result & (frame["stage"] == stage) & (frame["metric"] == metric)]
+    wanted = is_result & (frame["stage"] == stage) & (frame["metric"] == metric)
+    # What no record has is asked for often, and none of fifty columns need be looked through.
+    return frame[wanted] if wanted.any() else frame[:0]
 
 
 def by_key(frame: pd.DataFrame, **how: Any) -> dict[RowKey, Estimate]:
@@ -59,8 +61,14 @@ def by_key(frame: pd.DataFrame, **how: Any) -> dict[RowKey, Estimate]:
 
 def others_of(frame: pd.DataFrame) -> dict[RowKey, dict[str, Estimate]]:
     """What each row has of `OTHERS`."""
+    stages = {name: stage for name, (stage, _) in OTHERS.items()}
+    known = frame[(frame["role"] == "result") & frame["metric"].isin(list(OTHERS))]
+    known = known[known["stage"] == known["metric"].map(stages)]
     found: dict[RowKey, dict[str, Estimate]] = {}
-    for metric, (stage, bounds) in OTHERS.items():
-        for key, estimate in by_key(measured(frame, stage, metric), bounds=bounds).items():
-            found.setdefault(key, {})[metric] = estimate
+    for bounds in dict.fromkeys(of[1] for of in OTHERS.values()):
+        of_bounds = [name for name, of in OTHERS.items() if of[1] == bounds]
+        each = known[known["metric"].isin(of_bounds)]
+        if len(each):
+            for row in estimates(each, [*ROW, "metric"], bounds=bounds).to_dict("records"):
+                found.setdefault(key_of(row), {})[row["metric"]] = estimate_of(row)
     return found

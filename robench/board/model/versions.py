@@ -163,13 +163,14 @@ def is_chosen(frame: pd.DataFrame) -> pd.Series:
             ``started``.
     """
     chosen = {row: _newest_whole(versions) for row, versions in _seeds_of(frame).items()}
-    columns = frame[[*_ROW, "method_version", "code"]].itertuples(index=False, name=None)
-    counts = [
-        (known := chosen.get(tuple(row))) is None or (known[0], known[2]) == (version, code)
-        for *row, version, code in columns
-    ]
     # Start networks are in no row.
-    return pd.Series(counts, index=frame.index, dtype=bool) | (frame["role"] != "result")
+    cells = _result_cells(frame)[["id", *_ROW, "method_version", "code"]]
+    left_out = {
+        cell
+        for cell, *row, version, code in cells.itertuples(index=False, name=None)
+        if (known := chosen.get(tuple(row))) and (known[0], known[2]) != (version, code)
+    }
+    return ~frame["id"].isin(left_out)
 
 
 def _seeds_of(frame: pd.DataFrame) -> dict[_Row, dict[Version, set[int]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import importlib.metadata
 import importlib.resources
@@ -31,6 +32,7 @@ def vega_lite_version() -> str:
     return wanted if wanted in known else known[-1]
 
 
+@functools.cache
 def chart_script() -> str:
     """Vega, Vega-Lite and Vega-Embed as one classic script that sets ``window.vegaEmbed``."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vega_lite_version())

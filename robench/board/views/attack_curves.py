@@ -17,13 +17,17 @@ from robench.board.views.base import (
     INTERVALS,
     Plot,
     View,
+    calculated,
     chosen,
     colour,
+    dashed_if,
+    filters,
     finished,
     inline,
     is_dense,
     method_name,
     panel_name,
+    small_multiples,
     tooltip,
     value_and_bounds,
     without_hidden,
@@ -134,7 +138,7 @@ def _chart(board: Leaderboard, each: pd.DataFrame, choices: Choices) -> dict[str
     y = alt.Y(
         "value:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", title="accuracy")
     )
-    dense = alt.condition(is_dense(board), alt.value([5, 4]), alt.value([1, 0]))
+    dense = dashed_if(is_dense(board))
     base = alt.Chart()
     layers = [
         base.transform_filter(HAS_INTERVAL)
@@ -158,22 +162,23 @@ def _chart(board: Leaderboard, each: pd.DataFrame, choices: Choices) -> dict[str
         daggers(base, x=x, y=y),
     ]
     panels = [panel for panel in board.panels if panel in set(each["panel"])]
-    chart = (
-        alt.layer(*layers, data=inline(rows, columns, columns))
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .facet(
-            facet=alt.Facet(
-                "panel:N", sort=panels, header=alt.Header(title=None, labelLimit=_WIDTH)
+    chart = small_multiples(
+        layers,
+        inline(rows, columns, columns),
+        by=alt.Facet("panel:N", sort=panels, header=alt.Header(title=None, labelLimit=_WIDTH)),
+        columns=3,
+        size=(_WIDTH, _HEIGHT),
+        transform=[
+            *filters(
+                "datum.training === chosen_training && datum.over === chosen_over",
+                "datum.level === chosen_level || datum.level < 0",
             ),
-            columns=3,
-        )
-        .transform_filter("datum.training === chosen_training && datum.over === chosen_over")
-        .transform_filter("datum.level === chosen_level || datum.level < 0")
-        .transform_calculate(method=method_name(board, "m"), panel=panel_name(board, "p"))
-        .transform_calculate(counted=counted())
-        .transform_filter(without_hidden())
-        .resolve_scale(x="independent")
-        .resolve_axis(x="independent")
+            *calculated(
+                method=method_name(board, "m"), panel=panel_name(board, "p"), counted=counted()
+            ),
+            *filters(without_hidden()),
+        ],
+        independent={"scale": "x", "axis": "x"},
     )
     return finished(
         chart, panel_width=_WIDTH, panels=len(panels), controls=(_OVER,), choices=choices

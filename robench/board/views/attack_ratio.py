@@ -17,12 +17,15 @@ from robench.board.views.base import (
     INTERVALS,
     Plot,
     View,
+    calculated,
     colour,
+    filters,
     finished,
     inline,
     method_name,
     panel_name,
     shape,
+    small_multiples,
     tooltip,
     without_hidden,
 )
@@ -125,7 +128,7 @@ def _chart(board: Leaderboard, found: pd.DataFrame, control: Control) -> dict[st
     y = alt.Y("value:Q", scale=scale, axis=alt.Axis(title="sparse over dense", format="~g"))
     base = alt.Chart()
     layers = [
-        base.mark_rule(strokeDash=[5, 4], strokeWidth=1.3).encode(y=alt.datum(1)),
+        base.mark_rule(strokeDash=[5, 4], strokeWidth=1.3).encode(y=alt.YDatum(1)),
         base.transform_filter(HAS_INTERVAL)
         .mark_rule(opacity=0.45)
         .encode(x=x, y=alt.Y("low:Q").title(""), y2="high:Q", color=colour(board)),
@@ -160,20 +163,18 @@ def _chart(board: Leaderboard, found: pd.DataFrame, control: Control) -> dict[st
     rows = [[point[column] for column in columns] for point in points]
     data = inline(rows, columns, columns[:-2])
     panels = [panel for panel in board.panels if panel in set(found["panel"])]
-    chart = (
-        alt.layer(*layers, data=data)
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .facet(
-            facet=alt.Facet(
-                "panel:N", sort=panels, header=alt.Header(title=None, labelLimit=_WIDTH)
-            ),
-            columns=3,
-        )
-        .transform_filter("datum.measure === chosen_measure")
-        .transform_calculate(method=method_name(board, "m"), panel=panel_name(board, "p"))
-        .transform_filter(without_hidden())
-        .resolve_scale(y="independent")
-        .resolve_axis(x="independent")
+    chart = small_multiples(
+        layers,
+        data,
+        by=alt.Facet("panel:N", sort=panels, header=alt.Header(title=None, labelLimit=_WIDTH)),
+        columns=3,
+        size=(_WIDTH, _HEIGHT),
+        transform=[
+            *filters("datum.measure === chosen_measure"),
+            *calculated(method=method_name(board, "m"), panel=panel_name(board, "p")),
+            *filters(without_hidden()),
+        ],
+        independent={"scale": "y", "axis": "x"},
     )
     return finished(chart, panel_width=_WIDTH, panels=len(panels), controls=(control,))
 

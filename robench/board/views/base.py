@@ -25,9 +25,13 @@ __all__ = [
     "INTERVALS",
     "Plot",
     "View",
+    "calculated",
     "chosen",
     "colour",
+    "dashed_if",
+    "filters",
     "finished",
+    "ink",
     "inline",
     "is_dense",
     "method_name",
@@ -35,6 +39,7 @@ __all__ = [
     "panel_plots",
     "quality_names",
     "shape",
+    "small_multiples",
     "tooltip",
     "value_and_bounds",
     "without_hidden",
@@ -143,8 +148,74 @@ def inline(
     return alt.InlineData(values=text.getvalue(), format=alt.CsvDataFormat(type="csv", parse=parse))
 
 
+def small_multiples(
+    layers: Sequence[alt.Chart],
+    data: alt.InlineData,
+    *,
+    by: alt.Facet,
+    columns: int,
+    size: tuple[float, float | Mapping[str, float]],
+    transform: Sequence[Mapping[str, str]],
+    independent: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """A small multiple of the same layers for each value of a field.
+
+    Altair's own ``layer(…).facet(…).transform_filter(…)`` copies all layers at each step, and that
+    would be most of the time that a board takes.
+
+    Args:
+        layers: what each of them shows, the lowest first.
+        data: of all of them.
+        by: the field.
+        columns: how many stand side by side at most.
+        size: width and height of each, in pixels, or ``{"step": …}`` of each row.
+        transform: of the data, from `filters` and `calculated`.
+        independent: ``scale`` or ``axis`` → the channels, x or y, in which each has its own.
+    """
+    width, height = size
+    spec: dict[str, Any] = {
+        **_named(data),
+        "facet": by.to_dict(),
+        "spec": {
+            "layer": [_as_layer(chart, data) for chart in layers],
+            "width": width,
+            "height": height,
+        },
+        "columns": columns,
+        "transform": list(transform),
+    }
+    if independent is not None:
+        spec["resolve"] = {
+            what: dict.fromkeys(channels, "independent") for what, channels in independent.items()
+        }
+    return spec
+
+
+def _named(data: alt.InlineData) -> dict[str, Any]:
+    """The data by the name that Altair gives them, and what it stands for."""
+    whole: dict[str, Any] = alt.Chart(data).mark_point().to_dict(validate=False)
+    return {name: whole[name] for name in ("data", "datasets")}
+
+
+def _as_layer(chart: alt.Chart, data: alt.InlineData) -> dict[str, Any]:
+    """Without what only a whole chart has: it shows the data of all layers."""
+    context = {"top_level": False, "data": data}
+    found: dict[str, Any] = chart.to_dict(validate=False, context=context)
+    return found
+
+
+def filters(*expressions: str) -> list[dict[str, str]]:
+    """Transforms that leave out the rows of which an expression is not true."""
+    return [{"filter": expression} for expression in expressions]
+
+
+def calculated(**expressions: str) -> list[dict[str, str]]:
+    """Transforms that add fields: name → expression."""
+    return [{"as": name, "calculate": expression} for name, expression in expressions.items()]
+
+
 def finished(
-    chart: Any,
+    spec: Mapping[str, Any],
     *,
     panel_width: int,
     panels: int,
@@ -152,30 +223,28 @@ def finished(
     choices: Choices | None = None,
     beside: int = 86,
 ) -> dict[str, Any]:
-    """The chart as a dictionary, the same bytes for the same chart.
+    """The chart with what the page needs to know of it, the same bytes for the same chart.
 
     Args:
-        chart: an Altair chart.
+        spec: from `small_multiples`.
         panel_width: width of a small multiple, which the page fits to the window.
         panels: how many small multiples there are at most.
         controls: the reader's choices, which the chart begins with the defaults of.
         choices: those of them that depend on each other.
         beside: what the axis and the gap take of the width beside each small multiple.
     """
-    spec: dict[str, Any] = chart.to_dict()
-    # Altair's own theme and the address of the schema have no place on the page.
-    spec.pop("$schema", None)
-    spec.pop("config", None)
     controls = (*(choices.controls if choices is not None else ()), *controls)
     first = {HIDDEN: [], **{control.parameter: control.default for control in controls}}
-    spec["params"] = [{"name": name, "value": value} for name, value in first.items()]
-    spec["usermeta"] = {
-        "panel_width": panel_width,
-        "panels": panels,
-        "beside": beside,
-        **({"choices": choices.for_page} if choices is not None else {}),
+    return {
+        **spec,
+        "params": [{"name": name, "value": value} for name, value in first.items()],
+        "usermeta": {
+            "panel_width": panel_width,
+            "panels": panels,
+            "beside": beside,
+            **({"choices": choices.for_page} if choices is not None else {}),
+        },
     }
-    return spec
 
 
 def chosen(spec: Mapping[str, Any], **values: float) -> dict[str, Any]:
@@ -226,6 +295,16 @@ def is_dense(board: Leaderboard) -> str:
     """An expression: whether the mark is of the dense control."""
     dense = [label for label, kind in board.kinds.items() if kind.is_dense]
     return f"indexof({json.dumps(dense)}, datum.method) >= 0"
+
+
+def dashed_if(test: str) -> alt.StrokeDashValue:
+    """Dashed lines where an expression is true, whole ones elsewhere."""
+    return alt.StrokeDashValue([1, 0], condition={"test": test, "value": [5, 4]})
+
+
+def ink(test: str, there: str, elsewhere: str) -> alt.ColorValue:
+    """One colour where an expression is true, another elsewhere."""
+    return alt.ColorValue(elsewhere, condition={"test": test, "value": there})
 
 
 def method_name(board: Leaderboard, field: str) -> str:

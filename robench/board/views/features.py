@@ -13,10 +13,14 @@ from robench.analysis.frame import CLEAN_TRAINING
 from robench.board.model.measured import key_of
 from robench.board.views.base import (
     View,
+    calculated,
+    filters,
     finished,
+    ink,
     inline,
     panel_name,
     panel_plots,
+    small_multiples,
     tooltip,
     without_hidden,
 )
@@ -141,7 +145,7 @@ def _chart(board: Leaderboard, found: Mapping[str, _Shares], choices: Choices) -
         axis=alt.Axis(title=None, grid=False, labelLimit=180),
     )
     base = alt.Chart()
-    ink = alt.condition("datum.share > 0.31", alt.value("#10151c"), alt.value("#ffffff"))
+    readable = ink("datum.share > 0.31", "#10151c", "#ffffff")
     shade = alt.Color(
         "share:Q",
         scale=alt.Scale(scheme="viridis", domain=[0, 0.5], clamp=True),
@@ -153,22 +157,26 @@ def _chart(board: Leaderboard, found: Mapping[str, _Shares], choices: Choices) -
         share_of_the_importance="share:Q|.2%",
         seeds="counted:N",
     )
-    chart = (
-        alt.layer(
+    chart = small_multiples(
+        [
             base.mark_rect(cornerRadius=2).encode(x=x, y=y, color=shade, tooltip=hints),
-            base.mark_text(fontSize=11).encode(x=x, y=y, text="number:N", color=ink),
-            data=data,
-        )
-        .properties(width=_CELL * len(shown), height=alt.Step(26))
-        .facet(facet=alt.Facet("name:N", header=alt.Header(title=None, labelLimit=400)), columns=1)
-        .transform_filter("datum.panel === chosen_panel")
-        .transform_filter("datum.level === chosen_level || datum.level < 0")
-        .transform_calculate(
-            number=f"format(100 * datum.share, '.0f') + ({IS_INCOMPLETE} ? '{DAGGER}' : '')",
-            counted=counted(),
-            name=panel_name(board, "panel"),
-        )
-        .transform_filter(without_hidden())
+            base.mark_text(fontSize=11).encode(x=x, y=y, text="number:N", color=readable),
+        ],
+        data,
+        by=alt.Facet("name:N", header=alt.Header(title=None, labelLimit=400)),
+        columns=1,
+        size=(_CELL * len(shown), {"step": 26}),
+        transform=[
+            *filters(
+                "datum.panel === chosen_panel", "datum.level === chosen_level || datum.level < 0"
+            ),
+            *calculated(
+                number=f"format(100 * datum.share, '.0f') + ({IS_INCOMPLETE} ? '{DAGGER}' : '')",
+                counted=counted(),
+                name=panel_name(board, "panel"),
+            ),
+            *filters(without_hidden()),
+        ],
     )
     return finished(
         chart, panel_width=_CELL * len(shown) + 190, panels=1, choices=choices, beside=0

@@ -9,7 +9,14 @@ import altair as alt
 
 from robench.analysis.transfer import transfer_matrix
 from robench.board.model.comparable import ROW
-from robench.board.views.base import method_name, tooltip, without_hidden
+from robench.board.views.base import (
+    calculated,
+    filters,
+    method_name,
+    small_multiples,
+    tooltip,
+    without_hidden,
+)
 from robench.board.views.controls import training_name
 from robench.board.views.incomplete import DAGGER, IS_INCOMPLETE, counted
 from robench.reference.published_transfer import PUBLISHED_LEVELS
@@ -141,22 +148,36 @@ def cells(
     ]
 
 
-def by_method(board: Leaderboard, layers: Any, tests: Sequence[str]) -> Any:
+def by_method(
+    board: Leaderboard,
+    layers: Sequence[alt.Chart],
+    data: alt.InlineData,
+    tests: Sequence[str],
+    transform: Sequence[Mapping[str, str]],
+) -> dict[str, Any]:
     """A heat map for each method, of the panel that the reader chose.
 
     Args:
         board: whose methods are the columns ``m`` of the data, and panels ``panel``.
-        layers: of the heat map, with its data.
+        layers: of the heat map.
+        data: of the layers.
         tests: from left to right.
+        transform: what is done to the data besides.
     """
     header = alt.Header(title=None, labelLimit=400)
-    return (
-        layers.properties(width=CELL * len(tests), height=alt.Step(26))
-        .facet(facet=alt.Facet("method:N", sort=list(board.methods), header=header), columns=2)
-        .transform_filter("datum.panel === chosen_panel")
-        .transform_calculate(method=method_name(board, "m"))
-        .transform_filter(without_hidden())
-        .resolve_axis(x="independent", y="independent")
+    return small_multiples(
+        layers,
+        data,
+        by=alt.Facet("method:N", sort=list(board.methods), header=header),
+        columns=2,
+        size=(CELL * len(tests), {"step": 26}),
+        transform=[
+            *filters("datum.panel === chosen_panel"),
+            *calculated(method=method_name(board, "m")),
+            *filters(without_hidden()),
+            *transform,
+        ],
+        independent={"axis": "xy"},
     )
 
 

@@ -14,12 +14,16 @@ from robench.board.model.estimates import estimates
 from robench.board.model.measured import FRACTION
 from robench.board.views.base import (
     HAS_INTERVAL,
+    calculated,
     colour,
+    dashed_if,
+    filters,
     finished,
     inline,
     is_dense,
     method_name,
     shape,
+    small_multiples,
     tooltip,
     value_and_bounds,
     without_hidden,
@@ -170,20 +174,26 @@ def _chart(
     kinds: int,
     choices: Choices,
 ) -> dict[str, Any]:
-    chart = (
-        alt.layer(*_human_layers(measure, y), *_network_layers(board, measure, y), data=data)
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .facet(
-            facet=alt.Facet("kind:N", header=alt.Header(title=None, labelLimit=_WIDTH)), columns=4
-        )
-        .transform_filter("datum.panel === chosen_panel")
-        .transform_filter("datum.training === chosen_training || datum.training < 0")
-        .transform_filter("datum.level === chosen_level || datum.level < 0")
-        .transform_calculate(method=f"datum.m < 0 ? 'humans' : {method_name(board, 'm')}")
-        .transform_calculate(strength="split(datum.step, '|')[1]", counted=counted())
-        .transform_filter(without_hidden())
-        .resolve_scale(x="independent")
-        .resolve_axis(y="independent")
+    chart = small_multiples(
+        [*_human_layers(measure, y), *_network_layers(board, measure, y)],
+        data,
+        by=alt.Facet("kind:N", header=alt.Header(title=None, labelLimit=_WIDTH)),
+        columns=4,
+        size=(_WIDTH, _HEIGHT),
+        transform=[
+            *filters(
+                "datum.panel === chosen_panel",
+                "datum.training === chosen_training || datum.training < 0",
+                "datum.level === chosen_level || datum.level < 0",
+            ),
+            *calculated(
+                method=f"datum.m < 0 ? 'humans' : {method_name(board, 'm')}",
+                strength="split(datum.step, '|')[1]",
+                counted=counted(),
+            ),
+            *filters(without_hidden()),
+        ],
+        independent={"scale": "x", "axis": "y"},
     )
     return finished(chart, panel_width=_WIDTH, panels=kinds, choices=choices, beside=66)
 
@@ -205,12 +215,12 @@ def _human_layers(measure: Measure, y: alt.Y) -> Iterator[alt.Chart]:
     )
     named = humans.transform_filter("datum.named")
     yield named.mark_text(align="center", dx=14, dy=-12, fontSize=11, fill=_HUMANS).encode(
-        x=_x(), y=y, text=alt.value("humans")
+        x=_x(), y=y, text=alt.TextValue("humans")
     )
 
 
 def _network_layers(board: Leaderboard, measure: Measure, y: alt.Y) -> Iterator[alt.Chart]:
-    dense = alt.condition(is_dense(board), alt.value([5, 4]), alt.value([1, 0]))
+    dense = dashed_if(is_dense(board))
     networks = alt.Chart().transform_filter("datum.m >= 0")
     yield (
         networks.transform_filter(HAS_INTERVAL)

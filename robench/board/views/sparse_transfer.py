@@ -16,12 +16,16 @@ from robench.board.model.measured import FRACTION
 from robench.board.views.base import (
     HAS_INTERVAL,
     View,
+    calculated,
     colour,
+    filters,
     finished,
+    ink,
     inline,
     method_name,
     panel_plots,
     shape,
+    small_multiples,
     tooltip,
     value_and_bounds,
     without_hidden,
@@ -108,7 +112,6 @@ def _difference_chart(board: Leaderboard, found: pd.DataFrame, choices: Choices)
     ]
     columns = ["panel", "m", "level", "training", "test", "value", "low", "high", *SEEDS]
     data = inline(rows, columns, [name for name in columns if name not in ("training", "test")])
-    ink = alt.condition("abs(datum.value) > 0.18", alt.value("#ffffff"), alt.value("#10151c"))
     shade = alt.Color(
         "value:Q",
         scale=alt.Scale(scheme="redblue", domain=[-0.3, 0.3], domainMid=0, clamp=True),
@@ -121,16 +124,16 @@ def _difference_chart(board: Leaderboard, found: pd.DataFrame, choices: Choices)
         shade,
         # A difference that rounds to nothing is not minus nothing.
         number="format(round(100 * datum.value) + 0, '+.0f')",
-        ink=ink,
+        ink=ink("abs(datum.value) > 0.18", "#ffffff", "#10151c"),
         outlined="isValid(datum.low) && (datum.low > 0 || datum.high < 0)",
         outline="#10151c",
         values={"points": "points:Q|+.1f", "low": "low:Q|+.1%", "high": "high:Q|+.1%"},
     )
-    chart = (
-        by_method(board, alt.layer(*layers, data=data), tests)
-        .transform_filter("datum.level === chosen_level")
-        .transform_calculate(points="100 * datum.value")
-    )
+    asked = [
+        *filters("datum.level === chosen_level"),
+        *calculated(points="100 * datum.value"),
+    ]
+    chart = by_method(board, layers, data, tests, asked)
     return finished(
         chart,
         panel_width=CELL * len(tests) + label_width(trainings),
@@ -198,7 +201,8 @@ def _gap_chart(board: Leaderboard, gaps: pd.DataFrame, choices: Choices) -> dict
     )
     y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", title=None))
     base = alt.Chart().transform_filter("isValid(datum.value)")
-    dash = alt.condition("datum.side === 'own'", alt.value([1, 0]), alt.value([5, 4]))
+    whole = {"test": "datum.side === 'own'", "value": [1, 0]}
+    dash = alt.StrokeDashValue([5, 4], condition=whole)
     hints = tooltip(
         method="method:N",
         trained_on="training:N",
@@ -224,19 +228,22 @@ def _gap_chart(board: Leaderboard, gaps: pd.DataFrame, choices: Choices) -> dict
         .encode(x=x, y=y, color=colour(board), shape=shape(board), tooltip=hints),
         daggers(base, x=x, y=y),
     ]
-    chart = (
-        alt.layer(*layers, data=data)
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .facet(
-            facet=alt.Facet(
-                "training:N", sort=trainings, header=alt.Header(title=None, labelLimit=_WIDTH)
+    header = alt.Header(title=None, labelLimit=_WIDTH)
+    chart = small_multiples(
+        layers,
+        data,
+        by=alt.Facet("training:N", sort=trainings, header=header),
+        columns=3,
+        size=(_WIDTH, _HEIGHT),
+        transform=[
+            *filters("datum.panel === chosen_panel"),
+            *calculated(
+                method=method_name(board, "m"),
+                sparsity="split(datum.step, '|')[1]",
+                counted=counted(),
             ),
-            columns=3,
-        )
-        .transform_filter("datum.panel === chosen_panel")
-        .transform_calculate(method=method_name(board, "m"), sparsity="split(datum.step, '|')[1]")
-        .transform_calculate(counted=counted())
-        .transform_filter(without_hidden())
-        .resolve_axis(x="independent", y="independent")
+            *filters(without_hidden()),
+        ],
+        independent={"axis": "xy"},
     )
     return finished(chart, panel_width=_WIDTH, panels=len(trainings), choices=choices, beside=66)

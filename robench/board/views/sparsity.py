@@ -16,10 +16,12 @@ from robench.board.views.base import (
     Plot,
     View,
     colour,
+    filters,
     finished,
     inline,
     quality_names,
     shape,
+    small_multiples,
     tooltip,
     without_hidden,
 )
@@ -132,20 +134,15 @@ def _chart(
     has_flags = not unit and any(point["flagged"] for point in points)
     rings = _rings(x, y) if has_flags else []
     layers = [*_curves(board, x, y), *_dense(y), *rings]
-    chart = (
-        alt.layer(*layers, data=data)
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .facet(
-            facet=alt.Facet(
-                "panel:N",
-                sort=list(names.values()),
-                header=alt.Header(title=None, labelLimit=_WIDTH),
-            ),
-            columns=3,
-        )
-        .transform_filter(without_hidden())
-        .resolve_scale(y="independent")
-        .resolve_axis(x="independent")
+    header = alt.Header(title=None, labelLimit=_WIDTH)
+    chart = small_multiples(
+        layers,
+        data,
+        by=alt.Facet("panel:N", sort=list(names.values()), header=header),
+        columns=3,
+        size=(_WIDTH, _HEIGHT),
+        transform=filters(without_hidden()),
+        independent={"scale": "y", "axis": "x"},
     )
     return finished(chart, panel_width=_WIDTH, panels=len({point["panel"] for point in points}))
 

@@ -16,11 +16,14 @@ from robench.board.views.base import (
     INTERVALS,
     Plot,
     View,
+    calculated,
     chosen,
     colour,
+    filters,
     finished,
     inline,
     shape,
+    small_multiples,
     tooltip,
     without_hidden,
 )
@@ -101,21 +104,19 @@ def _chart(board: Leaderboard, points: pd.DataFrame, control: Control) -> dict[s
     x = alt.X("ratio:Q", **_log_axis("operation ratio", low, most_counted))
     y = alt.Y("value:Q", **_log_axis("speed-up", low, most_measured))
     layers = [*_guides(low, most_counted, most_measured), *_marks(board, x, y)]
-    chart = (
-        alt.layer(*layers, data=data)
-        .properties(width=_SIZE, height=_SIZE)
-        .facet(
-            facet=alt.Facet(
-                "panel:N",
-                sort=list(board.panels),
-                header=alt.Header(title=None, labelLimit=_SIZE),
-            ),
-            columns=3,
-        )
-        .transform_filter(f"datum.batch_size === {control.parameter}")
-        .transform_calculate(counted=counted())
-        .transform_filter(without_hidden())
-        .resolve_axis(x="independent", y="independent")
+    header = alt.Header(title=None, labelLimit=_SIZE)
+    chart = small_multiples(
+        layers,
+        data,
+        by=alt.Facet("panel:N", sort=list(board.panels), header=header),
+        columns=3,
+        size=(_SIZE, _SIZE),
+        transform=[
+            *filters(f"datum.batch_size === {control.parameter}"),
+            *calculated(counted=counted()),
+            *filters(without_hidden()),
+        ],
+        independent={"axis": "xy"},
     )
     return finished(chart, panel_width=_SIZE, panels=points["panel"].nunique(), controls=(control,))
 
@@ -136,13 +137,12 @@ def _log_axis(title: str, low: float, high: float) -> dict[str, Any]:
 def _guides(low: float, most_counted: float, most_measured: float) -> list[alt.Chart]:
     """The diagonal, on which time follows operations, and the line of no gain."""
     once = alt.Chart().transform_aggregate(cells="count()", groupby=["panel"])
-    both = alt.datum(min(most_counted, most_measured))
-    start = alt.datum(low)
+    both = min(most_counted, most_measured)
     diagonal = once.mark_rule(strokeDash=[5, 4], opacity=0.7).encode(
-        x=start, x2=both, y=start, y2=both
+        x=alt.XDatum(low), x2=alt.X2Datum(both), y=alt.YDatum(low), y2=alt.Y2Datum(both)
     )
     no_gain = once.mark_rule(strokeDash=[1, 3], opacity=0.9).encode(
-        x=start, x2=alt.datum(most_counted), y=alt.datum(1)
+        x=alt.XDatum(low), x2=alt.X2Datum(most_counted), y=alt.YDatum(1)
     )
     return [diagonal, no_gain]
 

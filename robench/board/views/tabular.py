@@ -16,11 +16,13 @@ from robench.board.views.base import (
     INTERVALS,
     View,
     colour,
+    filters,
     finished,
     inline,
     panel_plots,
     quality_names,
     shape,
+    small_multiples,
     tooltip,
     without_hidden,
 )
@@ -172,21 +174,14 @@ def _chart(board: Leaderboard, points: list[dict[str, Any]], choices: Choices) -
     x = sparsity_axis(min(curves), max(curves))
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=None))
     layers = [*_curves(board, x, y), *_reference("dense", y), *_reference("trees", y)]
-    chart = (
-        alt.layer(*layers, data=data)
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .facet(
-            facet=alt.Facet(
-                "quantity:N",
-                sort=titles,
-                header=alt.Header(title=None, labelLimit=_WIDTH),
-            ),
-            columns=3,
-        )
-        .transform_filter("datum.panel === chosen_panel")
-        .transform_filter(without_hidden())
-        .resolve_scale(y="independent")
-        .resolve_axis(x="independent")
+    chart = small_multiples(
+        layers,
+        data,
+        by=alt.Facet("quantity:N", sort=titles, header=alt.Header(title=None, labelLimit=_WIDTH)),
+        columns=3,
+        size=(_WIDTH, _HEIGHT),
+        transform=filters("datum.panel === chosen_panel", without_hidden()),
+        independent={"scale": "y", "axis": "x"},
     )
     shown = len({(point["panel"], point["quantity"]) for point in points})
     panels = len({point["panel"] for point in points})

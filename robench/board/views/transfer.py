@@ -14,7 +14,15 @@ from robench.analysis.transfer import trained_kinds
 from robench.board.model.comparable import ROW
 from robench.board.model.measured import FRACTION
 from robench.board.pictures.published_matrix import PICTURE_TITLE, published_picture
-from robench.board.views.base import View, finished, inline, panel_plots, value_and_bounds
+from robench.board.views.base import (
+    View,
+    filters,
+    finished,
+    ink,
+    inline,
+    panel_plots,
+    value_and_bounds,
+)
 from robench.board.views.controls import (
     LEVEL,
     PANEL,
@@ -122,8 +130,6 @@ def _chart(
     trainings = in_training_order({name: board.distortions[name] for name in shown})
     tests = in_test_order(matrix["test"])
     place = axes(tests, trainings)
-    # Viridis is dark below and bright above: ink that can be read on either half.
-    ink = alt.condition("datum.value > 0.62", alt.value("#10151c"), alt.value("#ffffff"))
     shade = alt.Color(
         "value:Q",
         scale=alt.Scale(scheme="viridis", domain=[0, 1]),
@@ -133,16 +139,14 @@ def _chart(
         place,
         shade,
         number="format(100 * datum.value, '.0f')",
-        ink=ink,
+        # Viridis is dark below and bright above: ink that can be read on either half.
+        ink=ink("datum.value > 0.62", "#10151c", "#ffffff"),
         outlined="datum.own",
         outline="#ff5d5d",
         values={"accuracy": "value:Q|.1%", "low": "low:Q|.1%", "high": "high:Q|.1%"},
     )
-    chart = (
-        by_method(board, alt.layer(*layers, data=_data(board, matrices)), tests)
-        .transform_filter("datum.level === chosen_level || datum.level < 0")
-        .transform_filter("datum.at === chosen_at")
-    )
+    asked = filters("datum.level === chosen_level || datum.level < 0", "datum.at === chosen_at")
+    chart = by_method(board, layers, _data(board, matrices), tests, asked)
     return finished(
         chart,
         panel_width=CELL * len(tests) + label_width(trainings),

@@ -11,7 +11,7 @@ import pytest
 
 from robench.board.model.corrupted import corruption_errors
 from robench.board.model.leaderboard import leaderboard
-from robench.board.views import views_of
+from robench.board.views.degradation import corruption_views, degradation_view, response_views
 from robench.reference.humans import published_accuracies
 from robench.spec import Metric, PluginRef, Record
 
@@ -108,15 +108,15 @@ def test_without_a_dense_control_there_is_no_figure(corrupted) -> None:
 
 
 def test_the_view_says_where_the_images_come_from(corrupted, make) -> None:
-    views = {view.key: view for view in views_of(leaderboard(corrupted(seeds=1)))}
-    view = views["corruptions"]
+    (view,) = corruption_views(leaderboard(corrupted(seeds=1)))
+    assert view.key == "corruptions"
     assert ORIGIN in view.reading
     assert [plot.name for plot in view.plots] == ["corruptions-1-digits-mlp"]
     text = json.dumps(view.spec)
     assert "fog" in text
     assert "contrast" in text
     plain = make(data=("digits",), models=NETWORK, levels=(0.9,), seeds=1, distortions=())
-    assert "corruptions" not in {view.key for view in views_of(leaderboard(plain))}
+    assert corruption_views(leaderboard(plain)) == ()
 
 
 def human_rows(view) -> list[str]:
@@ -126,8 +126,7 @@ def human_rows(view) -> list[str]:
 
 def test_humans_are_drawn_where_they_compare_and_nowhere_else(corrupted) -> None:
     def degradations(data: str):
-        views = views_of(leaderboard(corrupted(data, seeds=1)))
-        return next(view for view in views if view.key == "degradations")
+        return degradation_view(leaderboard(corrupted(data, seeds=1)))
 
     elsewhere = degradations("digits")
     assert not human_rows(elsewhere)
@@ -142,28 +141,28 @@ def test_humans_are_drawn_where_they_compare_and_nowhere_else(corrupted) -> None
 
 def test_corruptions_are_beside_no_humans(corrupted) -> None:
     # The contrast of a corruption is no level of the degradation of that name.
-    views = {view.key: view for view in views_of(leaderboard(corrupted("16-class-imagenet")))}
-    assert not human_rows(views["corruptions"])
+    (view,) = corruption_views(leaderboard(corrupted("16-class-imagenet", seeds=1)))
+    assert not human_rows(view)
 
 
 def test_how_evenly_networks_and_humans_answer(corrupted, make) -> None:
-    views = {view.key: view for view in views_of(leaderboard(corrupted("16-class-imagenet")))}
-    view = views["responses"]
+    (view,) = response_views(leaderboard(corrupted("16-class-imagenet", seeds=1)))
+    assert view.key == "responses"
     (row,) = (row for row in human_rows(view) if ",contrast,05|0.05," in row)
     published = published_accuracies()
     is_row = (published["experiment"] == "contrast-png") & (published["system"] == "humans")
     expected = published[is_row & (published["level"] == 0.05)]["entropy_bits"].item()
     assert float(row.split(",")[6]) == pytest.approx(expected, abs=1e-4)
     assert [plot.name for plot in view.plots] == ["responses-1-16-class-imagenet-mlp"]
-    assert not human_rows(next(v for v in views_of(leaderboard(corrupted())) if v.key == view.key))
+    assert not any(map(human_rows, response_views(leaderboard(corrupted(seeds=1)))))
     unasked = make(
         data=("digits",), models=NETWORK, levels=(0.9,), seeds=1, stages=("train",),
         distortions=(), mishaps=False,
     )  # fmt: skip
-    assert "responses" not in {view.key for view in views_of(leaderboard(unasked))}
+    assert response_views(leaderboard(unasked)) == ()
 
 
 def test_the_picture_of_the_levels(corrupted) -> None:
-    view = next(v for v in views_of(leaderboard(corrupted(seeds=1))) if v.key == "degradations")
+    view = degradation_view(leaderboard(corrupted(seeds=1)))
     assert view.picture.startswith("<svg")
     assert "low-pass" in view.picture

@@ -15,11 +15,6 @@ MLP = "digits · mlp"
 
 
 @pytest.fixture(scope="module")
-def board(records: list[Record]) -> Leaderboard:
-    return leaderboard(records)
-
-
-@pytest.fixture(scope="module")
 def whole(make: Make) -> list[Record]:
     return make(
         data=("digits",),

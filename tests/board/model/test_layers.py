@@ -10,11 +10,12 @@ import pytest
 
 from robench.board import build_board, summary_text
 from robench.board.model.layers import layer_tables
-from robench.board.model.leaderboard import leaderboard
+from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.model.tables import Table
 from robench.board.views import views_of
+from robench.board.views.base import View
 from robench.engine.plan import plan
-from robench.spec import Metric, Record, load_suite
+from robench.spec import Metric, PluginRef, Record, load_suite
 from robench.store import Store
 
 if TYPE_CHECKING:
@@ -122,19 +123,22 @@ def test_a_folder_of_layers_alone_gives_a_sensible_page(
     assert "wen2016-conv3" in csv
 
 
-def test_whole_networks_know_nothing_of_layers(of_layers, records: list[Record]) -> None:
-    alone, together = leaderboard(records), leaderboard([*records, *of_layers])
-    assert together.rows == alone.rows
-    assert together.coverage == alone.coverage
-    assert together.left_out == alone.left_out
-    assert (together.methods, together.panels) == (alone.methods, alone.panels)
-    keys = [view.key for view in views_of(together)]
-    assert keys == [*(view.key for view in views_of(alone)), "layers"]
-    specs = [view.spec for view in views_of(together) if view.spec]
-    assert specs == [view.spec for view in views_of(alone) if view.spec]
+def test_whole_networks_know_nothing_of_layers(
+    of_layers, records: list[Record], board: Leaderboard, views: dict[str, View]
+) -> None:
+    together = leaderboard([*records, *of_layers])
+    assert together.rows == board.rows
+    assert together.coverage == board.coverage
+    assert together.left_out == board.left_out
+    assert (together.methods, together.panels) == (board.methods, board.panels)
+    found = {view.key: view.spec for view in views_of(together)}
+    assert list(found) == [*views, "layers"]
+    assert found == {**{key: view.spec for key, view in views.items()}, "layers": None}
 
 
-def test_the_summary_of_layers_is_their_table(of_layers, records: list[Record]) -> None:
+def test_the_summary_of_layers_is_their_table(of_layers, make) -> None:
+    mlp = (PluginRef(name="mlp", version=1),)
+    records = make(data=("digits",), models=mlp, levels=(0.9,), distortions=(), seeds=1)
     text = summary_text(of_layers, width=140)
     assert "Imaginary 9000" in text
     assert any(line.split()[:1] == ["conv4"] and "9.73" in line for line in text.splitlines())

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from robench.board.model.leaderboard import leaderboard
+from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.render.markdown import escaped, readme
 from robench.board.views import views_of
+from robench.board.views.base import View
 from robench.spec import PluginRef, Record
 
 Make = Callable[..., list[Record]]
@@ -24,9 +25,9 @@ def table_lines(text: str) -> list[str]:
     return [line for line in whole.splitlines() if line.startswith("|")]
 
 
-def test_a_row_for_each_row(records: list[Record]) -> None:
-    text = readme_of(records)
-    assert len(table_lines(text)) == len(leaderboard(records).rows) + 2
+def test_a_row_for_each_row(board: Leaderboard, views: dict[str, View]) -> None:
+    text = readme(board, views.values(), title="A board")
+    assert len(table_lines(text)) == len(board.rows) + 2
     assert "![Accuracy against achieved sparsity](plots/accuracy.svg)" in text
     assert "3 †" in text  # an incomplete row is marked
     assert "failed: train, seeds 0, 1, 2: failed: the loss became NaN" in text

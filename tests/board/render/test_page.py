@@ -29,11 +29,6 @@ def html(built: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def board(records: list[Record]) -> Leaderboard:
-    return leaderboard(records)
-
-
-@pytest.fixture(scope="module")
 def evil(make: Make) -> str:
     """The page of results whose names want to be code."""
     records = make(

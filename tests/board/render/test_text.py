@@ -10,9 +10,15 @@ from robench.spec import PluginRef, Record
 Make = Callable[..., list[Record]]
 
 
+@pytest.fixture(scope="module")
+def texts(records: list[Record]) -> dict[int, str]:
+    """The summary at two widths."""
+    return {width: summary_text(records, width=width) for width in (80, 120)}
+
+
 @pytest.mark.parametrize("width", [80, 120])
-def test_it_fits_the_terminal(records: list[Record], width: int) -> None:
-    lines = summary_text(records, width=width).splitlines()
+def test_it_fits_the_terminal(texts: dict[int, str], width: int) -> None:
+    lines = texts[width].splitlines()
     assert max(map(len, lines)) <= width
     assert [line for line in lines if line.startswith("digits · mlp")] == [
         "digits · mlp",
@@ -21,8 +27,8 @@ def test_it_fits_the_terminal(records: list[Record], width: int) -> None:
     ]
 
 
-def test_what_a_line_says(records: list[Record]) -> None:
-    lines = summary_text(records, width=100).splitlines()
+def test_what_a_line_says(texts: dict[int, str]) -> None:
+    lines = texts[120].splitlines()
     [dense, *_] = [line.split() for line in lines if line.startswith("dense")]
     assert dense[1] == "3"
     assert dense[2].replace(".", "").isdigit()
@@ -31,8 +37,8 @@ def test_what_a_line_says(records: list[Record]) -> None:
     assert any("⚑" in line for line in lines[:-3])
 
 
-def test_brackets_are_no_markup(records: list[Record]) -> None:
-    assert "magnitude[scope=layer]" in summary_text(records, width=120)
+def test_brackets_are_no_markup(texts: dict[int, str]) -> None:
+    assert "magnitude[scope=layer]" in texts[120]
 
 
 def test_names_cannot_write_to_the_terminal(make: Make) -> None:
@@ -51,7 +57,10 @@ def test_names_cannot_write_to_the_terminal(make: Make) -> None:
 
 
 def test_stages_that_did_not_run_have_no_column(make: Make) -> None:
-    records = make(data=("digits",), levels=(0.9,), distortions=(), stages=("train",), seeds=1)
+    mlp = (PluginRef(name="mlp", version=1),)
+    records = make(
+        data=("digits",), models=mlp, levels=(0.9,), distortions=(), stages=("train",), seeds=1
+    )
     text = summary_text(records)
     assert "accuracy, %" in text
     assert "speed-up" not in text

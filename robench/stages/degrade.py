@@ -10,8 +10,9 @@ from robench.data.base import to_float
 from robench.degradations import DEGRADATIONS_REGISTRY
 from robench.degradations.levels import PUBLISHED
 from robench.errors import NotApplicableError
-from robench.spec import Cell, Metric, ResolvedDegradeOptions, json_number
+from robench.spec import Cell, Metric, json_number
 from robench.stages.base import Context, Outcome
+from robench.stages.declarations.kinds import ResolvedDegradeOptions
 from robench.stages.graded import GradedAnswers, over_levels, parts_of
 from robench.stages.network import trained_network
 
@@ -36,7 +37,7 @@ def degrade(cell: Cell, context: Context) -> Outcome:
     Raises:
         NotApplicableError: these images can bear none of the kinds.
     """
-    options = ResolvedDegradeOptions.model_validate(cell.options)
+    options = cell.options_as(ResolvedDegradeOptions)
     test = context.data.test.first(options.samples)
     seed = cell.seed_for("evaluate")
     answers = GradedAnswers(trained_network(cell, context), context.data.outputs)

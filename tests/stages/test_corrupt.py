@@ -15,9 +15,10 @@ from robench.engine.progress import Silent
 from robench.errors import SuiteError, UnknownNameError
 from robench.measure.corruption_error import ALEXNET_ERRORS
 from robench.models import build
-from robench.spec import CorruptOptions, Metric, Record, ResolvedCorruptOptions
+from robench.spec import Metric, Record
 from robench.stages import corrupt as stage
 from robench.stages.corrupt import _summary, resolve
+from robench.stages.declarations.corrupt import CorruptOptions, ResolvedCorruptOptions
 from robench.training.checkpoint import Checkpoint
 from robench.training.evaluate import predict
 

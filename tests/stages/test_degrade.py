@@ -12,8 +12,8 @@ from robench.data import load
 from robench.degradations import degrade
 from robench.engine.progress import Silent
 from robench.errors import NotApplicableError
-from robench.spec import ResolvedDegradeOptions, ResolvedKind
 from robench.stages import graded
+from robench.stages.declarations.kinds import ResolvedDegradeOptions, ResolvedKind
 from robench.stages.degrade import _left_out, _shown
 
 

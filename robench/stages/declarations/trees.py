@@ -1,0 +1,56 @@
+"""Gradient-boosted trees beside the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from robench.spec import Cell, StageOptions
+from robench.stages.base import Context, Outcome, Premises, Stage
+from robench.stages.declarations.data_kinds import tables
+
+if TYPE_CHECKING:
+    from robench.data.base import Data
+
+__all__ = ["Trees", "TreesOptions"]
+
+
+class TreesOptions(StageOptions):
+    """Gradient-boosted trees beside the network, on tabular data only."""
+
+    library: Literal["scikit-learn", "lightgbm"] = "scikit-learn"
+    most_rounds: Annotated[int, Field(ge=1)] = 300
+    """The validation split chooses how many of these rounds of boosting are kept."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    leaves: Annotated[int, Field(ge=2)] = 31
+    """The most leaves that a tree may have."""
+
+
+class Trees(Stage[TreesOptions]):
+    """Gradient-boosted trees beside the network, on tables: alone and together."""
+
+    name = "trees"
+    Options = TreesOptions
+    imports = ("robench.stages.trees",)
+
+    def applies_to(self, data: Data) -> Literal[True] | str:
+        """To tables."""
+        return tables(data)
+
+    def resolve(
+        self,
+        asked: TreesOptions,
+        premises: Premises,  # noqa: ARG002 - a hook
+    ) -> TreesOptions:
+        """The same, once it is sure that the library is installed."""
+        from robench.measure.boosting import check_library
+
+        check_library(asked.library)
+        return asked
+
+    def run(self, cell: Cell, context: Context) -> Outcome:
+        """See `robench.stages.trees.trees`."""
+        from robench.stages.trees import trees
+
+        return trees(cell, context)

@@ -1,0 +1,63 @@
+"""Noise of a generator that is trained against the finished network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from robench.spec import Cell, StageOptions
+from robench.stages.base import Context, Outcome, Premises, Stage
+from robench.stages.declarations.data_kinds import classified_images
+
+if TYPE_CHECKING:
+    from robench.data.base import Data
+
+__all__ = ["ResolvedWorstNoiseOptions", "WorstNoise", "WorstNoiseOptions"]
+
+
+class WorstNoiseOptions(StageOptions):
+    """Noise of a generator that is trained against the finished network."""
+
+    generator: Literal["adversarial-noise", "adversarial-noise-3x3"] = "adversarial-noise"
+    steps: Annotated[int, Field(ge=1)] = 200
+    """Of the generator; it was published with at most 1,000."""
+    rms: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Root mean square of the noise that it learns with; left out it is that of the data set, half
+    the way from an image to a blank one. Published for ImageNet is 0.348."""
+    samples: Annotated[int, Field(ge=1)] | None = None
+
+
+class ResolvedWorstNoiseOptions(WorstNoiseOptions):
+    """`WorstNoiseOptions` as a cell has them."""
+
+    version: int
+    """Raised whenever the noise or the search changes."""
+
+
+class WorstNoise(Stage[WorstNoiseOptions]):
+    """The distance at which noise misleads the network, trained against it and white."""
+
+    name = "worst_noise"
+    Options = WorstNoiseOptions
+    imports = ("robench.stages.worst_noise",)
+
+    def applies_to(self, data: Data) -> Literal[True] | str:
+        """To images of classes."""
+        return classified_images(data)
+
+    def resolve(
+        self,
+        asked: WorstNoiseOptions,
+        premises: Premises,  # noqa: ARG002 - a hook
+    ) -> ResolvedWorstNoiseOptions:
+        """The version of the noise."""
+        from robench.training.worst_noise import WORST_NOISE_VERSION
+
+        return ResolvedWorstNoiseOptions(**dict(asked), version=WORST_NOISE_VERSION)
+
+    def run(self, cell: Cell, context: Context) -> Outcome:
+        """See `robench.stages.worst_noise.worst_noise`."""
+        from robench.stages.worst_noise import worst_noise
+
+        return worst_noise(cell, context)

@@ -24,6 +24,7 @@ _OWN = {
     "corrupt": "robench.stages.declarations.corrupt:Corrupt",
     "worst_noise": "robench.stages.declarations.worst_noise:WorstNoise",
     "trees": "robench.stages.declarations.trees:Trees",
+    "calibration": "robench.stages.calibration:Calibration",
     "layers": "robench.stages.declarations.layers:Layers",
 }
 """In the order in which they are planned and reported."""

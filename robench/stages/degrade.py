@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from robench.data.base import Data, Split
     from robench.degradations.base import Degradation
 
-__all__ = ["degrade"]
+__all__ = ["degrade", "shown_parts", "unfit_kinds"]
 
 _KEPT_VALUES = 1 << 18
 """Degraded images are kept for the next network if those of one level have no more values: with
@@ -49,7 +49,7 @@ def degrade(cell: Cell, context: Context) -> Outcome:
             continue
         accuracies = []
         for level in declared.levels:
-            shown = _shown(context.data, kind, level, options.samples, seed, context.device)
+            shown = shown_parts(context.data, kind, level, options.samples, seed, context.device)
             condition = {"kind": kind, "test_level": json_number(level)}
             changes: list[float] = []
             shown = _compared(shown, test, context.device, changes)
@@ -91,7 +91,7 @@ def _compared(
         yield shown
 
 
-def _shown(
+def shown_parts(
     data: Data, kind: str, level: float, samples: int | None, seed: int, device: torch.device
 ) -> Iterable[torch.Tensor]:
     """The degraded images in parts: few are kept for the next network, many made one by one."""
@@ -123,17 +123,27 @@ def _kept(
     return tuple(_parts(data, kind, level, samples, seed, device))
 
 
-def _left_out(options: ResolvedDegradeOptions, data: Data) -> dict[str, str]:
-    """The kinds that these images cannot bear, asked for or robench's own, and why not."""
+def unfit_kinds(kinds: Iterable[str], data: Data) -> dict[str, str]:
+    """The kinds that these images cannot bear, of those and of robench's own, and why not."""
     channels, height, width = data.input_shape
-    shown = f"{'grey' if channels == 1 else 'colour'} images of {height} x {width} pixels"
+    shown = _told(data)
     found = {}
-    for kind in dict.fromkeys((*PUBLISHED, *options.kinds)):
+    for kind in dict.fromkeys((*PUBLISHED, *kinds)):
         degradation = DEGRADATIONS_REGISTRY.get(kind)
         if not degradation.takes(channels, height, width):
             found[kind] = f"it does not take {shown}"
         elif not degradation.degrades(channels):
             found[kind] = f"it leaves {shown} as they are"
-    if options.kinds and options.kinds.keys() <= found.keys():
-        raise NotApplicableError(f"{shown} can bear none of {', '.join(options.kinds)}")
     return found
+
+
+def _left_out(options: ResolvedDegradeOptions, data: Data) -> dict[str, str]:
+    found = unfit_kinds(options.kinds, data)
+    if options.kinds and options.kinds.keys() <= found.keys():
+        raise NotApplicableError(f"{_told(data)} can bear none of {', '.join(options.kinds)}")
+    return found
+
+
+def _told(data: Data) -> str:
+    channels, height, width = data.input_shape
+    return f"{'grey' if channels == 1 else 'colour'} images of {height} x {width} pixels"

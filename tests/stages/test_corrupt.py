@@ -81,7 +81,7 @@ def test_the_images_are_those_of_the_public_function(run, monkeypatch) -> None:
         seen.append((kind, severity, shown))
         return shown
 
-    monkeypatch.setattr(stage.__globals__["corruptions"], "corrupt", watched)
+    monkeypatch.setattr(stage.corruptions, "corrupt", watched)
     record, _ = run("{kinds: shot-noise, severities: [4], samples: 11}")
     test = load("digits").test.first(11)
     own = record.cell.seed_for("evaluate")

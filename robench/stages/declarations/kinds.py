@@ -38,7 +38,7 @@ class DegradeOptions(StageOptions):
 
     def plugins(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """The kinds that it names."""
-        for place, kind in enumerate(self.kinds if self.kinds != "all" else ()):
+        for place, kind in enumerate(self.kinds if isinstance(self.kinds, tuple) else ()):
             yield ("kinds", place), "degradations", kind
 
 

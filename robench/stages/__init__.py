@@ -14,7 +14,7 @@ from robench.registry import Registry
 if TYPE_CHECKING:
     from robench.stages.base import MetricInfo, Stage
 
-__all__ = ["STAGES", "MetricInfo", "Stage", "place_of", "stage"]
+__all__ = ["STAGES", "MetricInfo", "Stage", "is_own", "place_of", "stage"]
 
 _OWN = {
     "train": "robench.stages.declarations.train:Train",
@@ -52,6 +52,11 @@ def place_of(name: str) -> tuple[int, str]:
     """What to order stages by: robench's own first, the others by name."""
     own = list(_OWN)
     return (own.index(name) if name in own else len(own), name)
+
+
+def is_own(name: str) -> bool:
+    """Whether a stage is robench's own."""
+    return name in _OWN
 
 
 __getattr__ = lazily(__name__, dict.fromkeys(("MetricInfo", "Stage"), "robench.stages.base"))

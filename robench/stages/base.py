@@ -114,9 +114,9 @@ class MetricInfo:
         bounds: the least and the greatest value that there is: no interval goes beyond.
         better: which way is better; `None` where neither is.
         over_seeds: how the values of several seeds become one.
-        shown: where its mean over seeds stands besides the records: in a column of the
-            ``leaderboard``, in that of the ``terminal`` too, or in no column of its own (``kept``).
-            Only the value without any condition does, that of clean images for instance.
+        shown: where its mean over seeds has a column of its own: in the ``leaderboard``, in the
+            ``terminal`` as well, among the ``levels`` by other measures, or nowhere (``kept``).
+            It is the value without any condition, that of clean images for instance.
     """
 
     name: str
@@ -126,7 +126,7 @@ class MetricInfo:
     bounds: tuple[float, float] = (float("-inf"), float("inf"))
     better: Literal["higher", "lower"] | None = None
     over_seeds: Literal["arithmetic", "geometric"] = "arithmetic"
-    shown: Literal["terminal", "leaderboard", "kept"] = "kept"
+    shown: Literal["terminal", "leaderboard", "levels", "kept"] = "kept"
 
 
 Asked = TypeVar("Asked", bound=StageOptions)

@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from robench.board.model.comparable import ROW
+from robench.analysis.frame import COLUMNS
+from robench.board.model.comparable import BOARD_COLUMNS, ROW
 from robench.board.model.estimates import Estimate, estimate_of, estimates
+from robench.errors import PluginError
+from robench.stages import STAGES, is_own, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FRACTION", "OTHERS", "RowKey", "by_key", "key_of", "measured", "others_of"]
+    from robench.stages import MetricInfo
+
+__all__ = [
+    "FRACTION",
+    "Declared",
+    "RowKey",
+    "by_key",
+    "declared_metrics",
+    "key_of",
+    "measured",
+    "others_of",
+]
 
 RowKey = tuple[str, str, str, float]
 """Panel, training, method, level."""
 FRACTION = (0.0, 1.0)
-ANY = (float("-inf"), float("inf"))
 
-OTHERS: Mapping[str, tuple[str, tuple[float, float]]] = {
-    "level_native": ("train", FRACTION),
-    "level_convolutions": ("train", FRACTION),
-    "params_removed": ("train", FRACTION),
-    "rows_zero": ("train", FRACTION),
-    "columns_zero": ("train", FRACTION),
-    "neurons_removed": ("train", FRACTION),
-    "dead_inputs": ("train", FRACTION),
-    "mse": ("train", (0.0, float("inf"))),
-    "worst_noise_l2": ("worst_noise", (0.0, float("inf"))),
-    "white_noise_l2": ("worst_noise", (0.0, float("inf"))),
-    "trees_unused_inputs": ("trees", FRACTION),
-    "importance_entropy": ("trees", (0.0, float("inf"))),
-    "trees_importance_entropy": ("trees", (0.0, float("inf"))),
-    "importance_divergence": ("trees", FRACTION),
-    "ensemble_weight": ("trees", FRACTION),
-}
-"""What a row may have beside its columns, with the stage that measures it and its range."""
+
+@dataclass(frozen=True)
+class Declared:
+    """A metric as its stage declares it.
+
+    Attributes:
+        stage: that measures it.
+        info: what it says about it.
+    """
+
+    stage: str
+    info: MetricInfo
+
+    @property
+    def key(self) -> str:
+        """Its name, which robench's own have for themselves; of another's stage with the stage."""
+        return self.info.name if is_own(self.stage) else f"{self.stage}: {self.info.name}"
+
+
+def declared_metrics() -> Iterator[Declared]:
+    """What the stages say about their metrics, in the order of the stages.
+
+    Of a stage that cannot be imported here, or whose plug-in file was not given, nothing is known.
+    """
+    for stage in sorted(STAGES.names(), key=place_of):
+        with suppress(PluginError):
+            for info in STAGES.get(stage).metrics:
+                yield Declared(stage, info)
 
 
 def key_of(row: Mapping[Any, Any]) -> RowKey:
@@ -58,9 +83,20 @@ def by_key(frame: pd.DataFrame, **how: Any) -> dict[RowKey, Estimate]:
 
 
 def others_of(frame: pd.DataFrame) -> dict[RowKey, dict[str, Estimate]]:
-    """What each row has of `OTHERS`."""
+    """What each row has of the metrics that stages declare, by `Declared.key`.
+
+    Of a metric that is measured under several conditions it is the one without any.
+    """
     found: dict[RowKey, dict[str, Estimate]] = {}
-    for metric, (stage, bounds) in OTHERS.items():
-        for key, estimate in by_key(measured(frame, stage, metric), bounds=bounds).items():
-            found.setdefault(key, {})[metric] = estimate
+    conditions = [name for name in frame.columns if name not in (*COLUMNS, *BOARD_COLUMNS)]
+    there = set(frame["stage"])
+    for metric in declared_metrics():
+        if metric.stage not in there:
+            continue
+        each = measured(frame, metric.stage, metric.info.name)
+        each = each[each[conditions].isna().all(axis=1)]
+        is_geometric = metric.info.over_seeds == "geometric"
+        mean = by_key(each, bounds=metric.info.bounds, geometric=is_geometric)
+        for key, estimate in mean.items():
+            found.setdefault(key, {})[metric.key] = estimate
     return found

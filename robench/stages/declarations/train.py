@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from pydantic import JsonValue
 
 from robench.spec import Cell, Distortion, StageOptions, as_json
-from robench.stages.base import Context, Outcome, Stage
+from robench.stages.base import Context, MetricInfo, Outcome, Stage
 from robench.stages.declarations.kinds import kinds_in, resolve_kinds
 
 __all__ = ["Train", "resolve_drawn"]
+
+
+def _level(name: str, title: str, meaning: str) -> MetricInfo:
+    """The level by a measure of the papers."""
+    return MetricInfo(name, title, meaning, unit="share", bounds=(0.0, 1.0), shown="levels")
 
 
 class Train(Stage[StageOptions]):
@@ -19,6 +25,34 @@ class Train(Stage[StageOptions]):
     name = "train"
     is_evaluation = False
     imports = ("robench.stages.train", "robench.methods")
+    metrics = (
+        _level(
+            "level_native",
+            "by itself",
+            "Weights that the method had made zero before the last step that reaches the level.",
+        ),
+        _level("level_convolutions", "convolutions", "Zeros of the convolutions' weights alone."),
+        _level(
+            "params_removed",
+            "parameters",
+            "Zeros of all parameters, biases and normalisation included.",
+        ),
+        _level("rows_zero", "rows", "Filters and neurons without any weight left."),
+        _level("columns_zero", "columns", "Shape fibres and inputs that no row uses."),
+        _level(
+            "neurons_removed",
+            "neurons",
+            "Filters and neurons below the last layer without any weight left.",
+        ),
+        _level("dead_inputs", "dead inputs", "Inputs of the first layer that nothing reads."),
+        MetricInfo(
+            "mse",
+            "mse",
+            "Mean squared error over the test inputs, in the target's own units.",
+            bounds=(0.0, math.inf),
+            better="lower",
+        ),
+    )
 
     def plugins_of(self, cell: Cell) -> Iterator[tuple[str, str, str | None]]:
         """The kinds that its images are drawn from."""

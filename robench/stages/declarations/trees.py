@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from robench.spec import Cell, StageOptions
-from robench.stages.base import Context, Outcome, Premises, Stage
+from robench.stages.base import Context, MetricInfo, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import tables
 
 if TYPE_CHECKING:
@@ -33,6 +34,40 @@ class Trees(Stage[TreesOptions]):
     name = "trees"
     Options = TreesOptions
     imports = ("robench.stages.trees",)
+    metrics = (
+        MetricInfo(
+            "trees_unused_inputs",
+            "inputs that the trees do not use",
+            "Features whose values change no answer of the trees.",
+            unit="share",
+            bounds=(0.0, 1.0),
+        ),
+        MetricInfo(
+            "importance_entropy",
+            "entropy of importances",
+            "Over how many features the importances of the network spread, in bits.",
+            bounds=(0.0, math.inf),
+        ),
+        MetricInfo(
+            "trees_importance_entropy",
+            "entropy of the trees' importances",
+            "The same of the trees.",
+            bounds=(0.0, math.inf),
+        ),
+        MetricInfo(
+            "importance_divergence",
+            "divergence from the trees",
+            "Whether the same features matter to both, in bits: 0 the same, 1 none in common.",
+            bounds=(0.0, 1.0),
+        ),
+        MetricInfo(
+            "ensemble_weight",
+            "weight in the ensemble",
+            "The network's share of the mean of its answers and the trees'.",
+            unit="share",
+            bounds=(0.0, 1.0),
+        ),
+    )
 
     def applies_to(self, data: Data) -> Literal[True] | str:
         """To tables."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from robench.spec import Cell, StageOptions
-from robench.stages.base import Context, Outcome, Premises, Stage
+from robench.stages.base import Context, MetricInfo, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import classified_images
 
 if TYPE_CHECKING:
@@ -41,6 +42,25 @@ class WorstNoise(Stage[WorstNoiseOptions]):
     name = "worst_noise"
     Options = WorstNoiseOptions
     imports = ("robench.stages.worst_noise",)
+    metrics = (
+        MetricInfo(
+            "worst_noise_l2",
+            "worst noise",
+            "Median over the correctly classified test images of the l2 distance at which the "
+            "network errs along noise of a generator that was trained against it.",
+            unit="l2",
+            bounds=(0.0, math.inf),
+            better="higher",
+        ),
+        MetricInfo(
+            "white_noise_l2",
+            "white noise",
+            "The same along white noise.",
+            unit="l2",
+            bounds=(0.0, math.inf),
+            better="higher",
+        ),
+    )
 
     def applies_to(self, data: Data) -> Literal[True] | str:
         """To images of classes."""

@@ -19,7 +19,7 @@ from robench.stages.declarations.data_kinds import classes
 if TYPE_CHECKING:
     from robench.data.base import Data
 
-__all__ = ["Attack", "AttackOptions", "ResolvedAttack", "ResolvedAttackOptions"]
+__all__ = ["Attack", "AttackDetails", "AttackOptions", "ResolvedAttack", "ResolvedAttackOptions"]
 
 
 class AttackOptions(StageOptions):
@@ -79,11 +79,33 @@ class ResolvedAttackOptions(Frozen):
     extra: tuple[ResolvedAttack, ...] = ()
 
 
+class AttackDetails(Frozen):
+    """What the record says beside the metrics."""
+
+    suite: str
+    seed: int
+    box: bool
+    """Whether adversarials had to lie in [0, 1]."""
+    views: tuple[str, ...]
+    """Whose gradients were followed, the network's own first."""
+    passes_allowed: int | None
+    images_sha256: str
+    """Which images these are: two networks compare where they agree."""
+    flags: tuple[dict[str, Any], ...]
+    checks: dict[str, Any] | None
+    notes: tuple[str, ...]
+    attacks: dict[str, dict[str, Any]]
+    """Each attack by itself, guests included."""
+    winners: tuple[str, ...]
+    """The attacks that the numbers in the array ``winner`` stand for."""
+
+
 class Attack(Stage[AttackOptions]):
     """The closest verified adversarial of each image, over all attacks of a frozen suite."""
 
     name = "attack"
     Options = AttackOptions
+    Details = AttackDetails
     imports = ("robench.stages.attack",)
 
     def applies_to(self, data: Data) -> Literal[True] | str:

@@ -15,7 +15,7 @@ from robench.stages.declarations.data_kinds import classified_images
 if TYPE_CHECKING:
     from robench.data.base import Data
 
-__all__ = ["Corrupt", "CorruptOptions", "ResolvedCorruptOptions"]
+__all__ = ["Corrupt", "CorruptDetails", "CorruptOptions", "ResolvedCorruptOptions"]
 
 
 class CorruptOptions(StageOptions):
@@ -66,11 +66,25 @@ class ResolvedCorruptOptions(Frozen):
     """What has to be there first, where it is not."""
 
 
+class CorruptDetails(Frozen):
+    """What the record says beside the metrics."""
+
+    conditions: tuple[str, ...]
+    """Kind and severity of each row of the arrays."""
+    origin: str
+    """Where the images come from, in words."""
+    kinds: dict[str, int]
+    """How many were shown, and how many of the fifteen common ones."""
+    left_out: dict[str, str]
+    """Kind → why these images cannot bear it."""
+
+
 class Corrupt(Stage[CorruptOptions]):
     """Accuracy and answers under common corruptions, severity by severity."""
 
     name = "corrupt"
     Options = CorruptOptions
+    Details = CorruptDetails
     imports = ("robench.stages.corrupt", "scipy.ndimage")
 
     def applies_to(self, data: Data) -> Literal[True] | str:

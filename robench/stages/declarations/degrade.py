@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from robench.spec import Cell
+from robench.spec.base import Frozen
 from robench.stages.base import Context, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import classified_images
 from robench.stages.declarations.kinds import (
@@ -18,7 +19,20 @@ from robench.stages.declarations.kinds import (
 if TYPE_CHECKING:
     from robench.data.base import Data
 
-__all__ = ["Degrade"]
+__all__ = ["Degrade", "DegradeDetails"]
+
+
+class DegradeDetails(Frozen):
+    """What the record says beside the metrics."""
+
+    conditions: tuple[str, ...]
+    """Kind and level of each row of the arrays."""
+    conventions: dict[str, str]
+    """Kind → how its levels are to be read at this image size."""
+    left_out: dict[str, str]
+    """Kind → why these images cannot bear it."""
+    undegraded: dict[str, tuple[float, ...]]
+    """Kind → levels that leave the pictures as they are."""
 
 
 class Degrade(Stage[DegradeOptions]):
@@ -26,6 +40,7 @@ class Degrade(Stage[DegradeOptions]):
 
     name = "degrade"
     Options = DegradeOptions
+    Details = DegradeDetails
     imports = ("robench.stages.degrade",)
 
     def applies_to(self, data: Data) -> Literal[True] | str:

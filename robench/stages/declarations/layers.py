@@ -18,7 +18,7 @@ from robench.spec import (
 from robench.spec.base import Frozen
 from robench.stages.base import Context, Outcome, Stage
 
-__all__ = ["LayerOptions", "Layers"]
+__all__ = ["LayerOptions", "Layers", "LayersDetails"]
 
 
 class LayerOptions(Frozen):
@@ -33,12 +33,22 @@ class LayerOptions(Frozen):
     """Key of the hardware: another machine measures for itself."""
 
 
+class LayersDetails(Frozen):
+    """What the record says beside the metrics."""
+
+    form: str
+    """By what the sparse layer was computed."""
+    noise: float
+    """Of the timings; see `robench.measure.latency`."""
+
+
 class Layers(Stage[StageOptions]):
     """Single convolutions of a published table, dense and sparse; a suite's key ``layers`` asks."""
 
     name = "layers"
     is_evaluation = False
     is_timed = True
+    Details = LayersDetails
     imports = ("robench.stages.layers",)
 
     def cells(self, suite: Suite, options: LayersOptions, device: str) -> Iterator[Cell]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from robench.spec import Cell, StageOptions
+from robench.spec.base import Frozen
 from robench.spec.options import NotEmpty, OneOrMany
 from robench.stages.base import Context, Outcome, Premises, Stage
 
-__all__ = ["ResolvedSpeedOptions", "Speed", "SpeedForm", "SpeedOptions"]
+__all__ = ["ResolvedSpeedOptions", "Speed", "SpeedDetails", "SpeedForm", "SpeedOptions"]
 
 SpeedForm = Literal["inference", "csr", "2:4", "compiled", "captured"]
 
@@ -39,12 +40,24 @@ class ResolvedSpeedOptions(SpeedOptions):
     """Raised whenever what is timed or counted changes."""
 
 
+class SpeedDetails(Frozen):
+    """What the record says beside the metrics."""
+
+    compaction: dict[str, Any]
+    """`robench.compaction.report.CompactionReport` as JSON."""
+    speed: dict[str, Any]
+    """`robench.measure.speed.SpeedReport` as JSON, with notes on forms that are not there."""
+    recipes: dict[str, dict[str, Any]]
+    """Form → network → how it is executed."""
+
+
 class Speed(Stage[SpeedOptions]):
     """Operations, bytes and latency of the network, before and after compaction."""
 
     name = "speed"
     Options = SpeedOptions
     is_timed = True
+    Details = SpeedDetails
     imports = ("robench.stages.speed",)
 
     def resolve(self, asked: SpeedOptions, premises: Premises) -> ResolvedSpeedOptions:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import JsonValue
 
 from robench.spec import Cell, Distortion, StageOptions, as_json
+from robench.spec.base import Frozen
 from robench.stages.base import Context, MetricInfo, Outcome, Stage
 from robench.stages.declarations.kinds import kinds_in, resolve_kinds
 
-__all__ = ["Train", "resolve_drawn"]
+__all__ = ["Train", "TrainDetails", "resolve_drawn"]
 
 
 def _level(name: str, title: str, meaning: str) -> MetricInfo:
@@ -19,11 +21,28 @@ def _level(name: str, title: str, meaning: str) -> MetricInfo:
     return MetricInfo(name, title, meaning, unit="share", bounds=(0.0, 1.0), shown="levels")
 
 
+class TrainDetails(Frozen):
+    """What the record says beside the metrics."""
+
+    sparsity: dict[str, Any]
+    """`robench.measure.sparsity.SparsityReport` as JSON."""
+    loss: tuple[float, ...] = ()
+    """At up to a hundred steps at even distances, the last one included."""
+    method: dict[str, Any] = {}
+    """What the method noted down."""
+    noise: dict[str, Any] | None = None
+    """Of adversarial noise, what it left of the images."""
+    flags: tuple[dict[str, Any], ...] = ()
+    normalisation: dict[str, Any] | None = None
+    """Of a given network, what it subtracts and divides by, and who says so."""
+
+
 class Train(Stage[StageOptions]):
     """Train a network with one method to one level; how good and how sparse it is."""
 
     name = "train"
     is_evaluation = False
+    Details = TrainDetails
     imports = ("robench.stages.train", "robench.methods")
     metrics = (
         _level(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from robench.spec import Cell, StageOptions
+from robench.spec.base import Frozen
 from robench.stages.base import Context, MetricInfo, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import tables
 
 if TYPE_CHECKING:
     from robench.data.base import Data
 
-__all__ = ["Trees", "TreesOptions"]
+__all__ = ["Trees", "TreesDetails", "TreesOptions"]
 
 
 class TreesOptions(StageOptions):
@@ -28,11 +29,19 @@ class TreesOptions(StageOptions):
     """The most leaves that a tree may have."""
 
 
+class TreesDetails(Frozen):
+    """What the record says beside the metrics."""
+
+    importance: dict[str, tuple[tuple[str, float], ...]]
+    """Of ``network`` and ``trees``: features with their shares, the most important first."""
+
+
 class Trees(Stage[TreesOptions]):
     """Gradient-boosted trees beside the network, on tables: alone and together."""
 
     name = "trees"
     Options = TreesOptions
+    Details = TreesDetails
     imports = ("robench.stages.trees",)
     metrics = (
         MetricInfo(

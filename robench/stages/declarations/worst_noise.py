@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from robench.spec import Cell, StageOptions
+from robench.spec.base import Frozen
 from robench.stages.base import Context, MetricInfo, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import classified_images
 
 if TYPE_CHECKING:
     from robench.data.base import Data
 
-__all__ = ["ResolvedWorstNoiseOptions", "WorstNoise", "WorstNoiseOptions"]
+__all__ = ["ResolvedWorstNoiseOptions", "WorstNoise", "WorstNoiseDetails", "WorstNoiseOptions"]
 
 
 class WorstNoiseOptions(StageOptions):
@@ -36,11 +37,26 @@ class ResolvedWorstNoiseOptions(WorstNoiseOptions):
     """Raised whenever the noise or the search changes."""
 
 
+class WorstNoiseDetails(Frozen):
+    """What the record says beside the metrics."""
+
+    generator: str
+    steps: int
+    """That it was trained for."""
+    rms: float
+    """Root mean square of the noise that it learnt with."""
+    noise: dict[str, dict[str, Any]]
+    """Of ``worst`` and ``white`` noise, what it leaves of the images."""
+    flags: tuple[dict[str, Any], ...]
+    images_misled: dict[str, int]
+
+
 class WorstNoise(Stage[WorstNoiseOptions]):
     """The distance at which noise misleads the network, trained against it and white."""
 
     name = "worst_noise"
     Options = WorstNoiseOptions
+    Details = WorstNoiseDetails
     imports = ("robench.stages.worst_noise",)
     metrics = (
         MetricInfo(

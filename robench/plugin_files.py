@@ -69,7 +69,7 @@ def load_plugin(path: str | Path) -> list[tuple[str, str]]:
                 found.append((registry.kind, name))
     if not found:
         raise PluginError(
-            "the plug-in file defines no method, model, data set, attack or degradation",
+            "the plug-in file defines no method, model, data set, attack, degradation or stage",
             where=str(file),
             hint="`robench new method NAME` writes a file to start from",
         )

@@ -38,6 +38,7 @@ ROOMS: Mapping[str, str] = {
     "datasets": "robench.data:DATASETS",
     "attacks": "robench.attacks:ATTACKS",
     "degradations": "robench.degradations:DEGRADATIONS_REGISTRY",
+    "stages": "robench.stages:STAGES",
 }
 """Where the registry of each kind lives; the keys are the words of ``robench list``."""
 

@@ -58,6 +58,13 @@ def dataset(name: _Name, to: _To = Path()) -> None:
     _tell(_write("dataset", name, to), _in_suite(f"data: {name}"))
 
 
+@app.command("stage")
+def stage(name: _Name, to: _To = Path()) -> None:
+    """Write NAME.py, a stage that measures as it is, and test_NAME.py beside it."""
+    source = _write("stage", name, to)
+    _tell(source, f"robench run smoke --plugin {source} --only {name}")
+
+
 def _in_suite(line: str) -> str:
     return f"robench run SUITE.yaml --plugin …   # with `{line}` in the suite"
 

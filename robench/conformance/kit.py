@@ -20,6 +20,7 @@ from robench.conformance.rules import (
     interface,
     models,
     outcome,
+    stages,
     training,
 )
 from robench.conformance.targets import subjects_of
@@ -54,6 +55,7 @@ RULES_OF: dict[str, dict[str, Rule]] = {
             ("degradation", degradations.RULES),
             ("model", models.RULES),
             ("data set", datasets.RULES),
+            ("stage", stages.RULES),
         )
     },
 }

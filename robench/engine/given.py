@@ -11,6 +11,7 @@ from robench.blame import blamed_on
 from robench.errors import UsageError
 from robench.registry import all_registries
 from robench.spec import GIVEN, Cell, PluginChoice, PluginRef, Suite
+from robench.spec.plugins import resolve_plugin
 
 if TYPE_CHECKING:
     from robench.data.base import Data
@@ -62,8 +63,7 @@ def plan_given(
     Raises:
         UsageError: the weights do not fit the model, or no data set is of that name.
     """
-    from robench.engine.plan import evaluations, loader
-    from robench.engine.resolve import resolve_plugin
+    from robench.engine.plan import evaluations, idle_stages, loader, tell_idle
     from robench.methods.masks import achieved_level
     from robench.models.base import prunable
 
@@ -71,6 +71,7 @@ def plan_given(
     model = resolve_plugin(rooms["models"], given.model)
     method = _method(given)
     cells: dict[str, Cell] = {}
+    idle: dict[str, str] = {}
     names: list[str] = []
     for grid in suite.grids:
         for choice in grid.data:
@@ -79,6 +80,7 @@ def plan_given(
             if given.dataset is not None and given.dataset not in (data.label, data.name):
                 continue
             loaded = load(data)
+            idle.update(idle_stages(grid.evaluate, loaded))
             network, normalisation = _network(given, model, loaded)
             note(f"{data.label}: {normalisation.told}")
             train = Cell(
@@ -106,6 +108,7 @@ def plan_given(
             f"the suite {suite.name!r} has no data set {given.dataset!r}",
             allowed=sorted(set(names)),
         )
+    tell_idle(suite, idle, cells.values(), note)
     return list(cells.values())
 
 

@@ -6,35 +6,35 @@ import fnmatch
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robench.blame import blamed_on
-from robench.engine.attacks import lender_of
-from robench.engine.resolve import resolve_drawn, resolve_options, resolve_plugin
-from robench.errors import InputError, SuiteError, UnknownNameError
+from robench.engine.resolve import own_options, resolve_options
+from robench.errors import InputError, SuiteError
 from robench.registry import Registry, all_registries
 from robench.spec import (
     CONTROLS,
-    NO_DATA,
     Cell,
     Distortion,
     Evaluations,
     Grid,
-    LayerOptions,
-    LayersOptions,
     PluginChoice,
     PluginRef,
-    Recipe,
     Suite,
-    as_json,
 )
+from robench.spec.plugins import resolve_plugin
+from robench.stages import place_of, stage
+from robench.stages.base import Premises
+from robench.stages.declarations.layers import Layers
+from robench.stages.declarations.train import resolve_drawn
 
 if TYPE_CHECKING:
     from robench.data.base import Data
     from robench.methods.base import Method
 
-__all__ = ["evaluations", "loader", "plan", "select"]
+__all__ = ["evaluations", "idle_stages", "loader", "plan", "select", "tell_idle"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ class _Network:
             seed=self.seed,
             recipe=recipe,
             device=self.device,
-            options=resolve_drawn(distortion) if distortion is not None else {},
+            options={
+                **(resolve_drawn(distortion) if distortion is not None else {}),
+                **own_options("train"),
+            },
             **own,
         )
 
@@ -87,52 +90,20 @@ def plan(
     Raises:
         ParameterError: a plug-in was given a parameter that it does not take.
         DataError: a data set is missing or corrupt.
+        SuiteError: nothing that the suite evaluates applies to its data.
     """
     load = loader(data_root, note)
     cells: dict[str, Cell] = {}
+    idle: dict[str, str] = {}
     for index, grid in enumerate(suite.grids):
         at = () if suite.is_flat else ("grids", index)
-        for cell in _cells_of_grid(suite, grid, at, load, device, guests, data_root):
+        for cell in _cells_of_grid(suite, grid, at, load, device, guests, data_root, idle):
             cells.setdefault(cell.id, cell)
+    tell_idle(suite, idle, cells.values(), note)
     if suite.layers is not None:
-        for cell in _layer_cells(suite, suite.layers, device):
+        for cell in Layers().cells(suite, suite.layers, device):
             cells.setdefault(cell.id, cell)
     return list(cells.values())
-
-
-def _layer_cells(suite: Suite, options: LayersOptions, device: str) -> Iterator[Cell]:
-    """Each convolution of a published table in each of its rows; nothing is trained."""
-    from robench.measure.machine import hardware_key
-    from robench.reference.wen2016 import CONVOLUTIONS, ENTRIES
-
-    places = enumerate(CONVOLUTIONS)
-    for entry, (place, layer), batch_size in itertools.product(
-        ENTRIES, places, options.batch_sizes
-    ):
-        asked = LayerOptions(
-            table=options.table,
-            layer=layer.name,
-            row=entry.row,
-            batch_size=batch_size,
-            repeats=options.repeats,
-            machine=hardware_key(device),
-        )
-        yield Cell(
-            stage="layers",
-            suite=suite.name,
-            suite_version=suite.version,
-            data=PluginRef(name=NO_DATA, version=1),
-            data_sha256="",
-            model=PluginRef(name=f"{options.table}-{layer.name}", version=1),
-            method=PluginRef(
-                name=entry.method, version=1, params={"row": entry.row}, changed=("row",)
-            ),
-            level=entry.zeros(place),
-            seed=0,
-            recipe=Recipe(),
-            device=device,
-            options=as_json(asked.model_dump()),
-        )
 
 
 def select(cells: Iterable[Cell], pattern: str) -> list[Cell]:
@@ -183,6 +154,7 @@ def _cells_of_grid(
     device: str,
     guests: Sequence[str],
     data_root: Path | None,
+    idle: dict[str, str],
 ) -> Iterator[Cell]:
     rooms = all_registries()
 
@@ -200,7 +172,7 @@ def _cells_of_grid(
             found.append(plugin)
         return found
 
-    _check_attack_suite(grid, suite.locate(*at, "evaluate", "attack", "suite"))
+    _check_stages(suite, grid, at)
 
     for place, distortion in enumerate(grid.distortions):
         if distortion is not None:
@@ -211,6 +183,7 @@ def _cells_of_grid(
     models = resolved("models", "models")
     for data in resolved("datasets", "data"):
         loaded = load(data)
+        idle.update(idle_stages(grid.evaluate, loaded))
         for place, distortion in enumerate(grid.distortions):
             if distortion is not None:
                 where = suite.locate(*at, "distortions", place)
@@ -220,16 +193,42 @@ def _cells_of_grid(
             yield from _cells_of_network(network, grid, distortion, methods, rooms["methods"])
 
 
-def _check_attack_suite(grid: Grid, where: str | None) -> None:
-    """An attack suite that does not exist is found before anything is trained."""
-    from robench.attacks.suite.suites import attack_suite
+def _check_stages(suite: Suite, grid: Grid, at: tuple[str | int, ...]) -> None:
+    """What stages find wrong with their options is found before anything is trained."""
+    for name, asked in grid.evaluate.options.items():
+        declared = stage(name)
+        with blamed_on("stage", name, declared):
+            declared.check(asked, partial(suite.locate, *at, "evaluate", name))
 
-    if grid.evaluate.attack is None:
-        return
-    try:
-        attack_suite(grid.evaluate.attack.suite)
-    except UnknownNameError as error:
-        raise SuiteError(error.what, where=where, allowed=error.allowed, hint=error.hint) from None
+
+def tell_idle(
+    suite: Suite, idle: dict[str, str], cells: Iterable[Cell], note: Callable[[str], None]
+) -> None:
+    """Say which stages the suite asks for in vain.
+
+    Args:
+        suite: that was planned.
+        idle: stages that do not apply to some of its data, and why.
+        cells: all that was planned.
+        note: is told of each stage that no data set is fit for.
+
+    Raises:
+        SuiteError: this holds for all of them.
+    """
+    planned = {cell.stage for cell in cells}
+    in_vain = {name: why for name, why in idle.items() if name not in planned}
+    asked = {name for grid in suite.grids for name in grid.evaluate.options}
+    if asked and asked <= in_vain.keys():
+        at = () if suite.is_flat else ("grids", 0)
+        reasons = "; ".join(f"{name}: {why}" for name, why in in_vain.items())
+        raise SuiteError(
+            f"nothing that the suite evaluates applies to its data ({reasons})",
+            where=suite.locate(*at, "evaluate"),
+            hint="ask for other stages (`robench list stages`), take other data, or leave "
+            "`evaluate` out to train alone",
+        )
+    for name, why in in_vain.items():
+        note(f"the stage {name} applies to none of the suite's data and is left out: {why}")
 
 
 def _check_levels(distortion: Distortion, registry: Registry[Any], where: str | None) -> None:
@@ -382,25 +381,24 @@ def evaluations(
         data_root: where data sets lie that are not embedded.
         dense: the training of the dense control of the same seed, where there is one.
     """
-    is_classified_images = data.kind == "image" and data.task == "classification"
-    stages = {
-        "speed": evaluate.speed,
-        "attack": evaluate.attack if data.task == "classification" else None,
-        "degrade": evaluate.degrade if is_classified_images else None,
-        "corrupt": evaluate.corrupt if is_classified_images else None,
-        "worst_noise": evaluate.worst_noise if is_classified_images else None,
-        "trees": evaluate.trees if data.kind == "tabular" else None,
-    }
-    for stage, options in stages.items():
-        is_attack = stage == "attack"
-        if options is not None:
-            yield train.model_copy(
-                update={
-                    "stage": stage,
-                    "parent": train.id,
-                    "donor": lender_of(evaluate.attack, train, dense) if is_attack else None,
-                    "options": resolve_options(
-                        stage, options.model_dump(mode="json"), data, train.device, data_root
-                    ),
-                }
-            )
+    idle = idle_stages(evaluate, data)
+    for name in sorted(evaluate.options.keys() - idle.keys(), key=place_of):
+        asked, declared = evaluate.options[name], stage(name)
+        with blamed_on("stage", name, declared):
+            donor = declared.donor(asked, train, dense)
+        options = resolve_options(name, asked, Premises(data, train.device, data_root))
+        yield train.model_copy(
+            update={"stage": name, "parent": train.id, "donor": donor, "options": options}
+        )
+
+
+def idle_stages(evaluate: Evaluations, data: Data) -> dict[str, str]:
+    """The stages that are asked for and say nothing about these data, with the reasons."""
+    found = {}
+    for name in evaluate.options:
+        declared = stage(name)
+        with blamed_on("stage", name, declared):
+            answer = declared.applies_to(data)
+        if answer is not True:
+            found[name] = answer
+    return found

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from robench.engine.attacks import with_guest_attacks
 from robench.engine.context import Setting, is_worker
 from robench.engine.given import Given, plan_given
+from robench.engine.guests import with_guests
 from robench.engine.local import run_in_process, run_in_workers
 from robench.engine.plan import plan, select
 from robench.engine.progress import Progress, choose_progress
@@ -76,7 +76,7 @@ def run_suite(
         jobs: worker processes; `None` is one for each core, 0 runs the cells in this process.
         engine: ``local`` or ``ray``.
         plugins: files with plug-ins of one's own; their methods join every grid of the suite, their
-            attacks run as guests beside its attack suites.
+            stages its evaluations, and their attacks run as guests beside its attack suites.
         only: a pattern of labels, or an id; other cells are left out.
         force: a pattern of cells that are done again although they are there.
         retry_failed: do failed, over-budget and noisy cells again.
@@ -102,7 +102,7 @@ def run_suite(
     with progress.of_loggers():
         place = resolve_device(device or suite.device)
         guests = [name for kind, name in found if kind == "method"]
-        suite = with_guest_attacks(suite, [name for kind, name in found if kind == "attack"])
+        suite = with_guests(suite, found)
         if given is not None:
             cells = plan_given(suite, given, data_root=data_root, device=place, note=progress.note)
         else:

@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from robench.spec import Cell, Record
+from robench.stages import STAGES
 from robench.store.claims import OtherRun
 
 __all__ = ["Listener", "Schedule", "runs_alone"]
 
-_TIMED = {"speed", "layers"}
-
 
 def runs_alone(stage: str) -> bool:
     """Whether cells of a stage take time, so that nothing may run beside them."""
-    return stage in _TIMED
+    return STAGES.get(stage).is_timed
 
 
 class Listener(Protocol):

@@ -22,6 +22,7 @@ from robench.errors import (
 )
 from robench.plugin_files import load_plugin
 from robench.spec import Cell, Record, as_json
+from robench.stages import stage
 from robench.store import Store
 
 if TYPE_CHECKING:
@@ -169,11 +170,10 @@ def _attempt(cell: Cell, setting: Setting, store: Store) -> _Attempt:
 
 
 def _outcome(cell: Cell, setting: Setting, store: Store, read: dict[str, str]) -> Outcome:
-    from robench.stages import STAGES
-
+    declared = stage(cell.stage)
     check_code(cell)
     with within(setting.limit_s):
-        return STAGES[cell.stage](cell, context_of(cell, setting, store, read))
+        return declared.checked(declared.run(cell, context_of(cell, setting, store, read)))
 
 
 def _checked(outcome: Outcome) -> Outcome:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from robench.data.base import Data, Split
     from robench.measure.importance import Answer
-    from robench.spec import TreesOptions
+    from robench.stages.declarations.trees import TreesOptions
 
 __all__ = ["BoostedTrees", "boosted_trees", "check_library", "squared_error", "targets_of"]
 

@@ -1,72 +1,43 @@
 """What is to be done and what came out of it, as frozen models.
 
 * `robench.spec.suite`: a suite, as a YAML file says it;
+* `robench.spec.evaluations`, `robench.spec.options`: what it asks of the stages, which bring their
+  own options;
 * `robench.spec.source`: the YAML reader that knows on which line each key stands;
 * `robench.spec.cell`: one unit of work with everything resolved, and its id;
 * `robench.spec.record`: the result of one cell;
-* `robench.spec.params`: the parameters of a plug-in, checked;
+* `robench.spec.params`, `robench.spec.plugins`: the parameters of a plug-in, checked and resolved;
 * `robench.spec.identity`: canonical JSON, hashes, and seeds by name.
 """
 
-from robench.spec.cell import CONTROLS, DENSE, GIVEN, NO_DATA, Cell, PluginRef
+from robench.spec.cell import CONTROLS, DENSE, GIVEN, NO_DATA, STAGE_KEY, Cell, PluginRef
+from robench.spec.distortion import Distortion
+from robench.spec.evaluations import Evaluations
 from robench.spec.identity import as_json, canonical_json, digest, json_number, seed_for
+from robench.spec.options import PluginChoice, StageOptions
+from robench.spec.recipe import Recipe
 from robench.spec.record import Metric, Record, Status
-from robench.spec.suite import (
-    AttackOptions,
-    CorruptOptions,
-    DegradeOptions,
-    Distortion,
-    Evaluations,
-    Grid,
-    LayerOptions,
-    LayersOptions,
-    PluginChoice,
-    Recipe,
-    ResolvedAttack,
-    ResolvedAttackOptions,
-    ResolvedCorruptOptions,
-    ResolvedDegradeOptions,
-    ResolvedKind,
-    ResolvedSpeedOptions,
-    ResolvedWorstNoiseOptions,
-    SpeedOptions,
-    Suite,
-    TreesOptions,
-    WorstNoiseOptions,
-    load_suite,
-)
+from robench.spec.suite import Grid, LayersOptions, Suite, load_suite
 
 __all__ = [
     "CONTROLS",
     "DENSE",
     "GIVEN",
     "NO_DATA",
-    "AttackOptions",
+    "STAGE_KEY",
     "Cell",
-    "CorruptOptions",
-    "DegradeOptions",
     "Distortion",
     "Evaluations",
     "Grid",
-    "LayerOptions",
     "LayersOptions",
     "Metric",
     "PluginChoice",
     "PluginRef",
     "Recipe",
     "Record",
-    "ResolvedAttack",
-    "ResolvedAttackOptions",
-    "ResolvedCorruptOptions",
-    "ResolvedDegradeOptions",
-    "ResolvedKind",
-    "ResolvedSpeedOptions",
-    "ResolvedWorstNoiseOptions",
-    "SpeedOptions",
+    "StageOptions",
     "Status",
     "Suite",
-    "TreesOptions",
-    "WorstNoiseOptions",
     "as_json",
     "canonical_json",
     "digest",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from robench.spec.base import Frozen, without_missing_code
 from robench.spec.identity import as_json, digest, seed_for
-from robench.spec.suite import Recipe
+from robench.spec.recipe import Recipe
 
-__all__ = ["CONTROLS", "DENSE", "GIVEN", "NO_DATA", "Cell", "PluginRef", "Stage"]
+__all__ = ["CONTROLS", "DENSE", "GIVEN", "NO_DATA", "STAGE_KEY", "Cell", "PluginRef"]
 
 NO_DATA = "none"
 """Stands for the data set of a cell that needs none."""
@@ -24,7 +24,11 @@ CONTROLS = (DENSE, "random", "magnitude")
 GIVEN = "given"
 """Stands for the method of a network that robench did not train: its weights lie in a file."""
 
-Stage = Literal["train", "speed", "attack", "degrade", "corrupt", "worst_noise", "trees", "layers"]
+STAGE_KEY = "stage"
+"""Among the options of a cell: version and code of its stage, where these are not 1 and robench's
+own."""
+
+_Options = TypeVar("_Options", bound=Frozen)
 
 
 class PluginRef(Frozen):
@@ -61,7 +65,8 @@ class Cell(Frozen):
     record instead: they are worth knowing, but must not make a finished cell look unfinished.
     """
 
-    stage: Stage
+    stage: str
+    """The name of the stage that does it, as in ``robench list stages``."""
     suite: str
     suite_version: int
     data: PluginRef
@@ -101,6 +106,11 @@ class Cell(Frozen):
         where = f"{self.data.label}/{self.model.label}"
         noise = f" on {self.recipe.distortion.label}" if self.recipe.distortion else ""
         return f"{self.stage} {where} {self.method.label}{level}{noise} seed {self.seed}{role}"
+
+    def options_as(self, model: type[_Options]) -> _Options:
+        """The options of the stage as the model that its declaration resolves them to."""
+        own = {key: value for key, value in self.options.items() if key != STAGE_KEY}
+        return model.model_validate(own)
 
     def seed_for(self, purpose: str) -> int:
         """The seed of one purpose, from exactly the axes that should matter to it.

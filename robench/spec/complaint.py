@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from robench.errors import SuiteError, nearest_names
+from robench.spec.evaluations import Evaluations
 from robench.spec.source import Source
 
 __all__ = ["suite_error"]
@@ -93,7 +94,7 @@ def _without_branches(loc: tuple[str | int, ...], top: type[BaseModel]) -> tuple
     for step in loc:
         model = _model_at(kept, top)
         is_branch = isinstance(step, str) and (
-            model is None or (step not in model.model_fields and step != loc[-1])
+            model is None or (_annotation_of(model, step) is None and step != loc[-1])
         )
         if not is_branch:
             kept = (*kept, step)
@@ -121,7 +122,7 @@ def _known_keys(loc: tuple[str | int, ...], top: type[BaseModel]) -> list[str]:
     """The keys that may stand at a place; those of a grid may stand at the top as well."""
     places = [loc] if loc else [(), ("grids", 0)]
     models = [model for place in places if (model := _model_at(place, top)) is not None]
-    return sorted({key for model in models for key in model.model_fields})
+    return sorted({key for model in models for key in _keys_of(model)})
 
 
 def _reason(problem: Any) -> str:
@@ -155,10 +156,23 @@ def _model_at(loc: tuple[str | int, ...], top: type[BaseModel]) -> type[BaseMode
             annotation = _models_in(annotation)
             continue
         model = _models_in(annotation)
-        if model is None or step not in model.model_fields:
+        found = _annotation_of(model, step) if model is not None else None
+        if found is None:
             continue
-        annotation = model.model_fields[step].annotation
+        annotation = found
     return _models_in(annotation)
+
+
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys that a mapping of a suite file may have."""
+    return Evaluations.names() if model is Evaluations else list(model.model_fields)
+
+
+def _annotation_of(model: type[BaseModel], key: str) -> object | None:
+    """What stands under a key; `None` where there is no such key."""
+    if model is Evaluations:
+        return Evaluations.model_of(key)
+    return model.model_fields[key].annotation if key in model.model_fields else None
 
 
 def _models_in(annotation: object) -> type[BaseModel] | None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from robench.spec.suite import Evaluations, Grid, Suite
+    from robench.spec.evaluations import Evaluations
+    from robench.spec.suite import Grid, Suite
 
 __all__ = ["check_suite"]
 
@@ -46,20 +47,17 @@ def _names(grid: Grid) -> Iterator[tuple[_Place, str, str]]:
 
 
 def _names_evaluated(evaluate: Evaluations) -> Iterator[tuple[_Place, str, str]]:
-    attack, degrade = evaluate.attack, evaluate.degrade
-    for place, choice in enumerate(attack.extra if attack is not None else ()):
-        yield ("evaluate", "attack", "extra", place), "attacks", choice.name
-    for place, kind in enumerate(degrade.kinds if degrade is not None else ()):
-        if degrade is not None and degrade.kinds != "all":
-            yield ("evaluate", "degrade", "kinds", place), "degradations", kind
+    for stage, options in evaluate.options.items():
+        for place, registry, name in options.plugins():
+            yield ("evaluate", stage, *place), registry, name
 
 
 def _lists(grid: Grid) -> Iterator[tuple[_Place, Sequence[object]]]:
     """Where each list of a grid stands, and what it holds."""
     for key in ("data", "models", "methods", "levels", "seeds", "distortions"):
         yield (key,), getattr(grid, key)
-    for stage, options in _fields(grid.evaluate):
-        for key, values in _fields(options) if options is not None else ():
+    for stage, options in grid.evaluate.options.items():
+        for key, values in _fields(options):
             if isinstance(values, tuple):
                 yield ("evaluate", stage, key), values
 

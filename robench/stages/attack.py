@@ -16,9 +16,10 @@ from robench.attacks.evaluation.scales import curve_radii
 from robench.attacks.suite.minimal import minimal_l2
 from robench.data.base import to_float
 from robench.errors import AttackError
-from robench.spec import Cell, Metric, ResolvedAttackOptions
+from robench.spec import Cell, Metric
 from robench.stages.attack_members import guests, members
 from robench.stages.base import Context, Outcome
+from robench.stages.declarations.attack import ResolvedAttackOptions
 from robench.stages.network import fresh_network, trained_network
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def attack(cell: Cell, context: Context) -> Outcome:
         AttackError: every attack of the suite raised: a failed row, and not a robust network.
         PluginError: an attack of the suite needs a package that is not installed.
     """
-    options = ResolvedAttackOptions.model_validate(cell.options)
+    options = cell.options_as(ResolvedAttackOptions)
     seed = cell.seed_for("evaluate")
     network = trained_network(cell, context)
     test = context.data.test.first(options.samples)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from robench.attacks.suite.report import AttackReport, MemberReport
-    from robench.spec import ResolvedAttack
+    from robench.stages.declarations.attack import ResolvedAttack
 
 __all__ = ["MemberLine", "guests", "members"]
 

@@ -22,8 +22,9 @@ from robench.measure.corruption_error import (
     ALEXNET_ERRORS,
     mean_corruption_error,
 )
-from robench.spec import Cell, CorruptOptions, Metric, ResolvedCorruptOptions
+from robench.spec import Cell, Metric
 from robench.stages.base import Context, Outcome
+from robench.stages.declarations.corrupt import CorruptOptions, ResolvedCorruptOptions
 from robench.stages.graded import GradedAnswers, over_levels, parts_of
 from robench.stages.network import trained_network
 from robench.stages.quality import quality
@@ -50,7 +51,7 @@ def corrupt(cell: Cell, context: Context) -> Outcome:
         PluginError: a package is missing that would corrupt them.
         DataError: the published files are missing, or not those of this data set.
     """
-    options = ResolvedCorruptOptions.model_validate(cell.options)
+    options = cell.options_as(ResolvedCorruptOptions)
     _check(options)
     test = context.data.test.first(options.samples)
     network = trained_network(cell, context)

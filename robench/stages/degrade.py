@@ -10,8 +10,9 @@ from robench.data.base import to_float
 from robench.degradations import DEGRADATIONS_REGISTRY
 from robench.degradations.levels import PUBLISHED
 from robench.errors import NotApplicableError
-from robench.spec import Cell, Metric, ResolvedDegradeOptions, json_number
+from robench.spec import Cell, Metric, json_number
 from robench.stages.base import Context, Outcome
+from robench.stages.declarations.kinds import ResolvedDegradeOptions
 from robench.stages.graded import GradedAnswers, over_levels, parts_of
 from robench.stages.network import trained_network
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from robench.data.base import Data, Split
     from robench.degradations.base import Degradation
 
-__all__ = ["degrade"]
+__all__ = ["degrade", "shown_parts", "unfit_kinds"]
 
 _KEPT_VALUES = 1 << 18
 """Degraded images are kept for the next network if those of one level have no more values: with
@@ -36,7 +37,7 @@ def degrade(cell: Cell, context: Context) -> Outcome:
     Raises:
         NotApplicableError: these images can bear none of the kinds.
     """
-    options = ResolvedDegradeOptions.model_validate(cell.options)
+    options = cell.options_as(ResolvedDegradeOptions)
     test = context.data.test.first(options.samples)
     seed = cell.seed_for("evaluate")
     answers = GradedAnswers(trained_network(cell, context), context.data.outputs)
@@ -48,7 +49,7 @@ def degrade(cell: Cell, context: Context) -> Outcome:
             continue
         accuracies = []
         for level in declared.levels:
-            shown = _shown(context.data, kind, level, options.samples, seed, context.device)
+            shown = shown_parts(context.data, kind, level, options.samples, seed, context.device)
             condition = {"kind": kind, "test_level": json_number(level)}
             changes: list[float] = []
             shown = _compared(shown, test, context.device, changes)
@@ -90,7 +91,7 @@ def _compared(
         yield shown
 
 
-def _shown(
+def shown_parts(
     data: Data, kind: str, level: float, samples: int | None, seed: int, device: torch.device
 ) -> Iterable[torch.Tensor]:
     """The degraded images in parts: few are kept for the next network, many made one by one."""
@@ -122,17 +123,27 @@ def _kept(
     return tuple(_parts(data, kind, level, samples, seed, device))
 
 
-def _left_out(options: ResolvedDegradeOptions, data: Data) -> dict[str, str]:
-    """The kinds that these images cannot bear, asked for or robench's own, and why not."""
+def unfit_kinds(kinds: Iterable[str], data: Data) -> dict[str, str]:
+    """The kinds that these images cannot bear, of those and of robench's own, and why not."""
     channels, height, width = data.input_shape
-    shown = f"{'grey' if channels == 1 else 'colour'} images of {height} x {width} pixels"
+    shown = _told(data)
     found = {}
-    for kind in dict.fromkeys((*PUBLISHED, *options.kinds)):
+    for kind in dict.fromkeys((*PUBLISHED, *kinds)):
         degradation = DEGRADATIONS_REGISTRY.get(kind)
         if not degradation.takes(channels, height, width):
             found[kind] = f"it does not take {shown}"
         elif not degradation.degrades(channels):
             found[kind] = f"it leaves {shown} as they are"
-    if options.kinds and options.kinds.keys() <= found.keys():
-        raise NotApplicableError(f"{shown} can bear none of {', '.join(options.kinds)}")
     return found
+
+
+def _left_out(options: ResolvedDegradeOptions, data: Data) -> dict[str, str]:
+    found = unfit_kinds(options.kinds, data)
+    if options.kinds and options.kinds.keys() <= found.keys():
+        raise NotApplicableError(f"{_told(data)} can bear none of {', '.join(options.kinds)}")
+    return found
+
+
+def _told(data: Data) -> str:
+    channels, height, width = data.input_shape
+    return f"{'grey' if channels == 1 else 'colour'} images of {height} x {width} pixels"

@@ -20,8 +20,9 @@ from robench.errors import CompactionError
 from robench.measure.latency import LatencySample, sample_latency, stopwatch_for
 from robench.measure.machine import check_machine
 from robench.reference.wen2016 import CONVOLUTIONS, ENTRIES, Convolution, Entry
-from robench.spec import Cell, LayerOptions, Metric
+from robench.spec import Cell, Metric
 from robench.stages.base import Context, Outcome
+from robench.stages.declarations.layers import LayerOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,7 @@ def layers(cell: Cell, context: Context) -> Outcome:
     Weights and maps are drawn at random, and so is which rows, columns or weights are zero: how
     long dense kernels take does not depend on it.
     """
-    options = LayerOptions.model_validate(cell.options)
+    options = cell.options_as(LayerOptions)
     check_machine(options.machine, cell.device)
     (shape,) = (shape for shape in CONVOLUTIONS if shape.name == options.layer)
     (entry,) = (entry for entry in ENTRIES if entry.row == options.row)

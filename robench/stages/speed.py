@@ -15,8 +15,9 @@ from robench.errors import CompactionError, InputError, NotApplicableError
 from robench.measure.machine import check_machine
 from robench.measure.speed import BatchSpeed, SpeedReport, measure_speed
 from robench.measure.ways import Way
-from robench.spec import Cell, Metric, ResolvedSpeedOptions
+from robench.spec import Cell, Metric
 from robench.stages.base import Context, Outcome
+from robench.stages.declarations.speed import ResolvedSpeedOptions
 from robench.stages.network import trained_network
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _KERNELS = ("csr", "2:4")
 
 def speed(cell: Cell, context: Context) -> Outcome:
     """Operations, bytes and latency of the network, before and after compaction."""
-    options = ResolvedSpeedOptions.model_validate(cell.options)
+    options = cell.options_as(ResolvedSpeedOptions)
     check_machine(options.machine, cell.device)
     network = trained_network(cell, context)
     validation = context.data.validation.first(_EXAMPLES)

@@ -16,8 +16,9 @@ from robench.measure.importance import (
     importance_shares,
     total_effects,
 )
-from robench.spec import Cell, Metric, TreesOptions
+from robench.spec import Cell, Metric
 from robench.stages.base import Context, Outcome
+from robench.stages.declarations.trees import TreesOptions
 from robench.stages.network import trained_network
 from robench.stages.quality import quality
 from robench.training.evaluate import predict
@@ -46,7 +47,7 @@ def trees(cell: Cell, context: Context) -> Outcome:
     data = context.data
     seed = cell.seed_for("evaluate")
     network = _answer_of(trained_network(cell, context), data)
-    options = TreesOptions.model_validate(cell.options)
+    options = cell.options_as(TreesOptions)
     boosted = boosted_trees(data, options, seed)
     weight = _weight(data, network, boosted.answer)
     shown = data.test.images.numpy()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from robench.data.base import to_float
-from robench.spec import Cell, Metric, ResolvedWorstNoiseOptions, seed_for
+from robench.spec import Cell, Metric, seed_for
 from robench.spec.distortion import ADVERSARIAL_NOISE
 from robench.stages.base import Context, Outcome
+from robench.stages.declarations.worst_noise import ResolvedWorstNoiseOptions
 from robench.stages.network import trained_network
 from robench.stats.resampling import median_figure
 from robench.training.evaluate import predict
@@ -40,7 +41,7 @@ def worst_noise(cell: Cell, context: Context) -> Outcome:
         NotApplicableError: the network has no gradient by its images.
         InputError: the training images give noise no level.
     """
-    options = ResolvedWorstNoiseOptions.model_validate(cell.options)
+    options = cell.options_as(ResolvedWorstNoiseOptions)
     network, seed = trained_network(cell, context), cell.seed_for("evaluate")
     tally = NoiseTally.of(options.rms, images=context.data.train.images)
     rms = tally.rms

@@ -69,6 +69,7 @@ SAMPLE = {
     "degradations": ("contrast", "uniform-noise", "rotation"),
     "models": ("mlp", "convnet"),
     "datasets": ("digits", "breast-cancer"),
+    "stages": ("calibration",),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from robench.attacks.suite import suites
 from robench.attacks.suite.suites import AttackSuite, Member
-from robench.engine.attacks import with_guest_attacks
+from robench.engine.guests import with_guests
 from robench.engine.plan import plan
 from robench.errors import SuiteError
 from robench.spec import Cell, load_suite
@@ -18,7 +18,7 @@ Tiny = Callable[..., Path]
 
 
 def attacks(path: Path, guests: tuple[str, ...] = ()) -> dict[tuple[str, float], Cell]:
-    cells = plan(with_guest_attacks(load_suite(path), guests))
+    cells = plan(with_guests(load_suite(path), [("attack", name) for name in guests]))
     return {(c.method.name, c.level): c for c in cells if c.stage == "attack"}
 
 

@@ -10,7 +10,13 @@ import pytest
 
 import robench
 from robench.engine.progress import Silent
-from robench.errors import CheckpointError, NewerRecordError, StoreError, UsageError
+from robench.errors import (
+    CheckpointError,
+    NewerRecordError,
+    StoreError,
+    SuiteError,
+    UsageError,
+)
 from robench.spec import Record
 from robench.store import SCHEMA_VERSION, Store
 from robench.training.checkpoint import Checkpoint
@@ -131,8 +137,10 @@ def test_cuda_where_there_is_none_is_refused(tiny, folder: Path) -> None:
 
 
 def test_tabular_data_have_no_degradations(tiny, folder: Path) -> None:
-    results = run(tiny(data="breast-cancer", evaluate="{degrade: true}"), folder)
-    assert {record.cell.stage for record in results.records} == {"train"}
+    asked = tiny(data="breast-cancer", evaluate="{degrade: true, trees: {most_rounds: 3}}")
+    assert {r.cell.stage for r in run(asked, folder).records} == {"train", "trees"}
+    with pytest.raises(SuiteError, match="nothing that the suite evaluates applies to its data"):
+        run(tiny(data="breast-cancer", evaluate="[degrade, corrupt]"), folder)
 
 
 def test_networks_trained_on_noise_are_tested_on_the_others(tiny, folder: Path) -> None:

@@ -12,7 +12,7 @@ from robench.data.assembly import assemble
 from robench.data.splits import own_split
 from robench.errors import NotApplicableError, UsageError
 from robench.measure.boosting import boosted_trees, check_library, squared_error, targets_of
-from robench.spec import TreesOptions
+from robench.stages.declarations.trees import TreesOptions
 
 FEW = TreesOptions(most_rounds=40)
 LIBRARIES = [

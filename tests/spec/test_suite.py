@@ -47,11 +47,11 @@ def test_a_whole_suite(write) -> None:
     assert grid.seeds == (0, 1)
     assert grid.recipe.total_steps == 30
     assert [d and d.label for d in grid.distortions] == [None, "uniform-noise", "contrast (0.1)"]
-    assert grid.evaluate.speed is not None
-    assert grid.evaluate.attack is not None
-    assert grid.evaluate.attack.samples == 5
-    assert grid.evaluate.degrade is not None
-    assert grid.evaluate.degrade.kinds == ("rotation",)
+    assert grid.evaluate.get("speed") is not None
+    assert grid.evaluate.get("attack") is not None
+    assert grid.evaluate.get("attack").samples == 5
+    assert grid.evaluate.get("degrade") is not None
+    assert grid.evaluate.get("degrade").kinds == ("rotation",)
 
 
 def test_grids_inherit_and_override(write) -> None:
@@ -160,8 +160,8 @@ def test_a_single_value_may_stand_for_a_list(write) -> None:
     text = WHOLE.replace(LEVELS, "levels: 0.9").replace("speed: true", "speed: {batch_sizes: 3}")
     (grid,) = load_suite(write(text)).grids
     assert grid.levels == (0.9,)
-    assert grid.evaluate.speed is not None
-    assert grid.evaluate.speed.batch_sizes == (3,)
+    assert grid.evaluate.get("speed") is not None
+    assert grid.evaluate.get("speed").batch_sizes == (3,)
 
 
 def test_a_mistake_in_a_grid_is_found_there_and_an_inherited_one_at_the_top(write) -> None:

@@ -15,9 +15,10 @@ from robench.engine.progress import Silent
 from robench.errors import SuiteError, UnknownNameError
 from robench.measure.corruption_error import ALEXNET_ERRORS
 from robench.models import build
-from robench.spec import CorruptOptions, Metric, Record, ResolvedCorruptOptions
+from robench.spec import Metric, Record
 from robench.stages import corrupt as stage
 from robench.stages.corrupt import _summary, resolve
+from robench.stages.declarations.corrupt import CorruptOptions, ResolvedCorruptOptions
 from robench.training.checkpoint import Checkpoint
 from robench.training.evaluate import predict
 
@@ -80,7 +81,7 @@ def test_the_images_are_those_of_the_public_function(run, monkeypatch) -> None:
         seen.append((kind, severity, shown))
         return shown
 
-    monkeypatch.setattr(stage.__globals__["corruptions"], "corrupt", watched)
+    monkeypatch.setattr(stage.corruptions, "corrupt", watched)
     record, _ = run("{kinds: shot-noise, severities: [4], samples: 11}")
     test = load("digits").test.first(11)
     own = record.cell.seed_for("evaluate")

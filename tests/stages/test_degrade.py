@@ -12,9 +12,9 @@ from robench.data import load
 from robench.degradations import degrade
 from robench.engine.progress import Silent
 from robench.errors import NotApplicableError
-from robench.spec import ResolvedDegradeOptions, ResolvedKind
 from robench.stages import graded
-from robench.stages.degrade import _left_out, _shown
+from robench.stages.declarations.kinds import ResolvedDegradeOptions, ResolvedKind
+from robench.stages.degrade import _left_out, shown_parts
 
 
 def options(*kinds: str) -> ResolvedDegradeOptions:
@@ -69,10 +69,10 @@ def test_in_parts_or_kept_the_same_images(monkeypatch) -> None:
     cpu = torch.device("cpu")
     test = data.test.first(40)
     want = degrade(test.images / 255, "uniform-noise", 0.2, seed=3, index=test.index)
-    kept = _shown(data, "uniform-noise", 0.2, 40, 3, cpu)
-    assert kept is _shown(data, "uniform-noise", 0.2, 40, 3, cpu)
+    kept = shown_parts(data, "uniform-noise", 0.2, 40, 3, cpu)
+    assert kept is shown_parts(data, "uniform-noise", 0.2, 40, 3, cpu)
     torch.testing.assert_close(torch.cat(list(kept)), want)
     monkeypatch.setattr(graded, "_PART_VALUES", 1)
-    everything = list(_shown(data, "uniform-noise", 0.2, None, 3, cpu))
+    everything = list(shown_parts(data, "uniform-noise", 0.2, None, 3, cpu))
     assert [len(part) for part in everything] == [256, 103]
     torch.testing.assert_close(everything[0][:40], want)

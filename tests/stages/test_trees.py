@@ -176,8 +176,15 @@ def test_inputs_without_weights_are_unused(results: robench.Results) -> None:
 
 
 def test_images_get_no_cell_of_trees(tiny: Callable[..., Path]) -> None:
-    suite = load_suite(tiny(evaluate="{trees: true}"))
-    assert all(cell.stage == "train" for cell in plan(suite))
+    told: list[str] = []
+    suite = load_suite(tiny(evaluate="{trees: true, degrade: true}"))
+    stages = {cell.stage for cell in plan(suite, note=told.append)}
+    assert stages == {"train", "degrade"}
+    (line,) = [line for line in told if "trees" in line]
+    assert line == (
+        "the stage trees applies to none of the suite's data and is left out: it is about tables, "
+        "and these data are images"
+    )
 
 
 def test_a_cell_is_the_same_wherever_its_file_lies(tables: dict[str, Path], tmp_path: Path) -> None:

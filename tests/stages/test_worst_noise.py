@@ -128,7 +128,9 @@ def test_only_images_are_shown_noise(tmp_path) -> None:
     )
     from robench.engine.plan import plan
 
-    assert {cell.stage for cell in plan(robench.load_suite(path))} == {"train"}
+    with pytest.raises(SuiteError, match="worst_noise: it is about images of classes") as caught:
+        plan(robench.load_suite(path))
+    assert caught.value.where == f"{path}:8"
 
 
 @pytest.mark.parametrize("change", ["rms: 0", "rms: 1.5", "steps: 0", "generator: perlin"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -18,6 +18,7 @@ from robench.board.model.format import (
     points,
     ratio,
 )
+from robench.board.model.measured import Declared, declared_metrics
 from robench.board.model.rows import Row
 
 __all__ = [
@@ -25,11 +26,12 @@ __all__ = [
     "ACHIEVED",
     "AREA",
     "DISTANCE",
-    "OTHER_LEVELS",
     "R2",
     "SPEEDUP",
     "Column",
+    "declared_columns",
     "is_measured",
+    "other_levels",
     "shown",
 ]
 
@@ -251,7 +253,14 @@ _COLUMNS = (
 def shown(rows: Iterable[Row]) -> tuple[Column, ...]:
     """The columns that any of these rows has a number for; accuracy where there are none at all."""
     rows = list(rows)
-    return tuple(column for column in _COLUMNS if is_measured(column, rows)) or (ACCURACY,)
+    columns = (*_COLUMNS, *declared_columns("leaderboard", "terminal"))
+    return tuple(column for column in columns if is_measured(column, rows)) or (ACCURACY,)
+
+
+def other_levels(rows: Iterable[Row]) -> tuple[Column, ...]:
+    """The level by the measures of the papers, as far as any of these rows has it."""
+    rows = list(rows)
+    return tuple(c for c in declared_columns("levels") if is_measured(c, rows))
 
 
 def is_measured(column: Column, rows: Iterable[Row]) -> bool:
@@ -259,29 +268,26 @@ def is_measured(column: Column, rows: Iterable[Row]) -> bool:
     return any(column.estimate(row) is not None for row in rows)
 
 
-def _other(metric: str, title: str, meaning: str) -> Column:
-    return Column(title, meaning, lambda row: row.others.get(metric), percent)
+_UNITS: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "share": (", %", percent),
+    "ratio": (", ×", ratio),
+    "l2": (", l2", distance),
+    "number": ("", number),
+}
+"""By unit of a metric: how the head of its column ends, and how it is written."""
 
 
-OTHER_LEVELS = (
-    _other(
-        "level_native",
-        "by itself, %",
-        "Weights that the method had made zero before the last step that reaches the level.",
-    ),
-    _other("level_convolutions", "convolutions, %", "Zeros of the convolutions' weights alone."),
-    _other(
-        "params_removed",
-        "parameters, %",
-        "Zeros of all parameters, biases and normalisation included.",
-    ),
-    _other("rows_zero", "rows, %", "Filters and neurons without any weight left."),
-    _other("columns_zero", "columns, %", "Shape fibres and inputs that no row uses."),
-    _other(
-        "neurons_removed",
-        "neurons, %",
-        "Filters and neurons below the last layer without any weight left.",
-    ),
-    _other("dead_inputs", "dead inputs, %", "Inputs of the first layer that nothing reads."),
-)
-"""The level by the measures of the papers."""
+def declared_columns(*places: str) -> tuple[Column, ...]:
+    """The columns that stages ask for.
+
+    Args:
+        places: see `robench.stages.base.MetricInfo.shown`.
+    """
+    return tuple(_column(of) for of in declared_metrics() if of.info.shown in places)
+
+
+def _column(metric: Declared) -> Column:
+    ending, write = _UNITS[metric.info.unit]
+    key = metric.key
+    title = f"{metric.info.title}{ending}"
+    return Column(title, metric.info.meaning, lambda row: row.others.get(key), write)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from robench.board.model.comparable import ROW
 from robench.board.model.format import level
+from robench.stages import place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,6 @@ class NotReached:
 
 
 _BLOCK = ["panel", "training"]
-_STAGES = ("train", "speed", "attack", "degrade", "corrupt", "worst_noise", "trees")
 
 
 def standings_of(frame: pd.DataFrame) -> dict[RowKey, Standing]:
@@ -173,7 +173,7 @@ def _standing(
 ) -> Standing:
     trained = {seed: outcomes.get(("train", seed), ("missing", ""))[0] for _, seed in wanted}
     wrong: dict[tuple[str, str], list[int]] = {}
-    for stage, seed in sorted(wanted, key=lambda place: (_order(place[0]), place[1])):
+    for stage, seed in sorted(wanted, key=lambda place: (*place_of(place[0]), place[1])):
         status, reason = outcomes.get((stage, seed), ("missing", ""))
         # What could not run because its network is not there needs no sentence of its own.
         follows = stage != "train" and trained[seed] not in ("ok", "noisy") and status != "ok"
@@ -196,10 +196,6 @@ def _state(trained: Iterable[str], *, complete: bool) -> State:
 
 def _seeds(seeds: list[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
-def _order(stage: str) -> int:
-    return _STAGES.index(stage) if stage in _STAGES else len(_STAGES)
 
 
 def _first_line(reason: object) -> str:

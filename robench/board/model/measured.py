@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from robench.board.model.comparable import ROW
+from robench.analysis.frame import COLUMNS
+from robench.board.model.comparable import BOARD_COLUMNS, ROW
 from robench.board.model.estimates import Estimate, estimate_of, estimates
+from robench.errors import PluginError
+from robench.stages import STAGES, is_own, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FRACTION", "OTHERS", "RowKey", "by_key", "key_of", "measured", "others_of"]
+    from robench.stages import MetricInfo
+
+__all__ = [
+    "FRACTION",
+    "Declared",
+    "RowKey",
+    "by_key",
+    "declared_metrics",
+    "key_of",
+    "measured",
+    "others_of",
+]
 
 RowKey = tuple[str, str, str, float]
 """Panel, training, method, level."""
 FRACTION = (0.0, 1.0)
-ANY = (float("-inf"), float("inf"))
 
-OTHERS: Mapping[str, tuple[str, tuple[float, float]]] = {
-    "level_native": ("train", FRACTION),
-    "level_convolutions": ("train", FRACTION),
-    "params_removed": ("train", FRACTION),
-    "rows_zero": ("train", FRACTION),
-    "columns_zero": ("train", FRACTION),
-    "neurons_removed": ("train", FRACTION),
-    "dead_inputs": ("train", FRACTION),
-    "mse": ("train", (0.0, float("inf"))),
-    "worst_noise_l2": ("worst_noise", (0.0, float("inf"))),
-    "white_noise_l2": ("worst_noise", (0.0, float("inf"))),
-    "trees_unused_inputs": ("trees", FRACTION),
-    "importance_entropy": ("trees", (0.0, float("inf"))),
-    "trees_importance_entropy": ("trees", (0.0, float("inf"))),
-    "importance_divergence": ("trees", FRACTION),
-    "ensemble_weight": ("trees", FRACTION),
-}
-"""What a row may have beside its columns, with the stage that measures it and its range."""
+
+@dataclass(frozen=True)
+class Declared:
+    """A metric as its stage declares it.
+
+    Attributes:
+        stage: that measures it.
+        info: what it says about it.
+    """
+
+    stage: str
+    info: MetricInfo
+
+    @property
+    def key(self) -> str:
+        """Its name, which robench's own have for themselves; of another's stage with the stage."""
+        return self.info.name if is_own(self.stage) else f"{self.stage}: {self.info.name}"
+
+
+def declared_metrics() -> Iterator[Declared]:
+    """What the stages say about their metrics, in the order of the stages.
+
+    Of a stage that cannot be imported here, or whose plug-in file was not given, nothing is known.
+    """
+    for stage in sorted(STAGES.names(), key=place_of):
+        with suppress(PluginError):
+            for info in STAGES.get(stage).metrics:
+                yield Declared(stage, info)
 
 
 def key_of(row: Mapping[Any, Any]) -> RowKey:
@@ -60,15 +85,26 @@ def by_key(frame: pd.DataFrame, **how: Any) -> dict[RowKey, Estimate]:
 
 
 def others_of(frame: pd.DataFrame) -> dict[RowKey, dict[str, Estimate]]:
-    """What each row has of `OTHERS`."""
-    stages = {name: stage for name, (stage, _) in OTHERS.items()}
-    known = frame[(frame["role"] == "result") & frame["metric"].isin(list(OTHERS))]
-    known = known[known["stage"] == known["metric"].map(stages)]
+    """What each row has of the metrics that stages declare, by `Declared.key`.
+
+    Of a metric that is measured under several conditions it is the one without any.
+    """
+    known = {(metric.stage, metric.info.name): metric for metric in declared_metrics()}
+    conditions = [name for name in frame.columns if name not in (*COLUMNS, *BOARD_COLUMNS)]
+    plain = frame[(frame["role"] == "result") & frame[conditions].isna().all(axis=1)]
+    places = zip(plain["stage"], plain["metric"], strict=True)
+    keyed: list[Any] = [known[at].key if at in known else None for at in places]
+    plain = plain.assign(key=keyed)
+    ways: dict[tuple[tuple[float, float], bool], list[str]] = {}
+    for metric in known.values():
+        way = (metric.info.bounds, metric.info.over_seeds == "geometric")
+        ways.setdefault(way, []).append(metric.key)
     found: dict[RowKey, dict[str, Estimate]] = {}
-    for bounds in dict.fromkeys(of[1] for of in OTHERS.values()):
-        of_bounds = [name for name, of in OTHERS.items() if of[1] == bounds]
-        each = known[known["metric"].isin(of_bounds)]
-        if len(each):
-            for row in estimates(each, [*ROW, "metric"], bounds=bounds).to_dict("records"):
-                found.setdefault(key_of(row), {})[row["metric"]] = estimate_of(row)
+    for (bounds, is_geometric), keys in ways.items():
+        each = plain[plain["key"].isin(keys)]
+        if each.empty:
+            continue
+        means = estimates(each, [*ROW, "key"], bounds=bounds, geometric=is_geometric)
+        for row in means.to_dict("records"):
+            found.setdefault(key_of(row), {})[row["key"]] = estimate_of(row)
     return found

@@ -109,7 +109,7 @@ class Row:
     kinds: Mapping[str, Kinds] = field(default_factory=dict)
     """By stage, ``degrade`` and ``corrupt``: what `degraded` and the corruption errors are over."""
     others: Mapping[str, Estimate] = field(default_factory=dict)
-    """By metric, what is told in the details; see `robench.board.model.measured.OTHERS`."""
+    """What stages declare besides, by `robench.board.model.measured.Declared.key`."""
 
     @property
     def accuracy(self) -> Estimate | None:

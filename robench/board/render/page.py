@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import robench
-from robench.board.model.columns import ACHIEVED, DISTANCE, OTHER_LEVELS, is_measured, shown
+from robench.board.model.columns import ACHIEVED, DISTANCE, other_levels, shown
 from robench.board.model.format import level, percent
 from robench.board.model.machine import machine_name
 from robench.board.model.rows import FAR_BELOW_DENSE
@@ -74,7 +74,7 @@ def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
         columns=shown(board.rows),
         distance=DISTANCE,
         far_below=FAR_BELOW_DENSE,
-        other_levels=[column for column in OTHER_LEVELS if is_measured(column, board.rows)],
+        other_levels=other_levels(board.rows),
         failures=_failures(board.unsuccessful),
         specs={view.key: view.spec for view in views if view.spec},
         configs={

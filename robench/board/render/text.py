@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from robench.board.model.columns import ACCURACY, DISTANCE, R2, SPEEDUP, Column, is_measured
+from robench.board.model.columns import (
+    ACCURACY,
+    DISTANCE,
+    R2,
+    SPEEDUP,
+    Column,
+    declared_columns,
+    is_measured,
+)
 from robench.board.model.flags import warnings_in
 from robench.board.model.format import level
 from robench.board.model.layers import layer_tables
@@ -85,7 +93,8 @@ def _layers(found: LayerTable) -> Table:
 
 
 def _table(board: Leaderboard, rows: list[Row]) -> Table:
-    columns = [column for column in (ACCURACY, R2, DISTANCE, SPEEDUP) if is_measured(column, rows)]
+    told = (ACCURACY, R2, DISTANCE, SPEEDUP, *declared_columns("terminal"))
+    columns = [column for column in told if is_measured(column, rows)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("method", overflow="fold", min_width=12)
     table.add_column("level", justify="right", no_wrap=True)

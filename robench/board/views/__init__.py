@@ -10,6 +10,7 @@ from robench.board.views.attack_board import attack_board_view
 from robench.board.views.attack_curves import attack_curves_view
 from robench.board.views.attack_ratio import attack_ratio_view
 from robench.board.views.base import View
+from robench.board.views.calibration import calibration_views
 from robench.board.views.degradation import corruption_views, degradation_view, response_views
 from robench.board.views.features import features_view
 from robench.board.views.layers import layers_view
@@ -32,9 +33,9 @@ _Make = Callable[["Leaderboard"], "View | Iterable[View]"]
 def views_of(board: Leaderboard) -> tuple[View, ...]:
     """All views, in the order of the page; those without data say so.
 
-    The views of tables are only there where there are tables, that of corruptions where networks
-    were shown any, that of answers where they were counted, that of single layers where such were
-    timed; where nothing else was done, it is alone.
+    The views of tables are only there where there are tables, those of corruptions and calibration
+    where these were measured, that of answers where they were counted, that of single layers where
+    such were timed; where nothing else was done, it is alone.
 
     A view that fails says so in its place, and in the log with its traceback: no fault of one
     costs the others.
@@ -67,6 +68,7 @@ _VIEWS: dict[str, _Make] = {
     "degradations": degradation_view,
     "responses": response_views,
     "corruptions": corruption_views,
+    "calibration": calibration_views,
     "transfer": transfer_view,
     "sparse-transfer": sparse_transfer_views,
     "speed": speed_view,

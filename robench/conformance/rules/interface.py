@@ -13,13 +13,13 @@ from robench.conformance.lines import line_in
 from robench.conformance.observer import source_files
 from robench.conformance.rule import BrokenError, SkippedError, rule
 from robench.conformance.rules.common import imports_cleanly
-from robench.engine.resolve import resolve_plugin
 from robench.errors import UsageError
 from robench.methods import METHODS
 from robench.methods.base import make
 from robench.spec import PluginChoice, PluginRef
 from robench.spec.identity import canonical_json
 from robench.spec.params import parse_params
+from robench.spec.plugins import resolve_plugin
 
 if TYPE_CHECKING:
     from robench.conformance.subject import Subject

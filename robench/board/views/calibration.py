@@ -1,0 +1,154 @@
+"""Are networks right as often as they are sure? A reliability diagram of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from robench.board.model.flags import records_of
+from robench.board.model.format import percent
+from robench.board.views.base import (
+    View,
+    colour,
+    finished,
+    inline,
+    is_dense,
+    method_name,
+    panel_plots,
+    shape,
+    tooltip,
+    without_hidden,
+)
+from robench.board.views.controls import choices_of
+from robench.board.views.incomplete import READING, SEEDS, counted, daggers
+from robench.stages.calibration import CalibrationDetails
+
+if TYPE_CHECKING:
+    from robench.board.model.leaderboard import Leaderboard
+    from robench.board.model.measured import RowKey
+    from robench.board.views.controls import Choices
+    from robench.stages.calibration import Bin
+
+__all__ = ["calibration_views"]
+
+_WIDTH, _HEIGHT = 420, 380
+_EVERYWHERE = -1
+"""Stands for every level of what has none of its own."""
+_COLUMNS = (
+    *("panel", "training", "m", "level"),
+    *("low", "high", "confidence", "accuracy", "count", "error", *SEEDS),
+)
+
+
+def calibration_views(board: Leaderboard) -> tuple[View, ...]:
+    """Accuracy against confidence on clean inputs, where that was measured."""
+    found = records_of(("calibration",), board.records, board.frame)
+    if not found:
+        return ()
+    view = View(
+        key="calibration",
+        title="Is it right as often as it is sure?",
+        lead="Share of right answers to clean inputs among those of about one confidence, the "
+        "largest probability that the network gives.",
+        reading="On the dashed diagonal a network is calibrated; below it, it is surer than it is "
+        "right. Each mark is a bin of confidence, in which the answers of all seeds are put "
+        "together; the tooltip says how many there are, and a mark of few says little. The "
+        "expected calibration error, mean distance from the diagonal over all answers, stands in "
+        "the table. Adaptive error, Brier score and log-likelihood, and all of them on degraded "
+        f"images, are in the records. {READING}",
+    )
+    is_shown = board.frame["stage"].eq("calibration") & board.frame["status"].eq("ok")
+    choices = choices_of(board, board.frame[is_shown])
+    rows = [
+        row
+        for key, records in found.items()
+        for row in _rows(board, key, [_bars(record.details) for record in records])
+    ]
+    spec = _chart(board, rows, choices)
+    return (
+        replace(
+            view,
+            spec=spec,
+            controls=choices.controls,
+            plots=panel_plots(board, choices, spec, view.key, "Accuracy against confidence"),
+        ),
+    )
+
+
+def _bars(details: Any) -> tuple[Bin, ...]:
+    return CalibrationDetails.model_validate(details).reliability
+
+
+def _rows(
+    board: Leaderboard, key: RowKey, of_seeds: list[tuple[Bin, ...]]
+) -> Iterator[tuple[object, ...]]:
+    """The bins of one row of the leaderboard, the answers of all seeds together."""
+    panel, training, method, asked = key
+    row = next(row for row in board.rows if row.key == key)
+    error = row.others.get("ece")
+    value = error.value if error is not None else None
+    told = f"{percent(value)}%" if value is not None else ""
+    for bins in zip(*of_seeds, strict=True):
+        count = sum(each.count for each in bins)
+        if count:
+            yield (
+                board.panels.index(panel),
+                board.trainings.index(training),
+                board.methods.index(method),
+                asked if board.kinds[method].is_graded else _EVERYWHERE,
+                *(bins[0].low, bins[0].high),
+                _mean((each.confidence, each.count) for each in bins),
+                _mean((each.accuracy, each.count) for each in bins),
+                count,
+                told,
+                *(len(of_seeds), board.standings[key].seeds),
+            )
+
+
+def _mean(values: Iterable[tuple[float | None, int]]) -> float:
+    known = [(value, count) for value, count in values if value is not None]
+    return sum(value * count for value, count in known) / sum(count for _, count in known)
+
+
+def _chart(board: Leaderboard, rows: list[tuple[object, ...]], choices: Choices) -> dict[str, Any]:
+    data = inline(rows, _COLUMNS, [name for name in _COLUMNS if name != "error"])
+    unit = alt.Scale(domain=[0, 1])
+    x = alt.X("confidence:Q", scale=unit, axis=alt.Axis(format="%", title="confidence"))
+    y = alt.Y("accuracy:Q", scale=unit, axis=alt.Axis(format="%", title="accuracy"))
+    dense = alt.condition(is_dense(board), alt.value([5, 4]), alt.value([1, 0]))
+    base = alt.Chart()
+    once = base.transform_aggregate(bins="count()")
+    nought, one = alt.datum(0), alt.datum(1)
+    diagonal = once.mark_rule(strokeDash=[5, 4], opacity=0.7).encode(
+        x=nought, x2=one, y=nought, y2=one
+    )
+    lines = base.mark_line(strokeWidth=1.6).encode(
+        x=x, y=y, color=colour(board), strokeDash=dense, order="low:Q"
+    )
+    marks = base.mark_point(filled=True, size=50, opacity=1).encode(
+        x=x,
+        y=y,
+        color=colour(board),
+        shape=shape(board),
+        tooltip=tooltip(
+            method="method:N",
+            confidence="confidence:Q|.1%",
+            accuracy="accuracy:Q|.1%",
+            answers="count:Q|,",
+            calibration_error="error:N",
+            seeds="counted:N",
+        ),
+    )
+    chart = (
+        alt.layer(diagonal, lines, marks, daggers(base, x=x, y=y), data=data)
+        .properties(width=_WIDTH, height=_HEIGHT)
+        .transform_filter("datum.panel === chosen_panel")
+        .transform_filter("datum.training === chosen_training")
+        .transform_filter("datum.level === chosen_level || datum.level < 0")
+        .transform_calculate(method=method_name(board, "m"), counted=counted())
+        .transform_filter(without_hidden())
+    )
+    return finished(chart.to_dict(), panel_width=_WIDTH, panels=1, choices=choices)

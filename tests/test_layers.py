@@ -124,8 +124,9 @@ def modules_after(statement: str) -> set[str]:
         "import robench.cli\ntry: robench.cli.main()\nexcept SystemExit: pass",
         "import sys; sys.argv = ['robench', 'list']\n"
         "import robench.cli\ntry: robench.cli.main()\nexcept SystemExit: pass",
+        "from robench.stages import STAGES, stage; [stage(name) for name in STAGES.names()]",
     ],
-    ids=["import", "help", "list"],
+    ids=["import", "help", "list", "stages"],
 )
 def test_the_front_door_does_not_import_torch(statement: str) -> None:
     loaded = modules_after(statement)

@@ -55,17 +55,18 @@ def calibration_views(board: Leaderboard) -> tuple[View, ...]:
         "largest probability that the network gives.",
         reading="On the dashed diagonal a network is calibrated; below it, it is surer than it is "
         "right. Each mark is a bin of confidence, in which the answers of all seeds are put "
-        "together; the tooltip says how many there are, and a mark of few says little. The "
+        "together; the larger, the more they are, and a small mark says little. The "
         "expected calibration error, mean distance from the diagonal over all answers, stands in "
         "the table. Adaptive error, Brier score and log-likelihood, and all of them on degraded "
         f"images, are in the records. {READING}",
     )
     is_shown = board.frame["stage"].eq("calibration") & board.frame["status"].eq("ok")
     choices = choices_of(board, board.frame[is_shown])
+    errors = {row.key: row.others["ece"].value for row in board.rows if "ece" in row.others}
     rows = [
         row
         for key, records in found.items()
-        for row in _rows(board, key, [_bars(record.details) for record in records])
+        for row in _rows(board, key, errors.get(key), [_bars(of.details) for of in records])
     ]
     spec = _chart(board, rows, choices)
     return (
@@ -83,14 +84,11 @@ def _bars(details: Any) -> tuple[Bin, ...]:
 
 
 def _rows(
-    board: Leaderboard, key: RowKey, of_seeds: list[tuple[Bin, ...]]
+    board: Leaderboard, key: RowKey, error: float | None, of_seeds: list[tuple[Bin, ...]]
 ) -> Iterator[tuple[object, ...]]:
     """The bins of one row of the leaderboard, the answers of all seeds together."""
     panel, training, method, asked = key
-    row = next(row for row in board.rows if row.key == key)
-    error = row.others.get("ece")
-    value = error.value if error is not None else None
-    told = f"{percent(value)}%" if value is not None else ""
+    told = f"{percent(error)}%" if error is not None else ""
     for bins in zip(*of_seeds, strict=True):
         count = sum(each.count for each in bins)
         if count:
@@ -128,9 +126,10 @@ def _chart(board: Leaderboard, rows: list[tuple[object, ...]], choices: Choices)
     lines = base.mark_line(strokeWidth=1.6).encode(
         x=x, y=y, color=colour(board), strokeDash=dense, order="low:Q"
     )
-    marks = base.mark_point(filled=True, size=50, opacity=1).encode(
+    marks = base.mark_point(filled=True, opacity=1).encode(
         x=x,
         y=y,
+        size=alt.Size("count:Q", scale=alt.Scale(type="sqrt", range=[12, 240]), legend=None),
         color=colour(board),
         shape=shape(board),
         tooltip=tooltip(

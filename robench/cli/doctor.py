@@ -13,7 +13,23 @@ import typer
 
 from robench.cli.output import say
 
-__all__ = ["doctor"]
+__all__ = ["EXTRAS", "LIBRARIES", "doctor"]
+
+LIBRARIES = {
+    "foolbox": ("foolbox", "attacks of foolbox"),
+    "imagecorruptions-imaug": ("imagecorruptions", "the corruptions of ImageNet-C"),
+}
+"""Dependencies that are imported only when they are used: distribution → module, and its use."""
+
+EXTRAS = {
+    "ray": ("ray", "`--engine ray`, more than one machine"),
+    "gbt": ("lightgbm", "boosted trees as reference rows"),
+    "kernels": ("llvmlite", "kernels compiled for what is left of a convolution"),
+    "timm": ("timm", "networks of timm"),
+    "pruning": ("torch_pruning", "compaction of graphs that cannot be traced"),
+    "parquet": ("pyarrow", "tables in Parquet"),
+}
+"""Extras of pyproject.toml: name → module, and its use."""
 
 
 def doctor(
@@ -46,19 +62,18 @@ def _findings(data: Path | None) -> Iterator[tuple[str, str]]:
         yield "ok", f"CUDA: {torch.cuda.get_device_name()}"
     else:
         yield "none", "no CUDA device: everything runs on the CPU"
-    for extra, module, use in (
-        ("ray", "ray", "`--engine ray`, more than one machine"),
-        ("gbt", "lightgbm", "boosted trees as reference rows"),
-        ("foolbox", "foolbox", "attacks of foolbox"),
-        ("corruptions", "imagecorruptions", "the corruptions of ImageNet-C"),
-        ("kernels", "llvmlite", "kernels compiled for what is left of a convolution"),
-        ("parquet", "pyarrow", "tables in Parquet"),
-    ):
-        if importlib.util.find_spec(module):
-            yield "ok", f"{module} is installed: {use}"
-        else:
-            yield "none", f"{module} is not installed (pip install 'robench[{extra}]'): {use}"
+    for distribution, (module, use) in LIBRARIES.items():
+        yield _package(module, use, "missing", f"pip install {distribution}")
+    for extra, (module, use) in EXTRAS.items():
+        yield _package(module, use, "none", f"pip install 'robench[{extra}]'")
     yield _data_root(data)
+
+
+def _package(module: str, use: str, otherwise: str, remedy: str) -> tuple[str, str]:
+    """Whether a package is installed; it is not imported."""
+    if importlib.util.find_spec(module):
+        return "ok", f"{module} is installed: {use}"
+    return otherwise, f"{module} is not installed ({remedy}): {use}"
 
 
 def _threads() -> tuple[str, str]:

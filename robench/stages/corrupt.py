@@ -14,7 +14,7 @@ from robench.data.corrupted import corrupted_files
 from robench.data.loading import data_root
 from robench.degradations import corruptions
 from robench.degradations.corruptions import COMMON, CORRUPTIONS, Constants, obstacle
-from robench.degradations.corruptions.library import library_versions
+from robench.degradations.corruptions.library import INSTALL_HINT, library_versions
 from robench.degradations.corruptions.native import NATIVE_VERSION
 from robench.errors import DataError, NotApplicableError, PluginError, UnknownNameError
 from robench.measure.corruption_error import (
@@ -185,7 +185,7 @@ def _check(options: ResolvedCorruptOptions) -> None:
         raise PluginError(
             f"the package {options.missing} is not installed, and images of this size are "
             "corrupted by it",
-            hint="`pip install 'robench[corruptions]'`, and run the suite again",
+            hint=f"{INSTALL_HINT}, and run the suite again",
         )
     if not options.kinds:
         reasons = "; ".join(f"{kind}: {why}" for kind, why in options.left_out.items())

@@ -107,18 +107,17 @@ def test_what_is_resolved() -> None:
     assert every.severities == (2, 3)
     with pytest.raises(UnknownNameError, match="snoww"):
         options_of("digits", kinds=("snoww",))
-    pytest.importorskip("imagecorruptions")
     library = options_of("digits", constants="imagenet-c")
     assert library.origin == "generated, constants of ImageNet-C"
     assert set(library.kinds) == set(COMMON)
     assert "imagecorruptions-imaug" in library.made_by
 
 
-def test_without_the_extra_the_row_says_what_to_install(run, monkeypatch) -> None:
+def test_without_the_package_the_row_says_what_to_install(run, monkeypatch) -> None:
     monkeypatch.setitem(resolve.__globals__, "library_versions", dict)
     record, results = run("{constants: imagenet-c, samples: 10}")
     assert record.status == "failed"
-    assert "pip install 'robench[corruptions]'" in record.reason
+    assert "pip install imagecorruptions-imaug" in record.reason
     assert record.traceback is None
     assert {r.status for r in results.records if r.cell.stage == "train"} == {"ok"}
 

@@ -55,14 +55,14 @@ class FoolboxAttack(LibraryAttack):
 
 
 def family(name: str, *, where: str | None = None) -> type[Attack]:
-    """Any minimal-distance attack of foolbox; needs pip install 'robench[foolbox]'.
+    """Any minimal-distance attack of foolbox.
 
     Args:
         name: such as ``ddn``, ``hopskipjump`` or ``boundary``.
         where: file and line of the text that asked, for the message.
 
     Raises:
-        PluginError: foolbox is not installed, or its attack is known to be wrong.
+        PluginError: foolbox cannot be imported, or its attack is known to be wrong.
         UnknownNameError: foolbox has no such attack, or it does not search for a distance.
     """
     if name in REFUSED_OF_FOOLBOX:
@@ -84,5 +84,6 @@ def family(name: str, *, where: str | None = None) -> type[Attack]:
 
 
 def _foolbox(attack: str, where: str | None) -> Any:
-    hint = "pip install 'robench[foolbox]'"
-    return import_library("foolbox", hint=hint, attack=attack, where=where)
+    return import_library(
+        "foolbox", hint="`pip install 'foolbox>=3.3.4'`", attack=attack, where=where
+    )

@@ -2,9 +2,8 @@
 
 Fifteen kinds in five severities, and four more that are meant for choosing hyper-parameters. What a
 severity means is a matter of the image's size: ``constants="imagenet-c"`` are those for images of
-224 pixels, by the package imagecorruptions (Michaelis et al. 2019, arXiv 1907.07484), an extra of
-robench; ``"cifar-10-c"`` are those for images of 32 pixels, by robench itself, for all kinds but
-spatter.
+224 pixels, by the package imagecorruptions (Michaelis et al. 2019, arXiv 1907.07484);
+``"cifar-10-c"`` are those for images of 32 pixels, by robench itself, for all kinds but spatter.
 
 Images that are corrupted here are not those of ImageNet-C or CIFAR-10-C, whose files are fixed:
 `robench.data.corrupted` reads those.

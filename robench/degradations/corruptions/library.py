@@ -7,6 +7,7 @@ ways are seeded here for each image, and NumPy's generator is left as it was fou
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
@@ -22,12 +23,16 @@ from robench.errors import PluginError
 from robench.spec.identity import seed_for
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["corrupt_by_library", "library_versions"]
+__all__ = ["INSTALL_HINT", "corrupt_by_library", "library_versions"]
 
 _DISTRIBUTION = "imagecorruptions-imaug"
+INSTALL_HINT = f"`pip install {_DISTRIBUTION}`"
+"""How to get the package where robench was installed without its dependencies."""
 _BESIDE = ("numpy", "scipy", "scikit-image", "opencv-python-headless", "opencv-python", "pillow")
 """Packages whose versions change pixels: OpenCV comes under either name."""
 _SEEDED_BY_ARGUMENT = ("glass-blur", "impulse-noise")
@@ -59,11 +64,9 @@ def corrupt_by_library(
         index: int64 [N].
 
     Raises:
-        PluginError: it is not installed, or another distribution of that name is.
+        PluginError: it is missing, cannot be imported, or is another distribution of that name.
     """
-    check_library()
-    import imagecorruptions
-
+    library = _library()
     name = kind.replace("-", "_")
     codes = images.mul(255).round().to(torch.uint8).cpu().permute(0, 2, 3, 1).numpy()
     shown = np.repeat(codes, 3, axis=3) if codes.shape[3] == 1 else codes
@@ -77,25 +80,36 @@ def corrupt_by_library(
             np.random.seed(own)  # noqa: NPY002 - the package draws from this generator
             image = np.ascontiguousarray(shown[place])
             with np.errstate(invalid=trap), suppress(FloatingPointError):
-                out[place] = imagecorruptions.corrupt(image, severity, name, **argument)
+                out[place] = library.corrupt(image, severity, name, **argument)
     corrupted = torch.from_numpy(out).permute(0, 3, 1, 2).to(images.device, images.dtype).div_(255)
     return corrupted if images.shape[1] == 3 else _of_grey(corrupted, kind)
 
 
-def check_library() -> None:
-    """Refuse to go on without imagecorruptions.
+def _library() -> ModuleType:
+    """The package, imported on first use: with OpenCV and Numba it takes a while.
 
     Raises:
-        PluginError: it is not installed, or it is the unmaintained release of that name.
+        PluginError: it is not installed, is the unmaintained release of that name, or cannot be
+            imported.
     """
     versions = library_versions()
     if _DISTRIBUTION not in versions:
         raise PluginError(
-            "the package imagecorruptions-imaug is not installed"
+            f"the package {_DISTRIBUTION} is not installed"
             + (", but another imagecorruptions is" if versions else ""),
-            allowed="imagecorruptions-imaug 1.1.5 or newer, the maintained fork",
-            hint="`pip install 'robench[corruptions]'`; constants: cifar-10-c needs no package",
+            allowed=f"{_DISTRIBUTION} 1.1.5 or newer, the maintained fork",
+            hint=("`pip uninstall imagecorruptions`, then " if versions else "")
+            + f"{INSTALL_HINT}; constants: cifar-10-c needs no package",
         )
+    try:
+        return importlib.import_module("imagecorruptions")
+    except ImportError as error:
+        # Servers without a display often lack libGL, which opencv-python asks for.
+        raise PluginError(
+            f"the package {_DISTRIBUTION} cannot be imported: {error}",
+            hint="if a shared library of OpenCV is missing, replace opencv-python by "
+            "opencv-python-headless; constants: cifar-10-c needs no package",
+        ) from error
 
 
 def _of_grey(corrupted: Tensor, kind: str) -> Tensor:

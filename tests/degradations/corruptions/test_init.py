@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,9 @@ from robench.degradations.corruptions.native import KINDS
 from robench.errors import InputError, UnknownNameError
 
 NATIVE = [kind for kind, known in CORRUPTIONS.items() if known.is_native]
-NEEDS_LIBRARY = pytest.mark.skipif(
-    importlib.util.find_spec("imagecorruptions") is None, reason="an extra"
-)
 EITHER = [
     *((kind, "cifar-10-c") for kind in NATIVE),
-    *(pytest.param(kind, "imagenet-c", marks=NEEDS_LIBRARY) for kind in CORRUPTIONS),
+    *((kind, "imagenet-c") for kind in CORRUPTIONS),
 ]
 
 
@@ -38,7 +34,6 @@ def test_fifteen_and_four() -> None:
     assert not set(COMMON) & {"speckle-noise", "gaussian-blur", "spatter", "saturate"}
 
 
-@NEEDS_LIBRARY
 def test_the_kinds_are_those_of_imagecorruptions() -> None:
     import imagecorruptions
 
@@ -95,7 +90,6 @@ def test_grey_images_stay_grey(kind: str, constants: corruptions.Constants) -> N
     assert not torch.equal(got.float(), images)
 
 
-@NEEDS_LIBRARY
 def test_numpys_generator_is_left_alone() -> None:
     np.random.seed(1)  # noqa: NPY002 - the package draws from it
     before = np.random.get_state()[1].tolist()  # noqa: NPY002 - the package draws from it

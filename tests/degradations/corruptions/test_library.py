@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import imagecorruptions
 import numpy as np
 import pytest
 import torch
@@ -10,8 +13,6 @@ from robench.degradations.corruptions import corrupt, library
 from robench.degradations.corruptions.library import library_versions
 from robench.errors import PluginError
 from robench.spec.identity import seed_for
-
-imagecorruptions = pytest.importorskip("imagecorruptions")
 
 
 def image() -> torch.Tensor:
@@ -53,4 +54,20 @@ def test_without_the_package_the_message_says_what_to_install(monkeypatch) -> No
     monkeypatch.setattr(library, "library_versions", dict)
     with pytest.raises(PluginError, match="not installed") as caught:
         corrupt(image(), "fog", 1)
-    assert "robench[corruptions]" in str(caught.value.hint)
+    assert str(caught.value.hint).startswith("`pip install imagecorruptions-imaug`")
+
+
+def test_of_the_unmaintained_release_the_message_says_to_remove_it(monkeypatch) -> None:
+    monkeypatch.setattr(library, "library_versions", lambda: {"numpy": "2.0"})
+    with pytest.raises(PluginError, match="another imagecorruptions is") as caught:
+        corrupt(image(), "fog", 1)
+    assert str(caught.value.hint).startswith("`pip uninstall imagecorruptions`")
+
+
+def test_a_package_that_does_not_import_is_told_from_one_that_is_missing(monkeypatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "imagecorruptions"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as where libGL is not there
+    with pytest.raises(PluginError, match="cannot be imported") as caught:
+        corrupt(image(), "fog", 1)
+    assert "opencv-python-headless" in str(caught.value.hint)

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SPEED_VERSION", "BatchSpeed", "SpeedReport", "measure_speed", "saturating_batch"]
 
-SPEED_VERSION = 2
+SPEED_VERSION = 3
 """Of the figures of compacted networks: raised whenever what is taken out, executed or counted
 changes. 2: constants and functional BatchNorms are followed through the graph, TorchScript is among
 the inference forms, and operations of functions, recurrent layers and transposed convolutions are
-counted."""
+counted. 3: units of convolutions of every kind and of linear layers on tokens are taken out."""
 
 _Asked: TypeAlias = "tuple[str, Way, tuple[nn.Module, nn.Module]]"
 """A form: its name, how it is called, and the model and the other network in it."""

@@ -62,6 +62,12 @@ GAPS = "gaps = first - second\n"
             '"smallest": float',
             "not those that it declares",
         ),
+        (
+            "arrays-in-order",
+            "metrics=(Metric(",
+            'arrays={"gaps": gaps}, metrics=(Metric(',
+            "the array 'gaps' is torch.float32",
+        ),
         ("deterministic", "float(gaps.mean())", "torch.rand(1).item()", "two runs differ"),
         ("restores-globals", GAPS, GAPS + "        torch.rand(1)\n", "global generator changed"),
     ],

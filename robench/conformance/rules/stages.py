@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from robench.conformance.rule import BrokenError, SkippedError, rule
 from robench.conformance.rules.common import documented, globals_kept, imports_cleanly
 from robench.data import load
@@ -91,6 +93,21 @@ def details_in_order(subject: PluginSubject) -> str:
     return "typed" if subject.value.Details is not None else "open"
 
 
+@rule("give numpy arrays of numbers or truth values; what has names belongs into `details`")
+def arrays_in_order(subject: PluginSubject) -> str:
+    """What lies beside the record are numpy arrays of numbers, of more than no values."""
+    names: set[str] = set()
+    for data, cell in _cells(subject).items():
+        for name, array in _outcome(subject, cell).arrays.items():
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+                told = getattr(array, "dtype", type(array).__name__)
+                raise BrokenError(f"on {data} the array {name!r} is {told}", _line(subject))
+            if not array.size:
+                raise BrokenError(f"on {data} the array {name!r} is empty", _line(subject))
+            names.add(name)
+    return ", ".join(sorted(names)) or "there are none"
+
+
 @rule("draw from a generator seeded by `cell.seed_for('evaluate')`")
 def deterministic(subject: PluginSubject) -> str:
     """Run twice on one network, it gives the same metrics."""
@@ -122,6 +139,7 @@ RULES = (
     metrics_as_declared,
     metrics_are_told_apart,
     details_in_order,
+    arrays_in_order,
     deterministic,
     restores_globals,
 )

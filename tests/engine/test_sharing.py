@@ -140,7 +140,6 @@ def test_regression_reports_errors_in_the_targets_own_units(results_of) -> None:
         methods="[curious]",
         recipe="{dense_steps: 150, sparse_steps: 150, optimiser: rmsprop, momentum: 0, "
         "learning_rate: 0.003}",
-        evaluate="[attack, degrade]",
     )
     assert {record.cell.stage for record in results.records} == {"train"}
     (dense,) = train_records(results, "dense")

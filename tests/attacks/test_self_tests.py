@@ -109,7 +109,7 @@ def test_logits_of_any_size_give_the_same_distances(digits, short, factor: float
     torch.testing.assert_close(report.distance, plain.distance, rtol=0.02, atol=0)
 
 
-@pytest.mark.parametrize("name", ["winners", "signs"])
+@pytest.mark.parametrize("name", [pytest.param("winners", marks=pytest.mark.slow), "signs"])
 def test_a_discontinuous_network(name: str, request) -> None:
     task = request.getfixturevalue(name)
     report = minimal_l2(task.model, task.images[:40], task.labels[:40])

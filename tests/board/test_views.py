@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -186,10 +185,3 @@ def test_views_without_data_say_what_is_missing(make: Make) -> None:
 def test_no_records_no_charts() -> None:
     views = views_of(leaderboard([]))
     assert all(view.spec is None and view.missing for view in views)
-
-
-def test_charts_are_the_same_bytes_each_time(views: dict[str, View], board: Leaderboard) -> None:
-    again = {view.key: view for view in views_of(board)}
-    assert json.dumps([view.spec for view in again.values()]) == json.dumps(
-        [view.spec for view in views.values()]
-    )

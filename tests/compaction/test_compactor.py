@@ -199,7 +199,14 @@ def test_flat_images_whose_max_pooling_ties_are_no_false_alarm(seed: int) -> Non
     compact(model, torch.full((24, 1, 28, 28), 0.3))
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        # A longer resnet20.
+        pytest.param(name, marks=pytest.mark.slow) if name == "resnet32" else name
+        for name in MODELS.names()
+    ],
+)
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_built_in_models(name: str, share: float) -> None:
     generator = torch.Generator().manual_seed(1)

@@ -30,7 +30,7 @@ def by_method(results: robench.Results) -> dict[str, robench.spec.Record]:
 def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     suite = tiny(
         methods="[dies, raises, diverges, sleeps, stubborn, declines, misses, halo]",
-        cell_limit_s="6",
+        cell_limit_s="4",
         evaluate="{degrade: {kinds: [contrast], samples: 20}}",
     )
     results = robench.run(
@@ -60,8 +60,8 @@ def test_faults_are_rows_and_harm_nobody_else(tiny, tmp_path: Path) -> None:
     assert "a mistake of mine" in reasons["raises"]
     assert "faulty.py" in reasons["raises"]
     assert "3 times in a row" in reasons["dies"]
-    assert "6 s" in reasons["sleeps"]
-    assert "6 s" in reasons["stubborn"]
+    assert "4 s" in reasons["sleeps"]
+    assert "4 s" in reasons["stubborn"]
     assert "it never wants to" in reasons["declines"]
     assert "level" in reasons["misses"]
     assert "loss" in reasons["diverges"]

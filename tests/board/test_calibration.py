@@ -129,3 +129,10 @@ def test_without_calibration_there_is_neither(make: Make) -> None:
     plain = leaderboard(few)
     assert "calibration" not in [view.key for view in views_of(plain)]
     assert "calibration error, %" not in [column.title for column in shown(plain.rows)]
+
+
+def test_every_chart_is_of_small_multiples_which_the_page_fits(board: Leaderboard) -> None:
+    specs = [view.spec for view in views_of(board) if view.spec is not None]
+    assert len(specs) > 1
+    for spec in specs:
+        assert {"facet", "spec", "columns"} <= spec.keys()

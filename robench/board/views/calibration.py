@@ -12,13 +12,18 @@ from robench.board.model.flags import records_of
 from robench.board.model.format import percent
 from robench.board.views.base import (
     View,
+    calculated,
     colour,
+    dashed_if,
+    filters,
     finished,
     inline,
     is_dense,
     method_name,
+    panel_name,
     panel_plots,
     shape,
+    small_multiples,
     tooltip,
     without_hidden,
 )
@@ -116,7 +121,6 @@ def _chart(board: Leaderboard, rows: list[tuple[object, ...]], choices: Choices)
     unit = alt.Scale(domain=[0, 1])
     x = alt.X("confidence:Q", scale=unit, axis=alt.Axis(format="%", title="confidence"))
     y = alt.Y("accuracy:Q", scale=unit, axis=alt.Axis(format="%", title="accuracy"))
-    dense = alt.condition(is_dense(board), alt.value([5, 4]), alt.value([1, 0]))
     base = alt.Chart()
     once = base.transform_aggregate(bins="count()")
     nought, one = alt.datum(0), alt.datum(1)
@@ -124,7 +128,7 @@ def _chart(board: Leaderboard, rows: list[tuple[object, ...]], choices: Choices)
         x=nought, x2=one, y=nought, y2=one
     )
     lines = base.mark_line(strokeWidth=1.6).encode(
-        x=x, y=y, color=colour(board), strokeDash=dense, order="low:Q"
+        x=x, y=y, color=colour(board), strokeDash=dashed_if(is_dense(board)), order="low:Q"
     )
     marks = base.mark_point(filled=True, opacity=1).encode(
         x=x,
@@ -141,13 +145,24 @@ def _chart(board: Leaderboard, rows: list[tuple[object, ...]], choices: Choices)
             seeds="counted:N",
         ),
     )
-    chart = (
-        alt.layer(diagonal, lines, marks, daggers(base, x=x, y=y), data=data)
-        .properties(width=_WIDTH, height=_HEIGHT)
-        .transform_filter("datum.panel === chosen_panel")
-        .transform_filter("datum.training === chosen_training")
-        .transform_filter("datum.level === chosen_level || datum.level < 0")
-        .transform_calculate(method=method_name(board, "m"), counted=counted())
-        .transform_filter(without_hidden())
+    chart = small_multiples(
+        [diagonal, lines, marks, daggers(base, x=x, y=y)],
+        data,
+        by=alt.Facet("name:N", header=alt.Header(title=None, labelLimit=_WIDTH)),
+        columns=1,
+        size=(_WIDTH, _HEIGHT),
+        transform=[
+            *filters(
+                "datum.panel === chosen_panel",
+                "datum.training === chosen_training",
+                "datum.level === chosen_level || datum.level < 0",
+            ),
+            *calculated(
+                method=method_name(board, "m"),
+                counted=counted(),
+                name=panel_name(board, "panel"),
+            ),
+            *filters(without_hidden()),
+        ],
     )
-    return finished(chart.to_dict(), panel_width=_WIDTH, panels=1, choices=choices)
+    return finished(chart, panel_width=_WIDTH, panels=1, choices=choices)

@@ -52,10 +52,11 @@ class StageOptions(Frozen):
         """The plug-ins that it names: where in the options, the registry that must know, name."""
         yield from ()
 
-    def with_guests(self, found: Sequence[tuple[str, str]]) -> Self:  # noqa: ARG002 - a hook
+    def with_guests(self, found: Sequence[tuple[str, str]]) -> Self:
         """The same with the plug-ins of a run's own files that have a part in this stage.
 
         Args:
             found: kind and name of each: ``[("attack", "mine")]``.
         """
+        del found
         return self

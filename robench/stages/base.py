@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
@@ -132,7 +133,7 @@ class MetricInfo:
 Asked = TypeVar("Asked", bound=StageOptions)
 
 
-class Stage(Generic[Asked]):
+class Stage(ABC, Generic[Asked]):
     """One kind of work on one network: what may be asked for, what comes out, and the work.
 
     Attributes:
@@ -156,8 +157,9 @@ class Stage(Generic[Asked]):
     is_timed: ClassVar[bool] = False
     imports: ClassVar[tuple[str, ...]] = ()
 
-    def applies_to(self, data: Data) -> Literal[True] | str:  # noqa: ARG002 - a hook
+    def applies_to(self, data: Data) -> Literal[True] | str:
         """Whether there is something to measure on these data; why not, where there is not."""
+        del data
         return True
 
     def check(self, asked: Asked, locate: Callable[..., str | None]) -> None:
@@ -171,16 +173,17 @@ class Stage(Generic[Asked]):
             SuiteError: the options ask for what there is not.
         """
 
-    def resolve(self, asked: Asked, premises: Premises) -> Frozen:  # noqa: ARG002 - a hook
+    def resolve(self, asked: Asked, premises: Premises) -> Frozen:
         """The options with everything that can change a number: they stand in the cell.
 
         Args:
             asked: from the suite.
             premises: where the cell will run, and on which data.
         """
+        del premises
         return asked
 
-    def donor(self, asked: Asked, train: Cell, dense: Cell | None) -> str | None:  # noqa: ARG002
+    def donor(self, asked: Asked, train: Cell, dense: Cell | None) -> str | None:
         """The id of another train cell whose checkpoint this stage reads as well.
 
         Args:
@@ -188,19 +191,21 @@ class Stage(Generic[Asked]):
             train: stands for the training of the network at hand.
             dense: that of the dense control of the same seed, where there is one.
         """
+        del asked, train, dense
         return None
 
-    def plugins_of(self, cell: Cell) -> Iterator[tuple[str, str, str | None]]:  # noqa: ARG002
+    def plugins_of(self, cell: Cell) -> Iterator[tuple[str, str, str | None]]:
         """The plug-ins among the options of a cell: registry, name, and which code it is."""
+        del cell
         yield from ()
 
+    @abstractmethod
     def run(self, cell: Cell, context: Context) -> Outcome:
         """Do the work of one cell.
 
         Raises:
             NotApplicableError: it has no meaning for this network or these data.
         """
-        raise NotImplementedError
 
     def checked(self, outcome: Outcome) -> Outcome:
         """The outcome, if its details are those that were declared.

@@ -10,13 +10,13 @@ from pydantic import Field, field_validator
 
 from robench.spec import Cell, Metric, json_number
 from robench.spec.base import Frozen
-from robench.spec.options import NotEmpty, listed
+from robench.spec.options import NotEmpty, Samples, StageOptions, listed
 from robench.stages.base import Context, MetricInfo, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import classes, classified_images
 from robench.stages.declarations.kinds import (
-    DegradeOptions,
     ResolvedDegradeOptions,
     kinds_in,
+    named_kinds,
     resolve_degraded,
 )
 
@@ -33,11 +33,12 @@ __all__ = ["Bin", "Calibration", "CalibrationDetails", "CalibrationOptions"]
 Bins = Annotated[int, Field(ge=1, le=1000)]
 
 
-class CalibrationOptions(DegradeOptions):
+class CalibrationOptions(StageOptions):
     """Into how many bins confidences go, and which degradations the images go through besides."""
 
-    kinds: Annotated[tuple[str, ...], NotEmpty] | Literal["all", "none"] = "all"  # type: ignore[assignment]
+    kinds: Annotated[tuple[str, ...], NotEmpty] | Literal["all", "none"] = "all"
     """As of `degrade`; ``none`` asks for clean images alone, and tables have nothing else."""
+    samples: Samples = None
     bins: Bins = 15
     """Guo et al. 2017 have 15; figures compare at equal numbers alone."""
 
@@ -45,6 +46,10 @@ class CalibrationOptions(DegradeOptions):
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return value if isinstance(value, str) and value in ("all", "none") else listed(value)
+
+    def plugins(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+        """The kinds that it names."""
+        return named_kinds(self.kinds)
 
 
 class ResolvedCalibrationOptions(ResolvedDegradeOptions):
@@ -133,7 +138,7 @@ class Calibration(Stage[CalibrationOptions]):
         """Kinds with their versions and levels; none where the inputs are no images."""
         if asked.kinds == "none" or classified_images(premises.data) is not True:
             return ResolvedCalibrationOptions(kinds={}, samples=asked.samples, bins=asked.bins)
-        degraded = resolve_degraded(asked, premises.data)
+        degraded = resolve_degraded(asked.kinds, asked.samples, premises.data)
         return ResolvedCalibrationOptions(**dict(degraded), bins=asked.bins)
 
     def plugins_of(self, cell: Cell) -> Iterator[tuple[str, str, str | None]]:

@@ -154,10 +154,10 @@ def test_a_decoder(tmp_path: Path) -> None:
     kill(model[0], 3)
     kill(model[2], 0, 2)
     with torch.no_grad():
-        model[2].bias[3] = 0  # type: ignore[index]
-        model[2].weight[:, 3] = 0  # type: ignore[index]
-        model[4].weight[:2] = 0  # type: ignore[index]
-        model[4].weight[:, 1] = 0  # type: ignore[index]
+        model[2].bias[3] = 0
+        model[2].weight[:, 3] = 0
+        model[4].weight[:2] = 0
+        model[4].weight[:, 1] = 0
     compacted = same(model, [(1, 8, 8), (1, 7, 12)])
     # Of the second layer, 0 and 1 are read by nobody and 3 is zero; its groups keep two each.
     assert sizes(compacted) == {"0": 5, "2": 4, "4": 2, "6": 1}

@@ -31,7 +31,7 @@ class OtherConv(nn.Conv2d):
     """Overrides what forward() calls."""
 
     def _conv_forward(self, *arguments: Tensor | None) -> Tensor:
-        maps: Tensor = super()._conv_forward(*arguments)  # type: ignore[arg-type]
+        maps: Tensor = super()._conv_forward(*arguments)
         return maps.flip(1)
 
 
@@ -46,7 +46,7 @@ class Mixed:
     """Another base, before torch's."""
 
     def __call__(self, maps: Tensor) -> Tensor:
-        return super().__call__(maps).flip(1)  # type: ignore[misc, no-any-return]
+        return super().__call__(maps).flip(1)
 
 
 class MixedReLU(Mixed, nn.ReLU):

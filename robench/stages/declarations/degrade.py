@@ -49,7 +49,7 @@ class Degrade(Stage[DegradeOptions]):
 
     def resolve(self, asked: DegradeOptions, premises: Premises) -> ResolvedDegradeOptions:
         """Kinds with their versions and levels."""
-        return resolve_degraded(asked, premises.data)
+        return resolve_degraded(asked.kinds, asked.samples, premises.data)
 
     def plugins_of(self, cell: Cell) -> Iterator[tuple[str, str, str | None]]:
         """The kinds."""

@@ -20,6 +20,7 @@ __all__ = [
     "ResolvedDegradeOptions",
     "ResolvedKind",
     "kinds_in",
+    "named_kinds",
     "resolve_degraded",
     "resolve_kinds",
 ]
@@ -38,8 +39,15 @@ class DegradeOptions(StageOptions):
 
     def plugins(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         """The kinds that it names."""
-        for place, kind in enumerate(self.kinds if isinstance(self.kinds, tuple) else ()):
-            yield ("kinds", place), "degradations", kind
+        return named_kinds(self.kinds)
+
+
+def named_kinds(
+    kinds: tuple[str, ...] | str,
+) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Kinds that are named one by one, as :meth:`StageOptions.plugins` gives them."""
+    for place, kind in enumerate(kinds if isinstance(kinds, tuple) else ()):
+        yield ("kinds", place), "degradations", kind
 
 
 class ResolvedKind(Frozen):
@@ -62,15 +70,15 @@ class ResolvedDegradeOptions(Frozen):
     samples: int | None = None
 
 
-def resolve_degraded(asked: DegradeOptions, data: Data) -> ResolvedDegradeOptions:
+def resolve_degraded(
+    kinds: tuple[str, ...] | str, samples: int | None, data: Data
+) -> ResolvedDegradeOptions:
     """``all`` are robench's own kinds that these images can bear; each with its levels."""
     from robench.degradations.base import applicable_kinds
 
     own = applicable_kinds(*data.test.images.shape[1:])
-    kinds = own if asked.kinds == "all" else asked.kinds
-    return ResolvedDegradeOptions(
-        kinds=resolve_kinds(dict.fromkeys(kinds, ())), samples=asked.samples
-    )
+    asked = kinds if isinstance(kinds, tuple) else own
+    return ResolvedDegradeOptions(kinds=resolve_kinds(dict.fromkeys(asked, ())), samples=samples)
 
 
 def resolve_kinds(asked: Mapping[str, tuple[float, ...]]) -> dict[str, ResolvedKind]:

@@ -82,14 +82,11 @@ class Trees(Stage[TreesOptions]):
         """To tables."""
         return tables(data)
 
-    def resolve(
-        self,
-        asked: TreesOptions,
-        premises: Premises,  # noqa: ARG002 - a hook
-    ) -> TreesOptions:
+    def resolve(self, asked: TreesOptions, premises: Premises) -> TreesOptions:
         """The same, once it is sure that the library is installed."""
         from robench.measure.boosting import check_library
 
+        del premises
         check_library(asked.library)
         return asked
 

@@ -82,14 +82,11 @@ class WorstNoise(Stage[WorstNoiseOptions]):
         """To images of classes."""
         return classified_images(data)
 
-    def resolve(
-        self,
-        asked: WorstNoiseOptions,
-        premises: Premises,  # noqa: ARG002 - a hook
-    ) -> ResolvedWorstNoiseOptions:
+    def resolve(self, asked: WorstNoiseOptions, premises: Premises) -> ResolvedWorstNoiseOptions:
         """The version of the noise."""
         from robench.training.worst_noise import WORST_NOISE_VERSION
 
+        del premises
         return ResolvedWorstNoiseOptions(**dict(asked), version=WORST_NOISE_VERSION)
 
     def run(self, cell: Cell, context: Context) -> Outcome:

@@ -138,12 +138,15 @@ class Strands:
         return given
 
     def _tie_shared_norms(self) -> None:
-        """A BatchNorm that is called several times loses the same channels in each place."""
+        """A BatchNorm that is called several times loses the same channels in each place.
+
+        One call whose channels cannot be followed pins the channels of the others.
+        """
         first: dict[str, Tensor] = {}
         for node, strands in self.of.items():
-            if self._traced.kinds[node] == "norm":
-                same = first.setdefault(self._traced.norm(node).name, strands)
-                self._ties.append((same, strands))
+            norm = self._traced.norm_called(node)
+            if norm is not None:
+                self._ties.append((first.setdefault(norm.name, strands), strands))
 
     def _new(self, count: int) -> Tensor:
         strands = torch.arange(self.count, self.count + count)

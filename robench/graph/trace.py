@@ -15,7 +15,7 @@ from robench.graph.axes import is_view
 from robench.graph.calls import operands
 from robench.graph.norms import Norm, functional_norms
 from robench.graph.observe import run
-from robench.graph.operations import Seen, Weighted, axis_of, kind_of
+from robench.graph.operations import BatchNorm, Seen, Weighted, axis_of, kind_of
 from robench.models.chain import is_in_place, trace
 
 if TYPE_CHECKING:
@@ -94,6 +94,12 @@ class Traced:
         """The BatchNorm of a step, whether it calls a module or a function."""
         name = str(node.target)
         return self._norms.get(node) or Norm.of_module(name, self.parts[name])
+
+    def norm_called(self, node: fx.Node) -> Norm | None:
+        """The BatchNorm that a step computes with, also where its channels cannot be followed."""
+        is_module = node.op == "call_module" and isinstance(self.parts[str(node.target)], BatchNorm)
+        is_function = node.op == "call_function" and node in self._norms
+        return self.norm(node) if is_module or is_function else None
 
     def norm_tensor(self, node: fx.Node, name: str) -> Tensor | None:
         """One tensor [channels] of the BatchNorm of a step, such as ``weight``, if it has it."""

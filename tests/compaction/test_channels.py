@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robench.compaction import compact
 from robench.compaction.channels import Strands
 from robench.graph.trace import Traced, traced_copy
 
@@ -177,3 +178,32 @@ def test_a_sum_ties_and_a_concatenation_places_side_by_side() -> None:
     assert found.of[traced.reads(traced.layers[-1])[0]].tolist() == a + c
     assert not found.pinned[a + c].any()
     assert found.pinned[last].all()  # the logits
+
+
+class NormTwice(nn.Module):
+    """One BatchNorm before and after a convolution; what it reads first is scaled or not."""
+
+    def __init__(self, *, is_scaled: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 3, 3, bias=False), nn.Conv2d(3, 3, 1, bias=False)
+        self.norm, self.head = nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1)
+        self.scale = nn.Parameter(torch.rand(3)) if is_scaled else None
+        with torch.no_grad():
+            self.first.weight[1] = 0
+            self.second.weight[1] = 0
+            self.second.weight[:, 1] = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.first(images)
+        if self.scale is not None:
+            maps = (maps.permute(0, 2, 3, 1) * self.scale).permute(0, 3, 1, 2)
+        return self.head(self.norm(self.second(self.norm(maps)))).mean((2, 3))
+
+
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_a_norm_called_twice_keeps_what_one_of_its_calls_needs(is_scaled: bool) -> None:
+    """Channels are not followed through a product with a parameter, so the norm keeps its own."""
+    model, images = NormTwice(is_scaled=is_scaled).double().eval(), torch.rand(2, 1, 4, 4).double()
+    compacted = compact(model, images, columns=False)
+    torch.testing.assert_close(compacted(images), model(images))
+    assert compacted.norm.num_features == (3 if is_scaled else 2)

@@ -156,6 +156,7 @@ class Attack(ABC):
         limit: int | None = None,
         seed: int = 0,
         references: Tensor | None = None,
+        transferred: Tensor | None = None,
         batch_size: int | None = None,
     ) -> AttackResult:
         """Attack some images.
@@ -170,6 +171,8 @@ class Attack(ABC):
             limit: forward and backward passes that one image may cost; `None` for no limit.
             seed: of everything random; it is combined with each image's pixels.
             references: images of other classes to start from, [M, ...]; `None` takes `images`.
+            transferred: adversarials of another network for the same images, [N, ...]. The attack
+                `transfer` follows them, and finds nothing without them.
             batch_size: images attacked at a time; `None` derives it from their size. It bounds the
                 memory. It changes results by rounding alone, which an attack may amplify: `alma`
                 does.
@@ -186,6 +189,7 @@ class Attack(ABC):
             images,
             labels,
             references=references,
+            transferred=transferred,
             box=box,
             seed=seed,
             batch_size=batch_size,

@@ -180,7 +180,13 @@ def _run(
     subject.note("an attack on a small network")
     try:
         return attack(
-            model, images, seed=1, references=references, limit=limit, batch_size=batch_size
+            model,
+            images,
+            seed=1,
+            references=references,
+            transferred=references[: len(images)],  # for attacks that start from other points
+            limit=limit,
+            batch_size=batch_size,
         )
     except AttackError as error:
         raise BrokenError(error.what, subject.line_of("run")) from None

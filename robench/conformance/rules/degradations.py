@@ -54,12 +54,13 @@ def levels_matter(subject: PluginSubject) -> str:
     kind: Degradation = subject.value
     if len(set(kind.levels)) < 2:
         raise SkippedError("there is one level alone")
-    images = next(_batches(kind))
-    first, last = (_degraded(subject, images, level) for level in (kind.levels[0], kind.levels[-1]))
-    if torch.equal(first, last):
-        raise BrokenError(f"levels {kind.levels[0]:g} and {kind.levels[-1]:g} are the same picture")
-    moved = [float((out - images).square().mean().sqrt()) for out in (first, last)]
-    return f"root mean square of the change {moved[0]:.3f} to {moved[1]:.3f}"
+    mildest, strongest = kind.levels[0], kind.levels[-1]
+    for images in _batches(kind):  # a grey image may look the same where a coloured one does not
+        first, last = (_degraded(subject, images, level) for level in (mildest, strongest))
+        if not torch.equal(first, last):
+            moved = [float((out - images).square().mean().sqrt()) for out in (first, last)]
+            return f"root mean square of the change {moved[0]:.3f} to {moved[1]:.3f}"
+    raise BrokenError(f"levels {mildest:g} and {strongest:g} are the same picture")
 
 
 @rule("draw from `noise` alone, which knows seed, level and index")

@@ -179,12 +179,18 @@ def _model_choice(model: str | Mapping[str, object]) -> PluginChoice:
     return PluginChoice.model_validate(model)
 
 
-def build_board(results: str | Path = "results", out: str | Path | None = None) -> Path:
+def build_board(
+    results: str | Path = "results",
+    out: str | Path | None = None,
+    *,
+    plugins: Sequence[str | Path] = (),
+) -> Path:
     """Write the leaderboard of a results folder.
 
     Args:
         results: a folder that `run` wrote.
         out: the folder of the board; `None` is ``board`` in the results folder.
+        plugins: Python files with views, and with stages whose columns the board is to have.
 
     Returns:
         The path of ``index.html``; beside it lie ``results.csv``, ``README.md`` and ``plots/``.
@@ -192,9 +198,12 @@ def build_board(results: str | Path = "results", out: str | Path | None = None) 
 
     Raises:
         StoreError: the folder holds no records, or the board cannot be written.
+        PluginError: a plug-in file cannot be used.
     """
     from robench.board import build_board as build
+    from robench.engine.worker import load_plugins
 
+    load_plugins(plugins)
     store = Store(Path(results))
     records = store.records()
     for damage in store.damaged:

@@ -68,8 +68,9 @@ def load_plugin(path: str | Path) -> list[tuple[str, str]]:
                 registry.add(name, value, source=str(file), code=loaded.code)
                 found.append((registry.kind, name))
     if not found:
+        kinds = [registry.kind for registry in all_registries().values()]
         raise PluginError(
-            "the plug-in file defines no method, model, data set, attack, degradation or stage",
+            f"the plug-in file defines none of these: {', '.join(kinds)}",
             where=str(file),
             hint="`robench new method NAME` writes a file to start from",
         )

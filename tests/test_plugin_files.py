@@ -65,7 +65,7 @@ def test_a_plugin_that_raises_on_import_names_the_line(tmp_path, text, words, li
 
 
 def test_a_file_without_plugins_and_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="defines no method"):
+    with pytest.raises(PluginError, match="defines none of these: method"):
         load_plugin(plugin_file(tmp_path, "x = 1\n"))
     with pytest.raises(PluginError, match="there is no plug-in file"):
         load_plugin(tmp_path / "nowhere.py")

@@ -18,13 +18,17 @@ def board(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the board; by default RESULTS/board.")
     ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(help="A Python file with views or stages; may be repeated."),
+    ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Draw the leaderboard: one HTML file that works offline, a CSV, a README and SVG plots."""
     from robench.api import build_board
 
     tell("reading the records and drawing the board\n")
-    page = build_board(results, out).resolve()
+    page = build_board(results, out, plugins=plugin or ()).resolve()
     say(f"the leaderboard is {page}\n")
     if open_:
         webbrowser.open(page.as_uri())

@@ -22,13 +22,13 @@ _WHAT = (*ROOMS, "suites")
 def list_(
     what: Annotated[
         str | None,
-        typer.Argument(help="methods, models, datasets, attacks, degradations, stages or suites."),
+        typer.Argument(help=f"{', '.join(_WHAT[:-1])} or {_WHAT[-1]}."),
     ] = None,
     plugin: Annotated[
         list[Path] | None, typer.Option(help="A Python file with plug-ins; may be repeated.")
     ] = None,
 ) -> None:
-    """Show what there is: methods, models, data sets, attacks, degradations, stages and suites."""
+    """Show what there is: the plug-ins of each kind, and the suites."""
     if what is not None and what not in _WHAT:
         raise UnknownNameError("list", what, _WHAT)
     for path in plugin or ():

@@ -65,6 +65,13 @@ def stage(name: _Name, to: _To = Path()) -> None:
     _tell(source, f"robench run smoke --plugin {source} --only {name}")
 
 
+@app.command("view")
+def view(name: _Name, to: _To = Path()) -> None:
+    """Write NAME.py, a view of the board that draws as it is, and test_NAME.py beside it."""
+    source = _write("view", name, to)
+    _tell(source, f"robench board RESULTS --plugin {source}")
+
+
 def _in_suite(line: str) -> str:
     return f"robench run SUITE.yaml --plugin …   # with `{line}` in the suite"
 

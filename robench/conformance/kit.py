@@ -14,6 +14,7 @@ from robench.conformance.report import Outcome, Report, RuleResult, report_on
 from robench.conformance.rule import BrokenError, Rule, SkippedError
 from robench.conformance.rules import (
     attacks,
+    common,
     datasets,
     degradations,
     inputs,
@@ -56,6 +57,7 @@ RULES_OF: dict[str, dict[str, Rule]] = {
             ("model", models.RULES),
             ("data set", datasets.RULES),
             ("stage", stages.RULES),
+            ("view", common.RULES),
         )
     },
 }

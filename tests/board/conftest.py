@@ -15,8 +15,8 @@ import pytest
 from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record, Status, json_number
 
 if TYPE_CHECKING:
+    from robench.board.charts.drawing import Drawing
     from robench.board.model.leaderboard import Leaderboard
-    from robench.board.views.base import View
 
 KINDS: dict[str, tuple[float, ...]] = {
     "greyscale": (0.0, 1.0),
@@ -424,7 +424,7 @@ def board(records: list[Record]) -> Leaderboard:
 
 
 @pytest.fixture(scope="session")
-def views(board: Leaderboard) -> dict[str, View]:
+def views(board: Leaderboard) -> dict[str, Drawing]:
     """All views of `records`, by their keys and in their order."""
     from robench.board.views import views_of
 

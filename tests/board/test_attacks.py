@@ -12,6 +12,8 @@ import pytest
 import vl_convert
 
 from robench.analysis.distances import Attacked, compare_distances
+from robench.board.charts.base import chosen
+from robench.board.charts.drawing import Drawing
 from robench.board.model.columns import AREA, DISTANCE
 from robench.board.model.flags import Flag
 from robench.board.model.leaderboard import Leaderboard, leaderboard
@@ -20,10 +22,9 @@ from robench.board.render.build import build_board
 from robench.board.render.scripts import vega_lite_version
 from robench.board.views import views_of
 from robench.board.views.attack_board import _Line
-from robench.board.views.attack_curves import attack_curves_view
-from robench.board.views.attack_ratio import attack_ratio_view
-from robench.board.views.base import View, chosen
-from robench.board.views.sparsity import distance_view
+from robench.board.views.attack_curves import AttackCurves
+from robench.board.views.attack_ratio import AttackRatio
+from robench.board.views.distance import Distance
 from robench.errors import StoreError
 from robench.spec import Metric, PluginRef, Record
 from robench.spec.record import wilson_interval
@@ -52,11 +53,11 @@ def board(few: list[Record], arrays: Callable[..., Any]) -> Leaderboard:
 
 
 @pytest.fixture(scope="module")
-def views(board: Leaderboard) -> dict[str, View]:
+def views(board: Leaderboard) -> dict[str, Drawing]:
     return {view.key: view for view in views_of(board)}
 
 
-def drawn(view: View) -> list[dict[str, str]]:
+def drawn(view: Drawing) -> list[dict[str, str]]:
     assert view.spec is not None
     [text] = view.spec["datasets"].values()
     return list(csv.DictReader(io.StringIO(text)))
@@ -83,7 +84,7 @@ def test_a_curve_is_told_of_all_images_and_of_those_that_are_right(
     make: Make, arrays: Callable[..., Any]
 ) -> None:
     records = make(**{**GRID, "seeds": 1})
-    view = attack_curves_view(leaderboard(records))
+    view = AttackCurves().draw(leaderboard(records))
     [record] = [
         record
         for record in records
@@ -103,7 +104,7 @@ def test_a_curve_is_told_of_all_images_and_of_those_that_are_right(
     assert {row["value"] for row in start} == {"1"}
 
 
-def test_the_reader_chooses_level_and_images(views: dict[str, View]) -> None:
+def test_the_reader_chooses_level_and_images(views: dict[str, Drawing]) -> None:
     view = views["curves"]
     assert view.spec is not None
     # Dense, random, magnitude and ssl would be four; this grid has no random.
@@ -151,7 +152,7 @@ def test_networks_are_compared_with_the_dense_one_of_their_seed(
     np.testing.assert_allclose(exact, 0.8)
 
 
-def test_ratios_are_drawn_and_told(views: dict[str, View]) -> None:
+def test_ratios_are_drawn_and_told(views: dict[str, Drawing]) -> None:
     view = views["parents"]
     assert view.spec is not None
     assert points(view.spec) == 2 * 2
@@ -165,7 +166,7 @@ def test_ratios_are_drawn_and_told(views: dict[str, View]) -> None:
 
 
 def test_without_arrays_or_dense_networks_the_view_says_so(few: list[Record]) -> None:
-    view = attack_ratio_view(leaderboard(few))
+    view = AttackRatio().draw(leaderboard(few))
     assert view.spec is None
     assert view.missing is not None
     assert "dense" in view.missing
@@ -190,7 +191,7 @@ def test_other_images_and_damaged_arrays_are_not_compared(
 # -- members and guests ---------------------------------------------------------------------------
 
 
-def test_the_attack_board_tells_members_and_guests_apart(views: dict[str, View]) -> None:
+def test_the_attack_board_tells_members_and_guests_apart(views: dict[str, Drawing]) -> None:
     each, methods = views["attacks"].tables
     assert "10 by l2-quick/1 on 1,000 images each" in each.caption
     lines = {row[0].text: [str(entry) for entry in row[1:]] for row in each.rows}
@@ -330,7 +331,7 @@ def test_badges_stand_on_the_page_the_readme_and_in_the_terminal(
 def test_notes_draw_no_ring(few: list[Record]) -> None:
     note = {"name": "scale", "value": 900.0, "threshold": [0.1, 100.0], "raised": True}
     records = changed(few, flagged([{**note, "meaning": "extreme", "kind": "note"}]))
-    view = distance_view(leaderboard(records))
+    view = Distance().draw(leaderboard(records))
     assert {row["flagged"] for row in drawn(view)} == {"0"}
     assert any("scale: extreme" in row["flags"] for row in drawn(view))
 

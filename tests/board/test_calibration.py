@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import vl_convert
 
+from robench.board.charts.drawing import Drawing
 from robench.board.model.columns import shown
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.render.scripts import vega_lite_version
 from robench.board.views import views_of
-from robench.board.views.base import View
 from robench.measure.calibration import equal_width
 from robench.spec import Metric, PluginRef, Record
 
@@ -72,18 +72,18 @@ def board(records: list[Record]) -> Leaderboard:
 
 
 @pytest.fixture(scope="module")
-def view(board: Leaderboard) -> View:
+def view(board: Leaderboard) -> Drawing:
     (found,) = [view for view in views_of(board) if view.key == "calibration"]
     return found
 
 
-def drawn(view: View) -> Iterator[dict[str, str]]:
+def drawn(view: Drawing) -> Iterator[dict[str, str]]:
     assert view.spec is not None
     (text,) = view.spec["datasets"].values()
     return csv.DictReader(io.StringIO(text))
 
 
-def test_a_mark_is_all_answers_of_its_bin(view: View, board: Leaderboard) -> None:
+def test_a_mark_is_all_answers_of_its_bin(view: Drawing, board: Leaderboard) -> None:
     halo = board.methods.index("halo")
     rows = [row for row in drawn(view) if (int(row["m"]), row["level"]) == (halo, "0.9")]
     of = [
@@ -102,7 +102,7 @@ def test_a_mark_is_all_answers_of_its_bin(view: View, board: Leaderboard) -> Non
         assert (row["seeds"], row["of"]) == ("2", "2")
 
 
-def test_the_chart_has_a_mark_for_each_bin_and_the_diagonal(view: View) -> None:
+def test_the_chart_has_a_mark_for_each_bin_and_the_diagonal(view: Drawing) -> None:
     svg = vl_convert.vegalite_to_svg(view.spec, vl_version=vega_lite_version())
     # Confidences from 0.5: three bins of the dense control, three of the other at one level.
     assert svg.count('aria-roledescription="point"') == 6

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from robench.board.charts.controls import LEVEL, PANEL, TRAINING, choices_of
+from robench.board.charts.drawing import Drawing
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.views import views_of
-from robench.board.views.base import View
-from robench.board.views.controls import LEVEL, PANEL, TRAINING, choices_of
 from robench.spec import PluginRef, Record
 
 Make = Callable[..., list[Record]]
@@ -56,11 +56,11 @@ def test_a_panel_starts_at_a_level_that_it_has(board: Leaderboard) -> None:
 
 
 @pytest.fixture(scope="module")
-def views(board: Leaderboard) -> tuple[View, ...]:
+def views(board: Leaderboard) -> tuple[Drawing, ...]:
     return tuple(view for view in views_of(board) if view.spec is not None)
 
 
-def test_every_chart_and_plot_starts_where_there_is_data(views: tuple[View, ...]) -> None:
+def test_every_chart_and_plot_starts_where_there_is_data(views: tuple[Drawing, ...]) -> None:
     checked = 0
     for view in views:
         choices = (view.spec or {})["usermeta"].get("choices")
@@ -74,7 +74,7 @@ def test_every_chart_and_plot_starts_where_there_is_data(views: tuple[View, ...]
     assert checked > 6
 
 
-def test_the_selectors_show_what_the_chart_starts_with(views: tuple[View, ...]) -> None:
+def test_the_selectors_show_what_the_chart_starts_with(views: tuple[Drawing, ...]) -> None:
     for view in views:
         first = {one["name"]: one["value"] for one in (view.spec or {})["params"]}
         for control in view.controls:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from robench.board import build_board, views
+from robench.board import build_board
+from robench.board.charts.drawing import Plot
+from robench.board.charts.sparsity import cut_bounds
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.render.build import drawn
 from robench.board.views import views_of
-from robench.board.views.base import Plot
-from robench.board.views.sparsity import cut_bounds, distance_view
+from robench.board.views.distance import Distance
 from robench.spec import Metric, PluginRef, Record
 
 Make = Callable[..., list[Record]]
@@ -60,12 +61,12 @@ def test_a_median_whose_interval_is_open_is_drawn(
 
     records = [opened(record) for record in small]
     board = leaderboard(records)
-    view = distance_view(board)
+    view = Distance().draw(board)
     assert view.spec is not None
     assert list(drawn(view.plots, board)) == ["median-l2.svg"]
 
 
-def broken(_: Leaderboard) -> None:
+def broken(_view: Distance, _board: Leaderboard) -> None:
     raise TypeError("no such <bound>")
 
 
@@ -75,7 +76,7 @@ def test_a_view_that_fails_says_so_in_its_place(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setitem(views._VIEWS, "distance", broken)
+    monkeypatch.setattr(Distance, "draw", broken)
     trained = [record for record in small if record.cell.stage == "train"]
     with caplog.at_level(logging.ERROR, "robench"):
         page = build_board(trained, tmp_path)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from robench.board.model.leaderboard import Leaderboard, leaderboard
-from robench.board.views.degradation import degradation_view
+from robench.board.views.degradations import Degradations
 from robench.spec import GIVEN, PluginRef, Record
 
 Make = Callable[..., list[Record]]
@@ -88,6 +88,6 @@ def test_alone_it_is_a_board_too(trained: list[Record]) -> None:
 
 
 def test_it_stands_beside_every_level_in_the_views(board: Leaderboard) -> None:
-    controls = degradation_view(board).controls
+    controls = Degradations().draw(board).controls
     (control,) = (c for c in controls if c.parameter == "chosen_level")
     assert [share for share, _ in control.options] == [0.5, 0.9]

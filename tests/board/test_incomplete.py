@@ -10,9 +10,9 @@ from typing import Any
 import altair as alt
 import pytest
 
+from robench.board.charts.drawing import Drawing
 from robench.board.model.leaderboard import leaderboard
 from robench.board.views import views_of
-from robench.board.views.base import View
 from robench.spec import PluginRef, Record
 
 Make = Callable[..., list[Record]]
@@ -28,7 +28,7 @@ GRID = {
 
 
 @pytest.fixture(scope="module")
-def views(make: Make, arrays: Callable[..., Any]) -> dict[str, View]:
+def views(make: Make, arrays: Callable[..., Any]) -> dict[str, Drawing]:
     """Of magnitude at 90% one of three seeds failed, in training and in all that follows."""
 
     def failed(record: Record) -> Record:
@@ -51,7 +51,7 @@ def rows_of(spec: dict[str, Any]) -> Iterator[dict[str, str]]:
     "key", ["accuracy", "distance", "curves", "parents", "degradations", "responses", "speed",
             "tabular", "features", "transfer", "sparse-transfer", "gap"],
 )  # fmt: skip
-def test_each_chart_counts_the_seeds_of_each_mean(views: dict[str, View], key: str) -> None:
+def test_each_chart_counts_the_seeds_of_each_mean(views: dict[str, Drawing], key: str) -> None:
     view = views[key]
     assert view.spec is not None, view.missing
     counts = {(row["seeds"], row["of"]) for row in rows_of(view.spec) if row["seeds"]}
@@ -60,7 +60,7 @@ def test_each_chart_counts_the_seeds_of_each_mean(views: dict[str, View], key: s
     assert "†" in str(view.spec)
 
 
-def test_each_chart_is_one_of_vega_lite(views: dict[str, View]) -> None:
+def test_each_chart_is_one_of_vega_lite(views: dict[str, Drawing]) -> None:
     """Charts are put together without Altair's checks, and these are all that there are."""
     specs = [view.spec for view in views.values() if view.spec is not None]
     assert len(specs) == 12
@@ -68,7 +68,7 @@ def test_each_chart_is_one_of_vega_lite(views: dict[str, View]) -> None:
         alt.TopLevelFacetSpec.validate(spec)
 
 
-def test_the_table_of_ratios_has_daggers(views: dict[str, View]) -> None:
+def test_the_table_of_ratios_has_daggers(views: dict[str, Drawing]) -> None:
     [table] = views["parents"].tables
     texts = [entry.text for row in table.rows for entry in row]
     assert [text for text in texts if text.endswith("†")]

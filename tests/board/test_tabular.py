@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import vl_convert
 
+from robench.board.charts.base import chosen
+from robench.board.charts.drawing import Drawing
 from robench.board.model.columns import ACCURACY, R2, shown
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.model.quality import ACCURACY as BY_ACCURACY
@@ -22,10 +24,9 @@ from robench.board.render.page import page
 from robench.board.render.scripts import vega_lite_version
 from robench.board.render.text import summary_text
 from robench.board.views import views_of
-from robench.board.views.base import View, chosen
-from robench.board.views.features import features_view
-from robench.board.views.sparsity import accuracy_view
-from robench.board.views.tabular import tabular_view
+from robench.board.views.accuracy import Accuracy
+from robench.board.views.features import Features
+from robench.board.views.tabular import Tabular
 from robench.spec import Metric, PluginRef, Record
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def board(tables: list[Record]) -> Leaderboard:
 
 
 @pytest.fixture(scope="module")
-def views(board: Leaderboard) -> dict[str, View]:
+def views(board: Leaderboard) -> dict[str, Drawing]:
     return {view.key: view for view in views_of(board)}
 
 
@@ -64,7 +65,7 @@ def row_of(board: Leaderboard, data: str, method: str, level: float) -> Row:
     return row
 
 
-def drawn(view: View) -> list[dict[str, str]]:
+def drawn(view: Drawing) -> list[dict[str, str]]:
     assert view.spec is not None
     [text] = view.spec.get("datasets", {"": view.spec.get("data", {}).get("values")}).values()
     return list(csv.DictReader(io.StringIO(text)))
@@ -124,18 +125,18 @@ def test_only_measured_columns_are_shown(board: Leaderboard, make: Make) -> None
     assert shown([]) == (ACCURACY,)
 
 
-def test_the_accuracy_view_names_both_measures(views: dict[str, View], make: Make) -> None:
+def test_the_accuracy_view_names_both_measures(views: dict[str, Drawing], make: Make) -> None:
     assert {row["panel"] for row in drawn(views["accuracy"])} == {
         "breast-cancer · mlp: accuracy",
         "friedman1 · mlp: R²",
     }
     assert views["accuracy"].lead.startswith("Accuracy or R² on")
-    alone = accuracy_view(leaderboard(make(data=("friedman1",), **GRID)))
+    alone = Accuracy().draw(leaderboard(make(data=("friedman1",), **GRID)))
     assert alone.lead.startswith("R² on")
     assert {row["panel"] for row in drawn(alone)} == {"friedman1 · mlp"}
 
 
-def test_trees_are_the_reference(views: dict[str, View], board: Leaderboard) -> None:
+def test_trees_are_the_reference(views: dict[str, Drawing], board: Leaderboard) -> None:
     rows = drawn(views["tabular"])
     assert list(dict.fromkeys(row["quantity"] for row in rows if row["panel"] == "1")) == [
         "R², %",
@@ -157,7 +158,7 @@ def test_trees_are_the_reference(views: dict[str, View], board: Leaderboard) -> 
     assert "accuracy, %" not in svg
 
 
-def test_curves_stand_at_what_was_measured(views: dict[str, View], board: Leaderboard) -> None:
+def test_curves_stand_at_what_was_measured(views: dict[str, Drawing], board: Leaderboard) -> None:
     halo = row_of(board, "breast-cancer", "halo", 0.9)
     [point] = [
         row
@@ -170,7 +171,7 @@ def test_curves_stand_at_what_was_measured(views: dict[str, View], board: Leader
     assert float(point["value"]) == pytest.approx(100 * halo.ensemble.value, rel=1e-3)
 
 
-def test_features_are_shared_out_over_seeds(views: dict[str, View]) -> None:
+def test_features_are_shared_out_over_seeds(views: dict[str, Drawing]) -> None:
     cells = {
         (row["panel"], row["method"], row["level"], row["feature"]): float(row["share"])
         for row in drawn(views["features"])
@@ -191,8 +192,8 @@ def test_features_are_shared_out_over_seeds(views: dict[str, View]) -> None:
 def test_without_trees_the_view_of_features_says_so(make: Make) -> None:
     records = make(data=("friedman1",), **{**GRID, "stages": ("train",)})
     board = leaderboard(records)
-    assert "`trees`" in str(features_view(board).missing)
-    quantities = {row["quantity"] for row in drawn(tabular_view(board))}
+    assert "`trees`" in str(Features().draw(board).missing)
+    quantities = {row["quantity"] for row in drawn(Tabular().draw(board))}
     assert quantities == {"R², %", "dead inputs, %"}
 
 
@@ -245,7 +246,7 @@ def test_levels_that_were_not_reached_are_told(
 
 
 def test_other_measures_of_sparsity_are_in_the_details(
-    board: Leaderboard, views: dict[str, View], parse: Callable[[str], Elements]
+    board: Leaderboard, views: dict[str, Drawing], parse: Callable[[str], Elements]
 ) -> None:
     html = page(board, views.values(), title="t")
     heads = [element.text for element in parse(html).of("th")]
@@ -256,7 +257,7 @@ def test_other_measures_of_sparsity_are_in_the_details(
     assert row.others["params_removed"].value == pytest.approx(0.882)
 
 
-def test_the_table_and_the_terminal_say_r2(board: Leaderboard, views: dict[str, View]) -> None:
+def test_the_table_and_the_terminal_say_r2(board: Leaderboard, views: dict[str, Drawing]) -> None:
     text = readme(board, views.values(), title="t")
     assert "| R², % | mse |" in text
     assert (

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import vl_convert
 
+from robench.board.charts.base import chosen
+from robench.board.charts.drawing import Drawing
+from robench.board.charts.heat_map import in_test_order, in_training_order
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.render.scripts import vega_lite_version
-from robench.board.views.base import View, chosen
-from robench.board.views.heat_map import in_test_order, in_training_order
-from robench.board.views.sparse_transfer import sparse_transfer_views
-from robench.board.views.transfer import transfer_view
+from robench.board.views.gap import Gap
+from robench.board.views.sparse_transfer import SparseTransfer
+from robench.board.views.transfer import Transfer
 from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record
 
 UNIFORM, SALT = "uniform-noise", "salt-and-pepper"
@@ -84,11 +86,12 @@ def board() -> Leaderboard:
 
 
 @pytest.fixture(scope="module")
-def views(board: Leaderboard) -> dict[str, View]:
-    return {view.key: view for view in (transfer_view(board), *sparse_transfer_views(board))}
+def views(board: Leaderboard) -> dict[str, Drawing]:
+    drawn = [view.draw(board) for view in (Transfer(), SparseTransfer(), Gap())]
+    return {view.key: view for view in drawn if view is not None}
 
 
-def rows_of(view: View) -> list[dict[str, str]]:
+def rows_of(view: Drawing) -> list[dict[str, str]]:
     assert view.spec is not None
     spec = view.spec
     [text] = spec["datasets"].values() if "datasets" in spec else [spec["data"]["values"]]
@@ -100,7 +103,7 @@ def svg_of(spec: dict[str, Any]) -> str:
 
 
 def test_each_kind_of_a_list_is_own_and_clean_where_some_images_stay_so(
-    views: dict[str, View],
+    views: dict[str, Drawing],
 ) -> None:
     own: dict[str, set[str]] = {}
     for row in rows_of(views["transfer"]):
@@ -115,7 +118,7 @@ def test_each_kind_of_a_list_is_own_and_clean_where_some_images_stay_so(
     }
 
 
-def test_one_level_or_the_mean_of_all(views: dict[str, View]) -> None:
+def test_one_level_or_the_mean_of_all(views: dict[str, Drawing]) -> None:
     def value(at: str) -> list[float]:
         return [
             float(row["value"])
@@ -130,7 +133,7 @@ def test_one_level_or_the_mean_of_all(views: dict[str, View]) -> None:
     assert "haze" not in tests  # it has no published level
 
 
-def test_the_reader_chooses_the_level_that_is_tested(views: dict[str, View]) -> None:
+def test_the_reader_chooses_the_level_that_is_tested(views: dict[str, Drawing]) -> None:
     spec = views["transfer"].spec
     assert spec is not None
     assert ">92</text>" in svg_of(spec)
@@ -155,7 +158,7 @@ def test_rows_and_columns_stand_in_the_order_of_the_paper() -> None:
     ]
 
 
-def test_the_published_matrix_stands_apart(views: dict[str, View]) -> None:
+def test_the_published_matrix_stands_apart(views: dict[str, Drawing]) -> None:
     view = views["transfer"]
     assert view.picture is not None
     assert view.picture_open
@@ -165,7 +168,9 @@ def test_the_published_matrix_stands_apart(views: dict[str, View]) -> None:
     assert not published & set(re.findall(r'fill="(#\w+)"', svg_of(view.spec)))
 
 
-def test_differences_are_those_from_the_dense_control_of_the_seed(views: dict[str, View]) -> None:
+def test_differences_are_those_from_the_dense_control_of_the_seed(
+    views: dict[str, Drawing],
+) -> None:
     found = {
         (row["m"], row["level"], row["training"], row["test"]): row
         for row in rows_of(views["sparse-transfer"])
@@ -182,7 +187,7 @@ def test_differences_are_those_from_the_dense_control_of_the_seed(views: dict[st
     assert ">−18</text>" in svg
 
 
-def test_lines_begin_at_the_dense_network_of_each_method(views: dict[str, View]) -> None:
+def test_lines_begin_at_the_dense_network_of_each_method(views: dict[str, Drawing]) -> None:
     rows = [row for row in rows_of(views["gap"]) if row["training"] == UNIFORM]
     steps = {(row["m"], row["step"].partition("|")[2]) for row in rows if row["side"] == "own"}
     assert steps == {(m, step) for m in "12" for step in ("dense", "50%", "90%")}
@@ -196,7 +201,7 @@ def test_lines_begin_at_the_dense_network_of_each_method(views: dict[str, View])
     assert trainings == {UNIFORM, SHARED.label, PAIR.label, "all but salt-and-pepper"}
 
 
-def test_every_plot_can_be_drawn(views: dict[str, View]) -> None:
+def test_every_plot_can_be_drawn(views: dict[str, Drawing]) -> None:
     for view in views.values():
         assert [plot.name for plot in view.plots] == [f"{view.key}-1-digits-mlp"]
         for plot in view.plots:
@@ -207,18 +212,20 @@ def test_without_sparse_networks_there_is_the_matrix_alone(
     make: Callable[..., list[Record]],
 ) -> None:
     dense = leaderboard([record for record in records() if record.cell.method.name == "dense"])
-    assert transfer_view(dense).spec is not None
-    assert sparse_transfer_views(dense) == ()
+    assert Transfer().draw(dense).spec is not None
+    assert SparseTransfer().draw(dense) is None
+    assert Gap().draw(dense) is None
     clean = leaderboard(make(data=("digits",), levels=(0.9,), distortions=(), seeds=1))
-    assert transfer_view(clean).spec is None
-    assert sparse_transfer_views(clean) == ()
+    assert Transfer().draw(clean).spec is None
+    assert SparseTransfer().draw(clean) is None
+    assert Gap().draw(clean) is None
 
 
 def test_scores_stand_beside_that_of_less_contrast_alone(board: Leaderboard) -> None:
     """Of the networks above none saw contrast alone; with one, its share stands beside."""
     for control, heads in ((False, "by contrast alone"), (True, "by contrast (0.3)")):
         known = [*board.records, *(less_contrast() if control else ())]
-        view = transfer_view(leaderboard(known))
+        view = Transfer().draw(leaderboard(known))
         assert "less contrast alone" in view.reading
         for table in view.tables:
             assert table.heads == ("trained on", "tested on", "by this training", heads)

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 import vl_convert
 
+from robench.board.charts.base import chosen
+from robench.board.charts.drawing import Drawing
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.render.scripts import vega_lite_version
 from robench.board.views import views_of
-from robench.board.views.base import View, chosen
-from robench.board.views.sparsity import distance_view
+from robench.board.views.distance import Distance
 from robench.spec import PluginRef, Record
 
 Make = Callable[..., list[Record]]
 
 
-def spec_of(views: dict[str, View], key: str) -> dict[str, Any]:
+def spec_of(views: dict[str, Drawing], key: str) -> dict[str, Any]:
     spec = views[key].spec
     assert spec is not None
     return spec
@@ -37,7 +38,7 @@ def points(svg: str) -> int:
     return svg.count('aria-roledescription="point"')
 
 
-def test_the_questions_in_their_order(views: dict[str, View]) -> None:
+def test_the_questions_in_their_order(views: dict[str, Drawing]) -> None:
     assert list(views) == [
         *("accuracy", "distance", "curves", "parents", "attacks"),
         *("degradations", "responses", "transfer", "sparse-transfer", "gap", "speed"),
@@ -46,7 +47,9 @@ def test_the_questions_in_their_order(views: dict[str, View]) -> None:
     assert all(view.spec is not None and view.plots for view in drawn)
 
 
-def test_points_stand_at_the_achieved_sparsity(views: dict[str, View], board: Leaderboard) -> None:
+def test_points_stand_at_the_achieved_sparsity(
+    views: dict[str, Drawing], board: Leaderboard
+) -> None:
     drawn = rows_of(spec_of(views, "accuracy"))
     rows = [row for row in board.rows if row.training == "none" and row.accuracy]
     assert len(drawn) == len(rows)
@@ -54,7 +57,7 @@ def test_points_stand_at_the_achieved_sparsity(views: dict[str, View], board: Le
     assert {row["remaining"] for row in ssl} == {"0.096"}  # it overshoots, to 90.4%
 
 
-def test_the_dense_control_is_a_line_with_its_name(views: dict[str, View]) -> None:
+def test_the_dense_control_is_a_line_with_its_name(views: dict[str, Drawing]) -> None:
     spec = spec_of(views, "accuracy")
     svg = svg_of(spec)
     labels = {row["label"] for row in rows_of(spec) if row["method"] == "dense"}
@@ -78,7 +81,7 @@ def test_wide_intervals_are_cut_and_told_whole(records: list[Record]) -> None:
         return record.model_copy(update={"metrics": metrics})
 
     clean = [r for r in records if r.cell.model.name == "mlp" and not r.cell.recipe.distortion]
-    spec = distance_view(leaderboard(map(wild, clean))).spec
+    spec = Distance().draw(leaderboard(map(wild, clean))).spec
     assert spec is not None
     drawn = rows_of(spec)
     values = [float(row["value"]) for row in drawn if row["panel"] == "digits · mlp"]
@@ -93,7 +96,7 @@ def test_wide_intervals_are_cut_and_told_whole(records: list[Record]) -> None:
     assert row["text"].startswith("0.34 [0.00, 1.97]")
 
 
-def test_points_that_flatter_have_a_ring(views: dict[str, View]) -> None:
+def test_points_that_flatter_have_a_ring(views: dict[str, Drawing]) -> None:
     """Those whose attack raised a flag, and networks that err far more often than the dense."""
     spec = spec_of(views, "distance")
     flagged = [row for row in rows_of(spec) if row["flagged"] == "1"]
@@ -104,7 +107,7 @@ def test_points_that_flatter_have_a_ring(views: dict[str, View]) -> None:
     assert svg_of(spec).count("#f76707") == len(flagged)
 
 
-def test_steps_run_from_mild_to_strong(views: dict[str, View]) -> None:
+def test_steps_run_from_mild_to_strong(views: dict[str, Drawing]) -> None:
     steps: dict[str, list[str]] = {}
     for row in rows_of(spec_of(views, "degradations")):
         steps.setdefault(row["kind"], []).append(row["step"])
@@ -112,7 +115,7 @@ def test_steps_run_from_mild_to_strong(views: dict[str, View]) -> None:
     assert max(steps["contrast"]) == "07|0.01"
 
 
-def test_the_reader_chooses_the_level(views: dict[str, View], board: Leaderboard) -> None:
+def test_the_reader_chooses_the_level(views: dict[str, Drawing], board: Leaderboard) -> None:
     spec = spec_of(views, "degradations")
     kept = [
         row
@@ -127,7 +130,7 @@ def test_the_reader_chooses_the_level(views: dict[str, View], board: Leaderboard
     }
 
 
-def test_the_reader_switches_methods_off(views: dict[str, View]) -> None:
+def test_the_reader_switches_methods_off(views: dict[str, Drawing]) -> None:
     spec = spec_of(views, "accuracy")
     without = {**spec, "params": [{"name": "hidden_methods", "value": ["halo"]}]}
     halo = [row for row in rows_of(spec) if row["method"] == "halo"]
@@ -135,7 +138,7 @@ def test_the_reader_switches_methods_off(views: dict[str, View]) -> None:
 
 
 def test_the_heat_map_knows_which_noise_a_network_was_trained_on(
-    views: dict[str, View], board: Leaderboard
+    views: dict[str, Drawing], board: Leaderboard
 ) -> None:
     rows = rows_of(spec_of(views, "transfer"))
     own = {(row["training"], row["test"]) for row in rows if row["own"] == "1"}
@@ -156,7 +159,7 @@ def test_the_heat_map_knows_which_noise_a_network_was_trained_on(
     assert f">{100 * float(cell['value']):.0f}</text>" in svg
 
 
-def test_the_diagonal_is_drawn_in_each_panel(views: dict[str, View]) -> None:
+def test_the_diagonal_is_drawn_in_each_panel(views: dict[str, Drawing]) -> None:
     spec = spec_of(views, "speed")
     svg = svg_of(spec)
     assert svg.count('stroke-dasharray="5,4"') == 2

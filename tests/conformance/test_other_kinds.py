@@ -55,8 +55,8 @@ def test_each_rule_is_broken_by_what_breaks_it(broken, name, rule, words) -> Non
 
 
 def test_every_rule_of_every_kind_says_what_it_asks_for() -> None:
-    for rules in OTHERS.values():
-        assert len(rules) >= 9
+    for kind, rules in OTHERS.items():
+        assert len(rules) >= (2 if kind == "view" else 9)
         for name, rule in rules.items():
             assert rule.name == name
             assert rule.meaning.endswith(".")
@@ -70,6 +70,7 @@ SAMPLE = {
     "models": ("mlp", "convnet"),
     "datasets": ("digits", "breast-cancer"),
     "stages": ("calibration",),
+    "views": ("speed",),
 }
 
 

@@ -19,7 +19,7 @@ from robench.errors import StoreError
 from robench.files import write_atomically
 
 if TYPE_CHECKING:
-    from robench.board.views.base import View
+    from robench.board.charts.drawing import Drawing
     from robench.spec import Record
 
 __all__ = ["build_board"]
@@ -69,7 +69,7 @@ def build_board(
     return out / "index.html"
 
 
-def _with_plots(view: View, drawn: Collection[str]) -> View:
+def _with_plots(view: Drawing, drawn: Collection[str]) -> Drawing:
     """The view with those of its plots that could be drawn."""
     plots = tuple(plot for plot in view.plots if f"{plot.name}.svg" in drawn)
     return replace(view, plots=plots)

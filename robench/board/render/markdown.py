@@ -12,19 +12,19 @@ from robench.board.model.format import level, percent
 from robench.escape import for_terminal
 
 if TYPE_CHECKING:
+    from robench.board.charts.drawing import Drawing
     from robench.board.model.columns import Column
     from robench.board.model.coverage import Coverage
     from robench.board.model.leaderboard import Leaderboard
     from robench.board.model.rows import Row
     from robench.board.model.tables import Table
-    from robench.board.views.base import View
 
 __all__ = ["escaped", "readme"]
 
 _HEADS = ("data", "model", "trained on", "method", "level, %", "achieved, %", "seeds")
 
 
-def readme(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
+def readme(board: Leaderboard, views: Iterable[Drawing], *, title: str) -> str:
     """The whole README.
 
     Args:

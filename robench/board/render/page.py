@@ -26,14 +26,14 @@ from robench.board.render.scripts import (
 from robench.board.render.theme import DARK, LIGHT, chart_config, styles
 
 if TYPE_CHECKING:
+    from robench.board.charts.drawing import Drawing
     from robench.board.model.leaderboard import Leaderboard
-    from robench.board.views.base import View
     from robench.spec import Record
 
 __all__ = ["page"]
 
 
-def page(board: Leaderboard, views: Iterable[View], *, title: str) -> str:
+def page(board: Leaderboard, views: Iterable[Drawing], *, title: str) -> str:
     """The whole of ``index.html``.
 
     Everything that comes from records is escaped: text as HTML, data as JSON in which no

@@ -14,8 +14,8 @@ from robench.board.render.theme import LIGHT, chart_config, styles
 from robench.escape import for_xml
 
 if TYPE_CHECKING:
+    from robench.board.charts.drawing import Plot
     from robench.board.model.leaderboard import Leaderboard
-    from robench.board.views.base import Plot
 
 __all__ = ["MARK", "drawn"]
 

@@ -1,101 +1,99 @@
-"""The views of the board: each a question, a chart, and how to read it."""
+"""The views of the board: each a question to the results and the chart that answers it.
+
+A view is one class in one file, see `robench.board.views.base.View`, and one line in the table
+below. Nothing here imports the drawing library until a board is drawn.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from robench.board.views.attack_board import attack_board_view
-from robench.board.views.attack_curves import attack_curves_view
-from robench.board.views.attack_ratio import attack_ratio_view
-from robench.board.views.base import View
-from robench.board.views.calibration import calibration_views
-from robench.board.views.degradation import corruption_views, degradation_view, response_views
-from robench.board.views.features import features_view
-from robench.board.views.layers import layers_view
-from robench.board.views.sparse_transfer import sparse_transfer_views
-from robench.board.views.sparsity import accuracy_view, distance_view
-from robench.board.views.speed import speed_view
-from robench.board.views.tabular import tabular_panels, tabular_view
-from robench.board.views.transfer import transfer_view
+from robench._lazy import lazily
+from robench.registry import Registry
 
 if TYPE_CHECKING:
+    from robench.board.charts.drawing import Drawing
     from robench.board.model.leaderboard import Leaderboard
+    from robench.board.views.base import View
 
-__all__ = ["views_of"]
+__all__ = ["VIEWS", "Drawing", "View", "views_of"]
 
 _log = logging.getLogger(__name__)
 
-_Make = Callable[["Leaderboard"], "View | Iterable[View]"]
+VIEWS: Registry[type[View]] = Registry(
+    "view",
+    group="robench.views",
+    builtins={
+        "accuracy": "robench.board.views.accuracy:Accuracy",
+        "distance": "robench.board.views.distance:Distance",
+        "curves": "robench.board.views.attack_curves:AttackCurves",
+        "parents": "robench.board.views.attack_ratio:AttackRatio",
+        "attacks": "robench.board.views.attack_board:AttackBoard",
+        "degradations": "robench.board.views.degradations:Degradations",
+        "responses": "robench.board.views.responses:Responses",
+        "corruptions": "robench.board.views.corruptions:Corruptions",
+        "calibration": "robench.board.views.calibration:Calibration",
+        "transfer": "robench.board.views.transfer:Transfer",
+        "sparse-transfer": "robench.board.views.sparse_transfer:SparseTransfer",
+        "gap": "robench.board.views.gap:Gap",
+        "speed": "robench.board.views.speed:Speed",
+        "tabular": "robench.board.views.tabular:Tabular",
+        "features": "robench.board.views.features:Features",
+        "layers": "robench.board.views.layers:Layers",
+    },
+    accept="robench.board.views.base:check_plugin",
+)
+"""Every view by name."""
 
 
-def views_of(board: Leaderboard) -> tuple[View, ...]:
-    """All views, in the order of the page; those without data say so.
+def views_of(board: Leaderboard) -> tuple[Drawing, ...]:
+    """All views that have a place on this board, in the order of the page.
 
-    The views of tables are only there where there are tables, those of corruptions and calibration
-    where these were measured, that of answers where they were counted, that of single layers where
-    such were timed; where nothing else was done, it is alone.
+    Where single layers alone were timed, only views that do not need whole networks are drawn.
 
     A view that fails says so in its place, and in the log with its traceback: no fault of one
     costs the others.
     """
-    if board.layers and not board.rows:
-        return _made("layers", layers_view, board)
-    return tuple(view for key, make in _VIEWS.items() for view in _made(key, make, board))
+    has_networks = bool(board.rows) or not board.layers
+    found = [_loaded(name) for name in VIEWS.names()]
+    chosen = [view for view in found if has_networks or not view.is_of_networks]
+    ordered = sorted(chosen, key=lambda view: (view.place, view.name))
+    drawings = [_drawn(view, board) for view in ordered]
+    return tuple(drawing for drawing in drawings if drawing is not None)
 
 
-def _attacks(make: _Make) -> _Make:
-    """More about attacks, where there were any."""
-    return lambda board: make(board) if board.attacks else ()
+def _loaded(name: str) -> View:
+    return VIEWS.get(name)()
 
 
-def _tables(make: _Make) -> _Make:
-    """Where there are tables."""
-    return lambda board: make(board) if tabular_panels(board) else ()
+def _drawn(view: View, board: Leaderboard) -> Drawing | None:
+    from robench.board.charts.drawing import Drawing
 
-
-def _layers(board: Leaderboard) -> Iterable[View]:
-    return (layers_view(board),) if board.layers else ()
-
-
-_VIEWS: dict[str, _Make] = {
-    "accuracy": accuracy_view,
-    "distance": distance_view,
-    "curves": _attacks(attack_curves_view),
-    "parents": _attacks(attack_ratio_view),
-    "attacks": _attacks(attack_board_view),
-    "degradations": degradation_view,
-    "responses": response_views,
-    "corruptions": corruption_views,
-    "calibration": calibration_views,
-    "transfer": transfer_view,
-    "sparse-transfer": sparse_transfer_views,
-    "speed": speed_view,
-    "tabular": _tables(tabular_view),
-    "features": _tables(features_view),
-    "layers": _layers,
-}
-"""What makes the views, by the anchor that a failure is shown under."""
-
-
-def _made(key: str, make: _Make, board: Leaderboard) -> tuple[View, ...]:
     try:
-        made = make(board)
-        return (made,) if isinstance(made, View) else tuple(made)
+        made: object = view.draw(board)
     except Exception as error:  # noqa: BLE001 - whatever it is, the page must not be lost
-        _log.exception("the view %r cannot be drawn; the rest of the board can", key)
-        return (_failed(key, error),)
+        _log.exception("the view %r cannot be drawn; the rest of the board can", view.name)
+        return _failed(view, f"{type(error).__name__}: {error}")
+    if made is None or isinstance(made, Drawing):
+        return made
+    return _failed(view, f"draw returned {type(made).__name__}, not Drawing or None")
 
 
-def _failed(key: str, error: Exception) -> View:
-    # What stands in backticks is shown as code; those of a stranger are not ours.
-    told = f"{type(error).__name__}: {error}".replace("`", "'")
-    return View(
-        key=key,
-        title=key.replace("-", " ").capitalize(),
-        lead="This view cannot be shown: drawing it failed, which is a fault of robench.",
-        reading="",
+def _failed(view: View, why: str) -> Drawing:
+    # Text in backticks is shown as code; backticks of an error message are not ours.
+    told = why.replace("`", "'")
+    is_own = type(view).__module__.startswith("robench.")
+    whose = "robench" if is_own else "the plug-in that brings it"
+    return view.drawing(
+        title=view.name.replace("-", " ").capitalize(),
+        lead=f"This view cannot be shown: drawing it failed, which is a fault of {whose}.",
         missing=f"{told}. `robench board` wrote the whole traceback to standard error; please "
         "report it.",
     )
+
+
+__getattr__ = lazily(
+    __name__,
+    {"Drawing": "robench.board.charts.drawing", "View": "robench.board.views.base"},
+)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from robench.board.charts.drawing import Drawing
 from robench.board.model.flags import protocols_of
 from robench.board.model.format import NO_VALUE, distance, percent
 from robench.board.model.tables import Entry, Table
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from robench.board.model.leaderboard import Leaderboard
     from robench.spec import Record
 
-__all__ = ["attack_board_view"]
+__all__ = ["AttackBoard"]
 
 
 @dataclass(frozen=True)
@@ -40,32 +41,41 @@ class _Line:
         return fmean(values) if values else None
 
 
-def attack_board_view(board: Leaderboard) -> View:
+class AttackBoard(View):
     """Wins, optimality and passes of each attack, by panel and method."""
-    view = View(
-        key="attacks",
-        title="Which attacks find what?",
-        lead="How often each attack of the suite came closest, how near it came to the best of all "
-        "of them, and how many passes of the network it took.",
-        reading="Every distance on this board is that of the attack which came closest to the "
-        "image; a network is as robust as the best of them finds, and no average over attacks "
-        "means anything. Optimality is the area that an attack takes off the curve of accuracy "
-        "against radius, over the area that all attacks together take (Cinà et al. 2025, arXiv "
-        "2404.19460): 1 is the best of all at every image. Where no attack alone comes near 1, "
-        "attacks were lost on the network, and all may be. A pass is one image once forwards or "
-        "once backwards. Guests ran beside the suite with as many passes as all of it; they win "
-        "where they come closer than the whole suite, may exceed an optimality of 1, and never "
-        "count in any distance under the suite's version. All numbers are means over the networks "
-        "of all levels and seeds.",
+
+    name = "attacks"
+    title = "Which attacks find what?"
+    lead = (
+        "How often each attack of the suite came closest, how near it came to the best of all "
+        "of them, and how many passes of the network it took."
     )
-    tables = tuple(_tables(board))
-    if not tables:
-        missing = (
-            "No network was attacked in these results (stage attack); add `attack` to the suite's "
-            "`evaluate`."
+    place = 50
+
+    def draw(self, board: Leaderboard) -> Drawing | None:
+        """A table of the attacks and one of the methods, for each panel."""
+        if not board.attacks:
+            return None
+        view = self.drawing(
+            reading="Every distance on this board is that of the attack which came closest to the "
+            "image; a network is as robust as the best of them finds, and no average over attacks "
+            "means anything. Optimality is the area that an attack takes off the curve of accuracy "
+            "against radius, over the area that all attacks together take (Cinà et al. 2025, arXiv "
+            "2404.19460): 1 is the best of all at every image. Where no attack alone comes near 1, "
+            "attacks were lost on the network, and all may be. A pass is one image once forwards "
+            "or once backwards. Guests ran beside the suite with as many passes as all of it; they "
+            "win where they come closer than the whole suite, may exceed an optimality of 1, and "
+            "never count in any distance under the suite's version. All numbers are means over the "
+            "networks of all levels and seeds.",
         )
-        return replace(view, missing=missing)
-    return replace(view, tables=tables)
+        tables = tuple(_tables(board))
+        if not tables:
+            missing = (
+                "No network was attacked in these results (stage attack); add `attack` to the "
+                "suite's `evaluate`."
+            )
+            return replace(view, missing=missing)
+        return replace(view, tables=tables)
 
 
 def _tables(board: Leaderboard) -> Iterator[Table]:

@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from robench.board.model.comparable import ROW
-from robench.board.model.estimates import estimates
-from robench.board.model.format import level
-from robench.board.model.measured import FRACTION, measured
-from robench.board.views.base import (
+from robench.board.charts.base import (
     HAS_INTERVAL,
     INTERVALS,
-    Plot,
-    View,
     calculated,
     chosen,
     colour,
@@ -32,53 +26,68 @@ from robench.board.views.base import (
     value_and_bounds,
     without_hidden,
 )
-from robench.board.views.controls import LEVEL, TRAINING, Choices, Control, choices_of
-from robench.board.views.incomplete import READING, SEEDS, counted, daggers, seeds_of
+from robench.board.charts.controls import LEVEL, TRAINING, Choices, Control, choices_of
+from robench.board.charts.drawing import Drawing, Plot
+from robench.board.charts.incomplete import READING, SEEDS, counted, daggers, seeds_of
+from robench.board.model.comparable import ROW
+from robench.board.model.estimates import estimates
+from robench.board.model.format import level
+from robench.board.model.measured import FRACTION, measured
+from robench.board.views.base import View
 from robench.spec.record import wilson_interval
 
 if TYPE_CHECKING:
     from robench.board.model.leaderboard import Leaderboard
 
-__all__ = ["attack_curves_view"]
+__all__ = ["AttackCurves"]
 
 _WIDTH = 330
 _HEIGHT = 240
 _OVER = Control("chosen_over", "Accuracy", ((0, "of all images"), (1, "of those it gets right")), 0)
 
 
-def attack_curves_view(board: Leaderboard) -> View:
+class AttackCurves(View):
     """Accuracy that is left at each l2 radius, of the methods at one level beside the dense."""
-    each = _curves_of(board)
-    view = View(
-        key="curves",
-        title="How does accuracy fall as attackers push further?",
-        lead="Share of test images that stay correctly classified when each may be changed by up "
-        "to a given l2 distance, at one level of sparsity beside the dense network.",
-        reading="Each curve starts at the accuracy on clean images; the area below it is the "
-        "column l2 area. An image counts as lost from the closest adversarial on that any attack "
-        "of the suite found, so that a curve can only be too high, and is where a flag is raised. "
-        "Of the images that a network gets right, all curves start at 100%: that is about other "
-        f"images for each network. Bands are {INTERVALS}. The dashed line is the dense network. "
-        f"{READING}",
+
+    name = "curves"
+    title = "How does accuracy fall as attackers push further?"
+    lead = (
+        "Share of test images that stay correctly classified when each may be changed by up "
+        "to a given l2 distance, at one level of sparsity beside the dense network."
     )
-    if each.empty:
-        missing = (
-            "No network was attacked in these results (stage attack); add `attack` to the suite's "
-            "`evaluate`."
+    place = 30
+
+    def draw(self, board: Leaderboard) -> Drawing | None:
+        """Curves of accuracy against radius, a small multiple a panel."""
+        if not board.attacks:
+            return None
+        each = _curves_of(board)
+        view = self.drawing(
+            reading="Each curve starts at the accuracy on clean images; the area below it is the "
+            "column l2 area. An image counts as lost from the closest adversarial on that any "
+            "attack of the suite found, so that a curve can only be too high, and is where a flag "
+            "is raised. Of the images that a network gets right, all curves start at 100%: that is "
+            f"about other images for each network. Bands are {INTERVALS}. The dashed line is the "
+            f"dense network. {READING}",
         )
-        return replace(view, missing=missing)
-    choices = choices_of(board, each, (LEVEL, TRAINING))
-    spec = _chart(board, each, choices)
-    shown = level(choices.start()[LEVEL])
-    plot = Plot(
-        "attack-curves", f"Accuracy against l2 radius, sparsity {shown}% where sparse", spec
-    )
-    relative = Plot(
-        "attack-curves-relative",
-        f"The same of the images that each network gets right, sparsity {shown}% where sparse",
-        chosen(spec, chosen_over=1),
-    )
-    return replace(view, spec=spec, controls=(*choices.controls, _OVER), plots=(plot, relative))
+        if each.empty:
+            missing = (
+                "No network was attacked in these results (stage attack); add `attack` to the "
+                "suite's `evaluate`."
+            )
+            return replace(view, missing=missing)
+        choices = choices_of(board, each, (LEVEL, TRAINING))
+        spec = _chart(board, each, choices)
+        shown = level(choices.start()[LEVEL])
+        plot = Plot(
+            "attack-curves", f"Accuracy against l2 radius, sparsity {shown}% where sparse", spec
+        )
+        relative = Plot(
+            "attack-curves-relative",
+            f"The same of the images that each network gets right, sparsity {shown}% where sparse",
+            chosen(spec, chosen_over=1),
+        )
+        return replace(view, spec=spec, controls=(*choices.controls, _OVER), plots=(plot, relative))
 
 
 def _curves_of(board: Leaderboard) -> pd.DataFrame:

@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.model.comparable import ROW
-from robench.board.model.estimates import Estimate, estimate_of, estimates
-from robench.board.model.format import NO_VALUE, interval, level, ratio
-from robench.board.model.tables import Entry, Table
-from robench.board.views.base import (
+from robench.board.charts.base import (
     HAS_INTERVAL,
     INTERVALS,
-    Plot,
-    View,
     calculated,
     colour,
     filters,
@@ -29,16 +23,22 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
-from robench.board.views.controls import Control
-from robench.board.views.incomplete import DAGGER, READING, SEEDS, basis, daggers, seeds_of
-from robench.board.views.sparsity import LEAST_REMAINING, cut, sparsity_axis
+from robench.board.charts.controls import Control
+from robench.board.charts.drawing import Drawing, Plot
+from robench.board.charts.incomplete import DAGGER, READING, SEEDS, basis, daggers, seeds_of
+from robench.board.charts.sparsity import LEAST_REMAINING, cut, sparsity_axis
+from robench.board.model.comparable import ROW
+from robench.board.model.estimates import Estimate, estimate_of, estimates
+from robench.board.model.format import NO_VALUE, interval, level, ratio
+from robench.board.model.tables import Entry, Table
+from robench.board.views.base import View
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from robench.board.model.leaderboard import Leaderboard
 
-__all__ = ["attack_ratio_view"]
+__all__ = ["AttackRatio"]
 
 _WIDTH = 330
 _HEIGHT = 220
@@ -53,46 +53,55 @@ ratio, so that of all images there is no geometric mean."""
 _KEY = [*ROW, "over", "measure"]
 
 
-def attack_ratio_view(board: Leaderboard) -> View:
+class AttackRatio(View):
     """The distance of sparse networks over that of the dense network of the same seed."""
-    each = board.against_parent
-    view = View(
-        key="parents",
-        title="Is a sparse network easier to fool than its dense parent?",
-        lead="The l2 distance to the nearest mistake as a multiple of that of the dense network "
-        "of the same seed, on the same images; above 1 the sparse network must be pushed further.",
-        reading="Networks are compared image by image, so that which images they get right does "
-        "not blur the comparison. Of all images, a wrong answer is a distance of zero: a network "
-        "that errs more often loses there. Of the images that both get right, only the distance "
-        "counts. The sign test asks whether images are nearer in one of both more often than "
-        f"chance would have it, and says nothing of by how much. Bars are {INTERVALS}, cut where "
-        "they would leave the panel; ratios of several seeds are averaged geometrically. "
-        f"{READING}",
+
+    name = "parents"
+    title = "Is a sparse network easier to fool than its dense parent?"
+    lead = (
+        "The l2 distance to the nearest mistake as a multiple of that of the dense network "
+        "of the same seed, on the same images; above 1 the sparse network must be pushed further."
     )
-    if each.empty:
-        missing = (
-            "No attacked sparse network stands beside a dense one of the same seed with the "
-            "distances of each image; `robench board RESULTS` finds them in the results folder."
+    place = 40
+
+    def draw(self, board: Leaderboard) -> Drawing | None:
+        """Ratios with intervals against sparsity, and the sign test as a table."""
+        if not board.attacks:
+            return None
+        each = board.against_parent
+        view = self.drawing(
+            reading="Networks are compared image by image, so that which images they get right "
+            "does not blur the comparison. Of all images, a wrong answer is a distance of zero: a "
+            "network that errs more often loses there. Of the images that both get right, only the "
+            "distance counts. The sign test asks whether images are nearer in one of both more "
+            "often than chance would have it, and says nothing of by how much. Bars are "
+            f"{INTERVALS}, cut where they would leave the panel; ratios of several seeds are "
+            f"averaged geometrically. {READING}",
         )
-        return replace(view, missing=missing)
-    found = estimates(each, _KEY, geometric=True)
-    control = Control(
-        "chosen_measure", "Ratio of", tuple(enumerate(words for *_, words in _CHOICES)), 0
-    )
-    spec = _chart(board, found, control)
-    over, measure, words = _CHOICES[0]
-    plot = Plot(
-        f"dense-parent-{measure.replace('_', '-')}-{over}",
-        f"l2 distance as a multiple of the dense network's: {words}",
-        spec,
-    )
-    return replace(
-        view,
-        spec=spec,
-        controls=(control,),
-        plots=(plot,),
-        tables=tuple(_tables(board, each, found)),
-    )
+        if each.empty:
+            missing = (
+                "No attacked sparse network stands beside a dense one of the same seed with the "
+                "distances of each image; `robench board RESULTS` finds them in the results folder."
+            )
+            return replace(view, missing=missing)
+        found = estimates(each, _KEY, geometric=True)
+        control = Control(
+            "chosen_measure", "Ratio of", tuple(enumerate(words for *_, words in _CHOICES)), 0
+        )
+        spec = _chart(board, found, control)
+        over, measure, words = _CHOICES[0]
+        plot = Plot(
+            f"dense-parent-{measure.replace('_', '-')}-{over}",
+            f"l2 distance as a multiple of the dense network's: {words}",
+            spec,
+        )
+        return replace(
+            view,
+            spec=spec,
+            controls=(control,),
+            plots=(plot,),
+            tables=tuple(_tables(board, each, found)),
+        )
 
 
 def _chart(board: Leaderboard, found: pd.DataFrame, control: Control) -> dict[str, Any]:

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.model.flags import records_of
-from robench.board.model.format import percent
-from robench.board.views.base import (
-    View,
+from robench.board.charts.base import (
     calculated,
     colour,
     dashed_if,
@@ -27,17 +24,21 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
-from robench.board.views.controls import choices_of
-from robench.board.views.incomplete import READING, SEEDS, counted, daggers
+from robench.board.charts.controls import choices_of
+from robench.board.charts.drawing import Drawing
+from robench.board.charts.incomplete import READING, SEEDS, counted, daggers
+from robench.board.model.flags import records_of
+from robench.board.model.format import percent
+from robench.board.views.base import View
 from robench.stages.calibration import CalibrationDetails
 
 if TYPE_CHECKING:
+    from robench.board.charts.controls import Choices
     from robench.board.model.leaderboard import Leaderboard
     from robench.board.model.measured import RowKey
-    from robench.board.views.controls import Choices
     from robench.stages.calibration import Bin
 
-__all__ = ["calibration_views"]
+__all__ = ["Calibration"]
 
 _WIDTH, _HEIGHT = 420, 380
 _EVERYWHERE = -1
@@ -48,40 +49,45 @@ _COLUMNS = (
 )
 
 
-def calibration_views(board: Leaderboard) -> tuple[View, ...]:
+class Calibration(View):
     """Accuracy against confidence on clean inputs, where that was measured."""
-    found = records_of(("calibration",), board.records, board.frame)
-    if not found:
-        return ()
-    view = View(
-        key="calibration",
-        title="Is it right as often as it is sure?",
-        lead="Share of right answers to clean inputs among those of about one confidence, the "
-        "largest probability that the network gives.",
-        reading="On the dashed diagonal a network is calibrated; below it, it is surer than it is "
-        "right. Each mark is a bin of confidence, in which the answers of all seeds are put "
-        "together; the larger, the more they are, and a small mark says little. The "
-        "expected calibration error, mean distance from the diagonal over all answers, stands in "
-        "the table. Adaptive error, Brier score and log-likelihood, and all of them on degraded "
-        f"images, are in the records. {READING}",
+
+    name = "calibration"
+    title = "Is it right as often as it is sure?"
+    lead = (
+        "Share of right answers to clean inputs among those of about one confidence, the "
+        "largest probability that the network gives."
     )
-    is_shown = board.frame["stage"].eq("calibration") & board.frame["status"].eq("ok")
-    choices = choices_of(board, board.frame[is_shown])
-    errors = {row.key: row.others["ece"].value for row in board.rows if "ece" in row.others}
-    rows = [
-        row
-        for key, records in found.items()
-        for row in _rows(board, key, errors.get(key), [_bars(of.details) for of in records])
-    ]
-    spec = _chart(board, rows, choices)
-    return (
-        replace(
+    place = 90
+
+    def draw(self, board: Leaderboard) -> Drawing | None:
+        """Accuracy against confidence, a mark a bin."""
+        found = records_of(("calibration",), board.records, board.frame)
+        if not found:
+            return None
+        view = self.drawing(
+            reading="On the dashed diagonal a network is calibrated; below it, it is surer than it "
+            "is right. Each mark is a bin of confidence, in which the answers of all seeds are put "
+            "together; the larger, the more they are, and a small mark says little. The expected "
+            "calibration error, mean distance from the diagonal over all answers, stands in the "
+            "table. Adaptive error, Brier score and log-likelihood, and all of them on degraded "
+            f"images, are in the records. {READING}",
+        )
+        is_shown = board.frame["stage"].eq("calibration") & board.frame["status"].eq("ok")
+        choices = choices_of(board, board.frame[is_shown])
+        errors = {row.key: row.others["ece"].value for row in board.rows if "ece" in row.others}
+        rows = [
+            row
+            for key, records in found.items()
+            for row in _rows(board, key, errors.get(key), [_bars(of.details) for of in records])
+        ]
+        spec = _chart(board, rows, choices)
+        return replace(
             view,
             spec=spec,
             controls=choices.controls,
             plots=panel_plots(board, choices, spec, view.key, "Accuracy against confidence"),
-        ),
-    )
+        )
 
 
 def _bars(details: Any) -> tuple[Bin, ...]:

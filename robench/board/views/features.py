@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from robench.analysis.frame import CLEAN_TRAINING
-from robench.board.model.measured import key_of
-from robench.board.views.base import (
-    View,
+from robench.board.charts.base import (
     calculated,
     filters,
     finished,
@@ -24,15 +22,19 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
-from robench.board.views.controls import LEVEL, PANEL, Choices, choices_of
-from robench.board.views.incomplete import DAGGER, IS_INCOMPLETE, READING, SEEDS, counted
+from robench.board.charts.controls import LEVEL, PANEL, Choices, choices_of
+from robench.board.charts.drawing import Drawing
+from robench.board.charts.incomplete import DAGGER, IS_INCOMPLETE, READING, SEEDS, counted
+from robench.board.model.measured import key_of
+from robench.board.views.base import View
+from robench.board.views.tabular import tabular_panels
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from robench.board.model.leaderboard import Leaderboard
 
-__all__ = ["features_view"]
+__all__ = ["Features"]
 
 _CELL = 64
 _SHOWN = 12
@@ -53,31 +55,43 @@ _Shares = dict[tuple[str, float], _Mean]
 """Of each model and level."""
 
 
-def features_view(board: Leaderboard) -> View:
+class Features(View):
     """Share of the importance that each feature has, by method, with the trees beside them."""
-    view = View(
-        key="features",
-        title="Which features do they rely on?",
-        lead="Share of the importance in percent that the top features have in each network, and "
-        "in gradient-boosted trees.",
-        reading="The importance of a feature is its total effect (Jansen 1999): how far the "
-        "answers move when its values are exchanged between test rows; shares add up to 100 over "
-        "all features, of which the twelve that matter most are here. Features that go together "
-        "share what they say: two models may rely on different ones and answer alike. " + READING,
+
+    name = "features"
+    title = "Which features do they rely on?"
+    lead = (
+        "Share of the importance in percent that the top features have in each network, and "
+        "in gradient-boosted trees."
     )
-    found = _shares(board)
-    panels = [panel for panel in board.panels if panel in found]
-    if not panels:
-        missing = "No network stands beside trees here; add `trees` to the suite's `evaluate`."
-        return replace(view, missing=missing)
-    choices = choices_of(board, _trees_cells(board), (PANEL, LEVEL))
-    spec = _chart(board, found, choices)
-    return replace(
-        view,
-        spec=spec,
-        controls=choices.controls,
-        plots=panel_plots(board, choices, spec, "features", "Importance of features in percent"),
-    )
+    place = 150
+
+    def draw(self, board: Leaderboard) -> Drawing | None:
+        """A heat map of features and models."""
+        if not tabular_panels(board):
+            return None
+        view = self.drawing(
+            reading="The importance of a feature is its total effect (Jansen 1999): how far the "
+            "answers move when its values are exchanged between test rows; shares add up to 100 "
+            "over all features, of which the twelve that matter most are here. Features that go "
+            "together share what they say: two models may rely on different ones and answer alike. "
+            + READING,
+        )
+        found = _shares(board)
+        panels = [panel for panel in board.panels if panel in found]
+        if not panels:
+            missing = "No network stands beside trees here; add `trees` to the suite's `evaluate`."
+            return replace(view, missing=missing)
+        choices = choices_of(board, _trees_cells(board), (PANEL, LEVEL))
+        spec = _chart(board, found, choices)
+        return replace(
+            view,
+            spec=spec,
+            controls=choices.controls,
+            plots=panel_plots(
+                board, choices, spec, "features", "Importance of features in percent"
+            ),
+        )
 
 
 def _trees_cells(board: Leaderboard) -> pd.DataFrame:

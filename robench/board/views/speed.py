@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from robench.board.model.comparable import ROW
-from robench.board.model.estimates import estimates
-from robench.board.model.measured import measured
-from robench.board.views.base import (
+from robench.board.charts.base import (
     HAS_INTERVAL,
     INTERVALS,
-    Plot,
-    View,
     calculated,
     chosen,
     colour,
@@ -27,57 +22,69 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
-from robench.board.views.controls import Control
-from robench.board.views.incomplete import READING, SEEDS, counted, daggers, seeds_of
+from robench.board.charts.controls import Control
+from robench.board.charts.drawing import Drawing, Plot
+from robench.board.charts.incomplete import READING, SEEDS, counted, daggers, seeds_of
+from robench.board.model.comparable import ROW
+from robench.board.model.estimates import estimates
+from robench.board.model.measured import measured
+from robench.board.views.base import View
 
 if TYPE_CHECKING:
     from robench.board.model.leaderboard import Leaderboard
 
-__all__ = ["speed_view"]
+__all__ = ["Speed"]
 
 _SIZE = 290
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _FINE_TICKS = (0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8)
 
 
-def speed_view(board: Leaderboard) -> View:
+class Speed(View):
     """Speed-up of the compacted network against its operation ratio, with the diagonal drawn."""
-    points = _points(board)
-    devices = ", ".join(sorted(set(board.frame["device"]))) if len(board.frame) else ""
-    view = View(
-        key="speed",
-        title="How much faster is it really?",
-        lead="Measured speed-up of the compacted network over the dense one, against the ratio "
-        "of their multiply-accumulates.",
-        reading="On the dashed diagonal a network is as much faster as it has fewer operations; "
-        "below it, overheads eat the gain; below the dotted line it is slower than the dense "
-        "network. Zeros that no whole neuron or filter shares cannot be removed, so that "
-        "scattered sparsity stays at the left. Both axes are logarithmic; bars are "
-        f"{INTERVALS}. {READING} Device: {devices}; one thread.",
+
+    name = "speed"
+    title = "How much faster is it really?"
+    lead = (
+        "Measured speed-up of the compacted network over the dense one, against the ratio "
+        "of their multiply-accumulates."
     )
-    if points.empty:
-        missing = (
-            "No network was timed in these results (stage speed), or none quietly enough to "
-            "publish; add `speed` to the suite's `evaluate`."
+    place = 130
+
+    def draw(self, board: Leaderboard) -> Drawing:
+        """Speed-up against the ratio of MACs, both axes logarithmic."""
+        points = _points(board)
+        devices = ", ".join(sorted(set(board.frame["device"]))) if len(board.frame) else ""
+        view = self.drawing(
+            reading="On the dashed diagonal a network is as much faster as it has fewer "
+            "operations; below it, overheads eat the gain; below the dotted line it is slower than "
+            "the dense network. Zeros that no whole neuron or filter shares cannot be removed, so "
+            "that scattered sparsity stays at the left. Both axes are logarithmic; bars are "
+            f"{INTERVALS}. {READING} Device: {devices}; one thread.",
         )
-        return replace(view, missing=missing)
-    batches = sorted(int(size) for size in points["batch_size"].unique())
-    options = tuple((float(size), f"{size}") for size in batches)
-    control = Control("chosen_batch", "Batch size", options, float(batches[-1]))
-    spec = _chart(board, points, control)
-    return replace(
-        view,
-        spec=spec,
-        controls=(control,),
-        plots=tuple(
-            Plot(
-                name=f"speed-batch-{size}",
-                caption=f"Measured speed-up against operation ratio, batch size {size}",
-                spec=chosen(spec, chosen_batch=size),
+        if points.empty:
+            missing = (
+                "No network was timed in these results (stage speed), or none quietly enough to "
+                "publish; add `speed` to the suite's `evaluate`."
             )
-            for size in batches
-        ),
-    )
+            return replace(view, missing=missing)
+        batches = sorted(int(size) for size in points["batch_size"].unique())
+        options = tuple((float(size), f"{size}") for size in batches)
+        control = Control("chosen_batch", "Batch size", options, float(batches[-1]))
+        spec = _chart(board, points, control)
+        return replace(
+            view,
+            spec=spec,
+            controls=(control,),
+            plots=tuple(
+                Plot(
+                    name=f"speed-batch-{size}",
+                    caption=f"Measured speed-up against operation ratio, batch size {size}",
+                    spec=chosen(spec, chosen_batch=size),
+                )
+                for size in batches
+            ),
+        )
 
 
 def _points(board: Leaderboard) -> pd.DataFrame:

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.model.estimates import Estimate
-from robench.board.model.format import interval, number
-from robench.board.model.quality import R2
-from robench.board.views.base import (
+from robench.board.charts.base import (
     HAS_INTERVAL,
     INTERVALS,
-    View,
     colour,
     filters,
     finished,
@@ -26,15 +22,20 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
-from robench.board.views.controls import PANEL, Choices, choices_of
-from robench.board.views.incomplete import DAGGER, READING, SEEDS, basis, daggers
-from robench.board.views.sparsity import LEAST_REMAINING, cut_bounds, sparsity_axis
+from robench.board.charts.controls import PANEL, Choices, choices_of
+from robench.board.charts.drawing import Drawing
+from robench.board.charts.incomplete import DAGGER, READING, SEEDS, basis, daggers
+from robench.board.charts.sparsity import LEAST_REMAINING, cut_bounds, sparsity_axis
+from robench.board.model.estimates import Estimate
+from robench.board.model.format import interval, number
+from robench.board.model.quality import R2
+from robench.board.views.base import View
 
 if TYPE_CHECKING:
     from robench.board.model.leaderboard import Leaderboard
     from robench.board.model.rows import Row
 
-__all__ = ["tabular_panels", "tabular_view"]
+__all__ = ["Tabular", "tabular_panels"]
 
 _WIDTH = 300
 _HEIGHT = 200
@@ -56,35 +57,44 @@ def tabular_panels(board: Leaderboard) -> tuple[str, ...]:
     return tuple(panel for panel in board.panels if panel in found)
 
 
-def tabular_view(board: Leaderboard) -> View:
+class Tabular(View):
     """Quality, dead inputs and spread of importance against sparsity, with trees as reference."""
-    names = quality_names(board)
-    view = View(
-        key="tabular",
-        title="How do networks on tables compare with boosted trees?",
-        lead=f"{names[:1].upper()}{names[1:]} of each network alone and together with "
-        "gradient-boosted trees, and how many of the features each relies on.",
-        reading="The dashed line is the dense network, the dotted one the trees alone, fitted on "
-        "the same training split. Together means a mean of both, weighted on the validation split. "
-        "A dead input has no weight left; of the trees it is one that changes no answer. The "
-        "importance of a feature is its total effect: how far the answers move when its values are "
-        "exchanged between test rows. The entropy of the importances says over how many features "
-        "they spread (3 bits: as if over 8 alike), the divergence from the trees whether the same "
-        f"features matter (0: the same, 1: none in common). Bars are {INTERVALS}. {READING}",
-    )
-    panels = tabular_panels(board)
-    points = [point for panel in panels for point in _points(board, panel)]
-    if not points:
-        return replace(view, missing="No network on a table has a number yet.")
-    drawn = {board.panels[point["panel"]] for point in points}
-    choices = choices_of(board, board.frame[board.frame["panel"].isin(drawn)], (PANEL,))
-    spec = _chart(board, points, choices)
-    return replace(
-        view,
-        spec=spec,
-        controls=choices.controls,
-        plots=panel_plots(board, choices, spec, "tabular", "Networks beside boosted trees"),
-    )
+
+    name = "tabular"
+    title = "How do networks on tables compare with boosted trees?"
+    lead = "TODO"
+    place = 140
+
+    def draw(self, board: Leaderboard) -> Drawing | None:
+        """A small multiple for each quantity."""
+        if not tabular_panels(board):
+            return None
+        names = quality_names(board)
+        view = self.drawing(
+            lead=f"{names[:1].upper()}{names[1:]} of each network alone and together with "
+            "gradient-boosted trees, and how many of the features each relies on.",
+            reading="The dashed line is the dense network, the dotted one the trees alone, fitted "
+            "on the same training split. Together means a mean of both, weighted on the validation "
+            "split. A dead input has no weight left; of the trees it is one that changes no "
+            "answer. The importance of a feature is its total effect: how far the answers move "
+            "when its values are exchanged between test rows. The entropy of the importances says "
+            "over how many features they spread (3 bits: as if over 8 alike), the divergence from "
+            "the trees whether the same features matter (0: the same, 1: none in common). Bars are "
+            f"{INTERVALS}. {READING}",
+        )
+        panels = tabular_panels(board)
+        points = [point for panel in panels for point in _points(board, panel)]
+        if not points:
+            return replace(view, missing="No network on a table has a number yet.")
+        drawn = {board.panels[point["panel"]] for point in points}
+        choices = choices_of(board, board.frame[board.frame["panel"].isin(drawn)], (PANEL,))
+        spec = _chart(board, points, choices)
+        return replace(
+            view,
+            spec=spec,
+            controls=choices.controls,
+            plots=panel_plots(board, choices, spec, "tabular", "Networks beside boosted trees"),
+        )
 
 
 def _quantities(measure: str) -> tuple[_Quantity, ...]:

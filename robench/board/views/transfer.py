@@ -11,19 +11,8 @@ import pandas as pd
 from robench.analysis.frame import CLEAN_TRAINING
 from robench.analysis.seeds import over_seeds
 from robench.analysis.transfer import trained_kinds
-from robench.board.model.comparable import ROW
-from robench.board.model.measured import FRACTION
-from robench.board.pictures.published_matrix import PICTURE_TITLE, published_picture
-from robench.board.views.base import (
-    View,
-    filters,
-    finished,
-    ink,
-    inline,
-    panel_plots,
-    value_and_bounds,
-)
-from robench.board.views.controls import (
+from robench.board.charts.base import filters, finished, ink, inline, panel_plots, value_and_bounds
+from robench.board.charts.controls import (
     LEVEL,
     PANEL,
     Choices,
@@ -31,7 +20,8 @@ from robench.board.views.controls import (
     choices_of,
     training_name,
 )
-from robench.board.views.heat_map import (
+from robench.board.charts.drawing import Drawing
+from robench.board.charts.heat_map import (
     AT,
     CELL,
     axes,
@@ -42,52 +32,66 @@ from robench.board.views.heat_map import (
     in_training_order,
     label_width,
 )
-from robench.board.views.incomplete import READING, SEEDS, seeds_of
-from robench.board.views.transfer_scores import ABOUT_SCORES, score_tables
+from robench.board.charts.incomplete import READING, SEEDS, seeds_of
+from robench.board.charts.transfer_scores import ABOUT_SCORES, score_tables
+from robench.board.model.comparable import ROW
+from robench.board.model.measured import FRACTION
+from robench.board.pictures.published_matrix import PICTURE_TITLE, published_picture
+from robench.board.views.base import View
 
 if TYPE_CHECKING:
     from robench.board.model.leaderboard import Leaderboard
 
-__all__ = ["transfer_view"]
+__all__ = ["Transfer"]
 
 
-def transfer_view(board: Leaderboard) -> View:
+class Transfer(View):
     """Accuracy by training distortion and test degradation."""
-    view = View(
-        key="transfer",
-        title="Does what it learnt on one noise carry over to another?",
-        lead="Accuracy in percent of networks trained on one kind of image (rows) and tested on "
-        "each kind (columns).",
-        reading="Outlined cells are tested on what they were trained on; where a network was "
-        "trained on several kinds, on any of them. A bright outlined cell in a dark row means that "
-        "the network learnt its own noise and nothing else. The first column is clean images. The "
-        "mean over levels includes mild ones, but for pictures that are not degraded or that other "
-        "kinds show as well; the published matrix has one level of each kind. " + READING,
+
+    name = "transfer"
+    title = "Does what it learnt on one noise carry over to another?"
+    lead = (
+        "Accuracy in percent of networks trained on one kind of image (rows) and tested on "
+        "each kind (columns)."
     )
-    matrices = [board_matrix(board, at) for _, at in AT]
-    if matrices[0].empty:
-        missing = (
-            "No data set and model in these results has networks that were trained on a noise and "
-            "shown degraded images; add `distortions` and `degrade` to the suite."
+    place = 100
+
+    def draw(self, board: Leaderboard) -> Drawing:
+        """Heat maps, the published one below them, and tables of the share of the gain."""
+        view = self.drawing(
+            reading="Outlined cells are tested on what they were trained on; where a network was "
+            "trained on several kinds, on any of them. A bright outlined cell in a dark row means "
+            "that the network learnt its own noise and nothing else. The first column is clean "
+            "images. The mean over levels includes mild ones, but for pictures that are not "
+            "degraded or that other kinds show as well; the published matrix has one level of each "
+            "kind. " + READING,
         )
-        return replace(view, missing=missing)
-    choices = choices_of(board, _noisy(matrices[0]), (PANEL, LEVEL))
-    at = Control("chosen_at", "Tested at", tuple((n, text) for n, (text, _) in enumerate(AT)), 0)
-    spec = _chart(board, matrices, choices, at)
-    tables = score_tables(board, matrices[0])
-    return replace(
-        view,
-        reading=f"{view.reading} {ABOUT_SCORES}" if tables else view.reading,
-        tables=tables,
-        spec=spec,
-        controls=(*choices.controls, at),
-        plots=panel_plots(
-            board, choices, spec, "transfer", "Accuracy in percent by training and test images"
-        ),
-        picture=published_picture(),
-        picture_title=PICTURE_TITLE,
-        picture_open=True,
-    )
+        matrices = [board_matrix(board, at) for _, at in AT]
+        if matrices[0].empty:
+            missing = (
+                "No data set and model in these results has networks that were trained on a noise "
+                "and shown degraded images; add `distortions` and `degrade` to the suite."
+            )
+            return replace(view, missing=missing)
+        choices = choices_of(board, _noisy(matrices[0]), (PANEL, LEVEL))
+        at = Control(
+            "chosen_at", "Tested at", tuple((n, text) for n, (text, _) in enumerate(AT)), 0
+        )
+        spec = _chart(board, matrices, choices, at)
+        tables = score_tables(board, matrices[0])
+        return replace(
+            view,
+            reading=f"{view.reading} {ABOUT_SCORES}" if tables else view.reading,
+            tables=tables,
+            spec=spec,
+            controls=(*choices.controls, at),
+            plots=panel_plots(
+                board, choices, spec, "transfer", "Accuracy in percent by training and test images"
+            ),
+            picture=published_picture(),
+            picture_title=PICTURE_TITLE,
+            picture_open=True,
+        )
 
 
 def _noisy(matrix: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from robench.conformance.subject import PluginSubject
 
-__all__ = ["documented", "globals_kept", "imports_cleanly", "tensors_kept"]
+__all__ = ["RULES", "documented", "globals_kept", "imports_cleanly", "tensors_kept"]
 
 _LONGEST_IMPORT_S = 5.0
 
@@ -70,3 +70,7 @@ def tensors_kept(
     for name, tensor in tensors.items():
         if not bool((tensor.detach() == before[name]).all()):
             raise BrokenError(f"{part}() writes into {name}", subject.line_of(part))
+
+
+RULES = (imports_cleanly, documented)
+"""What is asked of every kind of plug-in; views of the board have no rules beyond these."""

@@ -82,8 +82,9 @@ def test_a_smooth_twin_is_the_mean_over_shifts() -> None:
     torch.testing.assert_close(smooth.shifts.sum(dim=0), torch.zeros(4))
     expected = torch.stack([model(IMAGES + shift) for shift in smooth.shifts]).mean(dim=0)
     torch.testing.assert_close(smooth(IMAGES), expected)
-    # Neither the batch nor the time changes it.
-    assert torch.equal(smooth(IMAGES[2:3]), smooth(IMAGES)[2:3])
+    # Neither the batch nor the time changes it, but for the rounding of another batch size.
+    torch.testing.assert_close(smooth(IMAGES[2:3]), smooth(IMAGES)[2:3], rtol=0, atol=1e-6)
+    assert torch.equal(smooth(IMAGES), smooth(IMAGES))
     with pytest.raises(InputError, match="draws is 3"):
         Smoothed(model, IMAGES.shape[1:], draws=3)
 

@@ -11,7 +11,9 @@ import pytest
 
 from robench.board.model.corrupted import corruption_errors
 from robench.board.model.leaderboard import leaderboard
-from robench.board.views.degradation import corruption_views, degradation_view, response_views
+from robench.board.views.corruptions import Corruptions
+from robench.board.views.degradations import Degradations
+from robench.board.views.responses import Responses
 from robench.reference.humans import published_accuracies
 from robench.spec import Metric, PluginRef, Record
 
@@ -108,7 +110,7 @@ def test_without_a_dense_control_there_is_no_figure(corrupted) -> None:
 
 
 def test_the_view_says_where_the_images_come_from(corrupted, make) -> None:
-    (view,) = corruption_views(leaderboard(corrupted(seeds=1)))
+    view = Corruptions().draw(leaderboard(corrupted(seeds=1)))
     assert view.key == "corruptions"
     assert ORIGIN in view.reading
     assert [plot.name for plot in view.plots] == ["corruptions-1-digits-mlp"]
@@ -116,7 +118,7 @@ def test_the_view_says_where_the_images_come_from(corrupted, make) -> None:
     assert "fog" in text
     assert "contrast" in text
     plain = make(data=("digits",), models=NETWORK, levels=(0.9,), seeds=1, distortions=())
-    assert corruption_views(leaderboard(plain)) == ()
+    assert Corruptions().draw(leaderboard(plain)) is None
 
 
 def human_rows(view) -> list[str]:
@@ -126,7 +128,7 @@ def human_rows(view) -> list[str]:
 
 def test_humans_are_drawn_where_they_compare_and_nowhere_else(corrupted) -> None:
     def degradations(data: str):
-        return degradation_view(leaderboard(corrupted(data, seeds=1)))
+        return Degradations().draw(leaderboard(corrupted(data, seeds=1)))
 
     elsewhere = degradations("digits")
     assert not human_rows(elsewhere)
@@ -141,12 +143,12 @@ def test_humans_are_drawn_where_they_compare_and_nowhere_else(corrupted) -> None
 
 def test_corruptions_are_beside_no_humans(corrupted) -> None:
     # The contrast of a corruption is no level of the degradation of that name.
-    (view,) = corruption_views(leaderboard(corrupted("16-class-imagenet", seeds=1)))
+    view = Corruptions().draw(leaderboard(corrupted("16-class-imagenet", seeds=1)))
     assert not human_rows(view)
 
 
 def test_how_evenly_networks_and_humans_answer(corrupted, make) -> None:
-    (view,) = response_views(leaderboard(corrupted("16-class-imagenet", seeds=1)))
+    view = Responses().draw(leaderboard(corrupted("16-class-imagenet", seeds=1)))
     assert view.key == "responses"
     (row,) = (row for row in human_rows(view) if ",contrast,05|0.05," in row)
     published = published_accuracies()
@@ -154,15 +156,15 @@ def test_how_evenly_networks_and_humans_answer(corrupted, make) -> None:
     expected = published[is_row & (published["level"] == 0.05)]["entropy_bits"].item()
     assert float(row.split(",")[6]) == pytest.approx(expected, abs=1e-4)
     assert [plot.name for plot in view.plots] == ["responses-1-16-class-imagenet-mlp"]
-    assert not any(map(human_rows, response_views(leaderboard(corrupted(seeds=1)))))
+    assert not human_rows(Responses().draw(leaderboard(corrupted(seeds=1))))
     unasked = make(
         data=("digits",), models=NETWORK, levels=(0.9,), seeds=1, stages=("train",),
         distortions=(), mishaps=False,
     )  # fmt: skip
-    assert response_views(leaderboard(unasked)) == ()
+    assert Responses().draw(leaderboard(unasked)) is None
 
 
 def test_the_picture_of_the_levels(corrupted) -> None:
-    view = degradation_view(leaderboard(corrupted(seeds=1)))
+    view = Degradations().draw(leaderboard(corrupted(seeds=1)))
     assert view.picture.startswith("<svg")
     assert "low-pass" in view.picture

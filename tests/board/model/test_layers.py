@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from robench.board import build_board, summary_text
+from robench.board.charts.drawing import Drawing
 from robench.board.model.layers import layer_tables
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.model.tables import Table
 from robench.board.views import views_of
-from robench.board.views.base import View
 from robench.engine.plan import plan
 from robench.spec import Metric, PluginRef, Record, load_suite
 from robench.store import Store
@@ -124,7 +124,7 @@ def test_a_folder_of_layers_alone_gives_a_sensible_page(
 
 
 def test_whole_networks_know_nothing_of_layers(
-    of_layers, records: list[Record], board: Leaderboard, views: dict[str, View]
+    of_layers, records: list[Record], board: Leaderboard, views: dict[str, Drawing]
 ) -> None:
     together = leaderboard([*records, *of_layers])
     assert together.rows == board.rows

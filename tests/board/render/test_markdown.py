@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from robench.board.charts.drawing import Drawing
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.render.markdown import escaped, readme
 from robench.board.views import views_of
-from robench.board.views.base import View
 from robench.spec import PluginRef, Record
 
 Make = Callable[..., list[Record]]
@@ -25,7 +25,7 @@ def table_lines(text: str) -> list[str]:
     return [line for line in whole.splitlines() if line.startswith("|")]
 
 
-def test_a_row_for_each_row(board: Leaderboard, views: dict[str, View]) -> None:
+def test_a_row_for_each_row(board: Leaderboard, views: dict[str, Drawing]) -> None:
     text = readme(board, views.values(), title="A board")
     assert len(table_lines(text)) == len(board.rows) + 2
     assert "![Accuracy against achieved sparsity](plots/accuracy.svg)" in text

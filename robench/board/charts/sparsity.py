@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.model.estimates import Estimate
-from robench.board.model.format import distance, interval, percent
-from robench.board.model.quality import R2
-from robench.board.views.base import (
+from robench.board.charts.base import (
     HAS_INTERVAL,
     INTERVALS,
-    Plot,
-    View,
     colour,
     filters,
     finished,
     inline,
-    quality_names,
     shape,
     small_multiples,
     tooltip,
     without_hidden,
 )
-from robench.board.views.incomplete import DAGGER, READING, SEEDS, basis, daggers
+from robench.board.charts.incomplete import DAGGER, READING, SEEDS, basis, daggers
+from robench.board.model.estimates import Estimate
+from robench.board.model.format import interval
 
 if TYPE_CHECKING:
     from robench.board.model.leaderboard import Leaderboard
@@ -33,11 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEAST_REMAINING",
-    "accuracy_view",
+    "SPARSITY_READING",
     "cut",
     "cut_bounds",
-    "distance_view",
     "sparsity_axis",
+    "sparsity_chart",
 ]
 
 _WIDTH = 330
@@ -48,65 +44,14 @@ _BANDS = (
     f"Bands and bars are {INTERVALS}, cut where they would leave the panel; the tooltip gives "
     "them whole, and n."
 )
-_READING = (
+SPARSITY_READING = (
     "The further right, the sparser: the axis opens the sparse end by the share of weights that "
     "remains, on a logarithmic scale, and places each network at the sparsity that was counted in "
     f"it, not at the one that was asked for. {_BANDS} {READING} "
 )
 
 
-_REGRESSIONS = (
-    " Networks that predict a number are measured by R², the share of the target's variance that "
-    "they explain; below zero the mean would be a better prediction."
-)
-
-
-def accuracy_view(board: Leaderboard) -> View:
-    """Accuracy, or R² of a regression, on clean test inputs against achieved sparsity."""
-    names = quality_names(board)
-    chart = _chart(board, lambda row: row.quality, f"{names} on test inputs", percent, "%")
-    return View(
-        key="accuracy",
-        title="How accurate is it still?",
-        lead=f"{names[:1].upper()}{names[1:]} on clean test inputs as weights are removed, for "
-        "each data set and model.",
-        reading=_READING
-        + "The dashed line is the dense network, which trains as long as all others."
-        + (_REGRESSIONS if R2.name in names else ""),
-        spec=chart,
-        missing=None if chart else "No trained network has both an accuracy and a sparsity yet.",
-        plots=_plots(
-            "accuracy", f"{names[:1].upper()}{names[1:]} against achieved sparsity", chart
-        ),
-    )
-
-
-def distance_view(board: Leaderboard) -> View:
-    """The median minimal l2 perturbation against achieved sparsity."""
-    chart = _chart(board, lambda row: row.median_l2, "median l2 distance", distance, "")
-    return View(
-        key="distance",
-        title="How far must an attacker push it?",
-        lead="The smallest change, in l2 norm over inputs in [0, 1], that makes the network err: "
-        "the median over the test inputs that it classifies correctly.",
-        reading=_READING + "Higher is more robust. A network that is wrong more often is asked "
-        "about easier inputs only, so read this beside the accuracy. A ring marks points whose "
-        "attack raised a flag, and networks whose accuracy is far below that of the dense one: "
-        "there the distance flatters the network.",
-        spec=chart,
-        missing=None
-        if chart
-        else "No network was attacked in these results "
-        "(stage attack); add `attack` to the suite's `evaluate`.",
-        plots=_plots("median-l2", "Median l2 distance against achieved sparsity", chart),
-    )
-
-
-def _plots(name: str, caption: str, spec: dict[str, Any] | None) -> tuple[Plot, ...]:
-    return (Plot(name, caption, spec),) if spec is not None else ()
-
-
-def _chart(
+def sparsity_chart(
     board: Leaderboard,
     column: Callable[[Row], Estimate | None],
     title: str,

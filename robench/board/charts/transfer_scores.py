@@ -14,9 +14,9 @@ from robench.analysis.transfer import (
     mean_transfer_scores,
     transfer_scores,
 )
+from robench.board.charts.heat_map import NETWORK, in_test_order, in_training_order
 from robench.board.model.format import NO_VALUE
 from robench.board.model.tables import Entry, Table
-from robench.board.views.heat_map import NETWORK, in_test_order, in_training_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ def score_tables(board: Leaderboard, matrix: pd.DataFrame) -> tuple[Table, ...]:
 
     Args:
         board: that the matrix is of.
-        matrix: of `robench.board.views.heat_map.board_matrix`, over all levels.
+        matrix: of `robench.board.charts.heat_map.board_matrix`, over all levels.
     """
     distortions = {
         name: distortion

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from robench.board.model.comparable import ROW
-from robench.board.model.estimates import estimates
-from robench.board.model.measured import FRACTION
-from robench.board.views.base import (
+from robench.board.charts.base import (
     HAS_INTERVAL,
     calculated,
     colour,
@@ -22,22 +19,34 @@ from robench.board.views.base import (
     inline,
     is_dense,
     method_name,
+    panel_plots,
     shape,
     small_multiples,
     tooltip,
     value_and_bounds,
     without_hidden,
 )
-from robench.board.views.incomplete import SEEDS, counted, daggers, seeds_of
-from robench.reference.humans import Figure, curve
+from robench.board.charts.controls import choices_of
+from robench.board.charts.incomplete import READING, SEEDS, counted, daggers, seeds_of
+from robench.board.model.comparable import ROW
+from robench.board.model.estimates import estimates
+from robench.board.model.measured import FRACTION
+from robench.reference.humans import Figure, curve, is_comparable
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from robench.board.charts.controls import Choices
+    from robench.board.charts.drawing import Drawing
     from robench.board.model.leaderboard import Leaderboard
-    from robench.board.views.controls import Choices
 
-__all__ = ["ACCURACY", "RESPONSE_ENTROPY", "Measure", "level_curves"]
+__all__ = [
+    "ACCURACY",
+    "RESPONSE_ENTROPY",
+    "Measure",
+    "comparable_panels",
+    "with_level_curves",
+]
 
 _WIDTH = 250
 _HEIGHT = 170
@@ -247,3 +256,30 @@ def _network_layers(board: Leaderboard, measure: Measure, y: alt.Y) -> Iterator[
         ),
     )
     yield daggers(networks, x=_x(), y=y)
+
+
+def with_level_curves(
+    view: Drawing,
+    board: Leaderboard,
+    measure: Measure,
+    each: pd.DataFrame,
+    title: str,
+    humans: Sequence[str] = (),
+) -> Drawing:
+    """The view with its chart: the measure against the column ``step_level``."""
+    choices = choices_of(board, each)
+    spec = level_curves(board, measure, each, choices, humans)
+    return replace(
+        view,
+        spec=spec,
+        controls=choices.controls,
+        plots=panel_plots(board, choices, spec, view.key, title),
+        reading=f"{view.reading} {READING}",
+    )
+
+
+def comparable_panels(each: pd.DataFrame) -> list[str]:
+    """The panels beside whose networks humans may be drawn."""
+    places = each.drop_duplicates("panel")
+    comparable = places["data_name"].map(is_comparable)
+    return sorted(places.loc[comparable.astype(bool), "panel"])

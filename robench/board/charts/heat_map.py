@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
+from robench.analysis.frame import CLEAN_TRAINING
 from robench.analysis.transfer import transfer_matrix
-from robench.board.model.comparable import ROW
-from robench.board.views.base import (
+from robench.board.charts.base import (
     calculated,
     filters,
     method_name,
@@ -17,8 +17,9 @@ from robench.board.views.base import (
     tooltip,
     without_hidden,
 )
-from robench.board.views.controls import training_name
-from robench.board.views.incomplete import DAGGER, IS_INCOMPLETE, counted
+from robench.board.charts.controls import training_name
+from robench.board.charts.incomplete import DAGGER, IS_INCOMPLETE, counted
+from robench.board.model.comparable import ROW
 from robench.reference.published_transfer import PUBLISHED_LEVELS
 from robench.spec.distortion import CLEAN, EVERYTHING
 
@@ -40,6 +41,7 @@ __all__ = [
     "in_test_order",
     "in_training_order",
     "label_width",
+    "sparse_matrix",
 ]
 
 CELL = 46
@@ -65,6 +67,14 @@ def graded_rows(board: Leaderboard, matrix: pd.DataFrame) -> pd.DataFrame:
     """The rows of methods that are asked for levels."""
     graded = [label for label, kind in board.kinds.items() if kind.is_graded]
     return matrix[matrix["method"].isin(graded)]
+
+
+def sparse_matrix(board: Leaderboard) -> pd.DataFrame:
+    """The matrix of those panels in which sparse networks were trained on noise; else empty."""
+    matrix = board_matrix(board, AT[0][1])
+    graded = graded_rows(board, matrix)
+    noisy = graded[graded["training"] != CLEAN_TRAINING]
+    return matrix[matrix["panel"].isin(noisy["panel"])]
 
 
 def in_training_order(trainings: Mapping[str, Distortion | None]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Parts of charts that several views share."""

@@ -39,6 +39,7 @@ ROOMS: Mapping[str, str] = {
     "attacks": "robench.attacks:ATTACKS",
     "degradations": "robench.degradations:DEGRADATIONS_REGISTRY",
     "stages": "robench.stages:STAGES",
+    "metrics": "robench.stages.scores:SCORES",
     "views": "robench.board.views:VIEWS",
 }
 """Where the registry of each kind lives; the keys are the words of ``robench list``."""

@@ -65,6 +65,13 @@ def stage(name: _Name, to: _To = Path()) -> None:
     _tell(source, f"robench run smoke --plugin {source} --only {name}")
 
 
+@app.command("metric")
+def metric(name: _Name, to: _To = Path()) -> None:
+    """Write NAME.py, a metric of a network's answers, and test_NAME.py beside it."""
+    source = _write("metric", name, to)
+    _tell(source, f"robench run SUITE.yaml --plugin {source}   # with `calibration` in the suite")
+
+
 @app.command("view")
 def view(name: _Name, to: _To = Path()) -> None:
     """Write NAME.py, a view of the board that draws as it is, and test_NAME.py beside it."""

@@ -19,6 +19,7 @@ from robench.conformance.rules import (
     degradations,
     inputs,
     interface,
+    metrics,
     models,
     outcome,
     stages,
@@ -57,6 +58,7 @@ RULES_OF: dict[str, dict[str, Rule]] = {
             ("model", models.RULES),
             ("data set", datasets.RULES),
             ("stage", stages.RULES),
+            ("metric", metrics.RULES),
             ("view", common.RULES),
         )
     },

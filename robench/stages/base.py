@@ -157,6 +157,11 @@ class Stage(ABC, Generic[Asked]):
     is_timed: ClassVar[bool] = False
     imports: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def all_metrics(cls) -> tuple[MetricInfo, ...]:
+        """`metrics`, and what plug-ins of the stage bring besides."""
+        return cls.metrics
+
     def applies_to(self, data: Data) -> Literal[True] | str:
         """Whether there is something to measure on these data; why not, where there is not."""
         del data

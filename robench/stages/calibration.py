@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from robench.blame import blamed_on
 from robench.spec import Cell, Metric, json_number
-from robench.spec.base import Frozen
+from robench.spec.base import Frozen, without_missing_code
 from robench.spec.options import NotEmpty, Samples, StageOptions, listed
 from robench.stages.base import Context, MetricInfo, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import classes, classified_images
@@ -19,6 +19,8 @@ from robench.stages.declarations.kinds import (
     named_kinds,
     resolve_degraded,
 )
+from robench.stages.scores import SCORES, other_scores, own_scores
+from robench.stages.scores.base import Answers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +43,13 @@ class CalibrationOptions(StageOptions):
     samples: Samples = None
     bins: Bins = 15
     """Guo et al. 2017 have 15; figures compare at equal numbers alone."""
+    metrics: Annotated[tuple[str, ...], NotEmpty] | Literal["all"] = "all"
+    """As `robench list metrics` shows them; ``all`` are robench's own."""
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _one_metric_or_many(cls, value: object) -> object:
+        return value if value == "all" else listed(value)
 
     @field_validator("kinds", mode="before")
     @classmethod
@@ -48,14 +57,49 @@ class CalibrationOptions(StageOptions):
         return value if isinstance(value, str) and value in ("all", "none") else listed(value)
 
     def plugins(self) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-        """The kinds that it names."""
-        return named_kinds(self.kinds)
+        """The kinds and the metrics that it names."""
+        yield from named_kinds(self.kinds)
+        for place, name in enumerate(self.metrics if isinstance(self.metrics, tuple) else ()):
+            yield ("metrics", place), "metrics", name
+
+    def with_guests(self, found: Sequence[tuple[str, str]]) -> Self:
+        """The metrics of a run's own plug-in files are measured beside those that it names."""
+        asked = own_scores() if self.metrics == "all" else self.metrics
+        new = [name for kind, name in found if kind == SCORES.kind and name not in asked]
+        return self.model_copy(update={"metrics": (*asked, *new)}) if new else self
+
+
+class ResolvedScore(Frozen):
+    """A metric as a cell asks for it."""
+
+    version: int
+    code: str | None = None
+    """Which code it is, where that is not robench's own."""
+
+    @model_serializer(mode="wrap")
+    def _without_missing_code(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_missing_code(dump(self))
+
+
+_FIRST = {
+    name: ResolvedScore(version=1)
+    for name in ("ece", "adaptive_ece", "overconfidence", "brier", "nll")
+}
 
 
 class ResolvedCalibrationOptions(ResolvedDegradeOptions):
     """`CalibrationOptions` once it is known which kinds and levels there are."""
 
     bins: Bins
+    metrics: dict[str, ResolvedScore] = _FIRST
+
+    @model_serializer(mode="wrap")
+    def _without_the_first(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Cells keep the ids that they had when these metrics were all that there was.
+        dumped: dict[str, Any] = dump(self)
+        if self.metrics == _FIRST:
+            del dumped["metrics"]
+        return dumped
 
 
 class Bin(Frozen):
@@ -87,48 +131,12 @@ class Calibration(Stage[CalibrationOptions]):
     Options = CalibrationOptions
     Details = CalibrationDetails
     imports = ("robench.measure.calibration", "robench.stages.degrade")
-    metrics = (
-        MetricInfo(
-            "ece",
-            "calibration error",
-            "Expected calibration error on clean test inputs: how far the share of right answers "
-            "is from the network's confidence, mean over bins of equal width; less is better. "
-            "Few inputs make it larger, so that rows compare at one number of inputs and bins.",
-            unit="share",
-            bounds=(0.0, 1.0),
-            better="lower",
-            shown="leaderboard",
-        ),
-        MetricInfo(
-            "adaptive_ece",
-            "adaptive calibration error",
-            "The same over bins of equally many answers.",
-            unit="share",
-            bounds=(0.0, 1.0),
-            better="lower",
-        ),
-        MetricInfo(
-            "overconfidence",
-            "overconfidence",
-            "Mean confidence minus accuracy: above zero, the network is surer than it is right.",
-            unit="share",
-            bounds=(-1.0, 1.0),
-        ),
-        MetricInfo(
-            "brier",
-            "Brier score",
-            "Mean squared distance of the probabilities of all classes from the truth.",
-            bounds=(0.0, 2.0),
-            better="lower",
-        ),
-        MetricInfo(
-            "nll",
-            "negative log-likelihood",
-            "Mean of minus the logarithm of the probability of the right class, in nats.",
-            bounds=(0.0, math.inf),
-            better="lower",
-        ),
-    )
+    metrics = tuple(SCORES.get(name).info() for name in own_scores())
+
+    @classmethod
+    def all_metrics(cls) -> tuple[MetricInfo, ...]:
+        """Also those of plug-ins."""
+        return (*cls.metrics, *other_scores())
 
     def applies_to(self, data: Data) -> Literal[True] | str:
         """To data with classes."""
@@ -136,14 +144,24 @@ class Calibration(Stage[CalibrationOptions]):
 
     def resolve(self, asked: CalibrationOptions, premises: Premises) -> ResolvedCalibrationOptions:
         """Kinds with their versions and levels; none where the inputs are no images."""
+        names = own_scores() if asked.metrics == "all" else asked.metrics
+        metrics = {
+            name: ResolvedScore(version=SCORES.get(name).version, code=SCORES.code(name))
+            for name in names
+        }
+        own: dict[str, Any] = {"bins": asked.bins, "metrics": metrics}
         if asked.kinds == "none" or classified_images(premises.data) is not True:
-            return ResolvedCalibrationOptions(kinds={}, samples=asked.samples, bins=asked.bins)
+            return ResolvedCalibrationOptions(kinds={}, samples=asked.samples, **own)
         degraded = resolve_degraded(asked.kinds, asked.samples, premises.data)
-        return ResolvedCalibrationOptions(**dict(degraded), bins=asked.bins)
+        return ResolvedCalibrationOptions(**dict(degraded), **own)
 
     def plugins_of(self, cell: Cell) -> Iterator[tuple[str, str, str | None]]:
-        """The kinds."""
-        return kinds_in(cell)
+        """The kinds and the metrics."""
+        yield from kinds_in(cell)
+        metrics = cell.options.get("metrics")
+        for name, of in metrics.items() if isinstance(metrics, dict) else ():
+            code = of.get("code") if isinstance(of, dict) else None
+            yield "metrics", name, code if isinstance(code, str) else None
 
     def run(self, cell: Cell, context: Context) -> Outcome:
         """Calibration errors, Brier score and log-likelihood under each condition.
@@ -163,8 +181,9 @@ class Calibration(Stage[CalibrationOptions]):
         answers: list[tuple[str, NDArray[np.float64], NDArray[np.bool_]]] = []
         shown = _outputs(cell, context, options, trained_network(cell, context), left_out)
         for condition, logits in shown:
-            metrics += _metrics(logits, labels, options.bins, condition)
-            answers.append((_named(condition), *_confidence(logits, labels)))
+            given = Answers(logits, labels, options.bins)
+            metrics += _measured(given, options.metrics, condition)
+            answers.append((_named(condition), given.confidence, given.correct))
         _, confidence, correct = answers[0]
         clean = equal_width(confidence, correct, options.bins)
         return Outcome(
@@ -212,38 +231,21 @@ def _unfit(options: ResolvedCalibrationOptions, data: Data) -> dict[str, str]:
     return unfit_kinds(options.kinds, data) if options.kinds else {}
 
 
-def _metrics(
-    logits: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    bins: int,
-    condition: dict[str, str | float],
+def _measured(
+    answers: Answers, names: Iterable[str], condition: dict[str, str | float]
 ) -> Iterator[Metric]:
-    from robench.measure.calibration import brier_scores, equal_mass, equal_width, log_losses
-    from robench.stats.resampling import mean_figure
-
-    confidence, correct = _confidence(logits, labels)
-    n = len(labels)
-    for name, value in (
-        ("ece", equal_width(confidence, correct, bins).error),
-        ("adaptive_ece", equal_mass(confidence, correct, bins).error),
-        ("overconfidence", float(confidence.mean() - correct.mean())),
-    ):
-        yield Metric(name=name, value=value, n=n, condition=condition)
-    for name, scores in (
-        ("brier", brier_scores(logits, labels)),
-        ("nll", log_losses(logits, labels)),
-    ):
-        mean, low, high = (bound if math.isfinite(bound) else None for bound in mean_figure(scores))
-        yield Metric(name=name, value=mean, n=n, low=low, high=high, condition=condition)
-
-
-def _confidence(
-    logits: NDArray[np.float32], labels: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Largest probability and whether the answer is right, [N] each."""
-    from robench.measure.calibration import probabilities
-
-    return probabilities(logits).max(axis=1), logits.argmax(axis=1) == labels
+    for name in names:
+        score = SCORES.get(name)
+        with blamed_on("metric", name, score):
+            found = score().measure(answers)
+            yield Metric(
+                name=name,
+                value=found.value,
+                n=len(answers.labels),
+                low=found.low,
+                high=found.high,
+                condition=condition,
+            )
 
 
 def _bars(found: Reliability) -> Iterator[Bin]:

@@ -126,7 +126,7 @@ def test_a_fresh_method_keeps_the_rules(robench, tmp_path: Path) -> None:
     assert "0 failed" in out
 
 
-KINDS = ("method", "attack", "degradation", "model", "dataset", "stage", "view")
+KINDS = ("method", "attack", "degradation", "model", "dataset", "stage", "metric", "view")
 
 
 def test_fresh_files_pass_the_linter(robench, tmp_path: Path) -> None:

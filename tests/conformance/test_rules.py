@@ -105,7 +105,7 @@ def test_a_method_that_is_not_there():
 def test_a_file_without_methods(tmp_path):
     file = tmp_path / "nothing.py"
     file.write_text("X = 1\n")
-    with pytest.raises(PluginError, match="defines no method"):
+    with pytest.raises(PluginError, match="defines none of these: method"):
         check(file)
 
 

@@ -41,15 +41,17 @@ class Declared:
     Attributes:
         stage: that measures it.
         info: what it says about it.
+        is_own: whether both are robench's own.
     """
 
     stage: str
     info: MetricInfo
+    is_own: bool
 
     @property
     def key(self) -> str:
-        """Its name, which robench's own have for themselves; of another's stage with the stage."""
-        return self.info.name if is_own(self.stage) else f"{self.stage}: {self.info.name}"
+        """Its name, which robench's own have for themselves; of a plug-in's with the stage."""
+        return self.info.name if self.is_own else f"{self.stage}: {self.info.name}"
 
 
 def declared_metrics() -> Iterator[Declared]:
@@ -59,8 +61,10 @@ def declared_metrics() -> Iterator[Declared]:
     """
     for stage in sorted(STAGES.names(), key=place_of):
         with suppress(PluginError):
-            for info in STAGES.get(stage).metrics:
-                yield Declared(stage, info)
+            found = STAGES.get(stage)
+            own = found.metrics if is_own(stage) else ()
+            for info in found.all_metrics():
+                yield Declared(stage, info, info in own)
 
 
 def key_of(row: Mapping[Any, Any]) -> RowKey:

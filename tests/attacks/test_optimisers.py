@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robench.attacks import ATTACKS
 from robench.attacks.core.base import Attack
+from tests.networks import ConstantLogits
 
 NAMES = ["alma", "apgd", "fmn"]
 
@@ -85,13 +85,6 @@ def test_images_on_the_box_are_all_beaten(digits, name: str) -> None:
     assert (result.adversarial <= 1).all()
 
 
-class Flat(nn.Module):
-    """One answer for everything, with no gradient."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return F.one_hot(torch.ones(len(images), dtype=torch.long), 3).float()
-
-
 class Cut(nn.Module):
     """A staircase; its graph leads back to the images, with derivatives of zero."""
 
@@ -104,7 +97,7 @@ class Cut(nn.Module):
 @pytest.mark.parametrize("targets", [0, 2])
 def test_without_gradients_it_fails_honestly(name: str, box: bool, targets: int) -> None:
     images = 0.2 + 0.1 * torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
-    result = attack(name, targets=targets)(Flat().eval(), images, box=box)
+    result = attack(name, targets=targets)(ConstantLogits().eval(), images, box=box)
     assert result.distance.isinf().all()
     assert torch.equal(result.adversarial, images)
 

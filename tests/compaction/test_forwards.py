@@ -14,29 +14,19 @@ from torch.nn import functional as F
 from robench.compaction import compact, report_of
 from robench.deploy import inference_form
 from robench.errors import CompactionError, InputError, NotApplicableError
+from tests.networks import Net, randomised
 
 
-class Net(nn.Module):
-    """Layers by name, and a forward pass given as a function of the module and the input."""
+class TwoConvs(Net):
+    """Convolutions `a` and `b`; filters 1 and 4 of `a` are constant."""
 
     def __init__(self, forward: Callable[[Any, Tensor], Any], **parts: nn.Module) -> None:
-        super().__init__()
-        self._forward = forward
-        self.a, self.b = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 4, 1)
-        for name, part in parts.items():
-            self.add_module(name, part)
-        generator = torch.Generator().manual_seed(0)
+        super().__init__(forward, a=nn.Conv2d(3, 6, 3, padding=1), b=nn.Conv2d(6, 4, 1), **parts)
+        randomised(self)
         with torch.no_grad():
-            for name, value in [*self.named_parameters(), *self.named_buffers()]:
-                if value.is_floating_point():
-                    drawn = torch.rand(value.shape, generator=generator)
-                    value.copy_(drawn + 0.5 if "running_var" in name else drawn - 0.4)
             for unit, constant in ((1, 0.3), (4, 0.0)):
                 self.a.weight[unit], self.a.bias[unit] = 0, constant
         self.double().eval()
-
-    def forward(self, images: Tensor) -> Any:
-        return self._forward(self, images)
 
 
 def images(*size: int) -> Tensor:
@@ -73,7 +63,7 @@ def units(compacted: nn.Module) -> dict[str, int]:
     ],
 )
 def test_channels_that_are_counted_stay(forward: Callable[[Any, Tensor], Tensor]) -> None:
-    compacted = same(Net(forward))
+    compacted = same(TwoConvs(forward))
     assert units(compacted)["a"] == 6
     assert "number of these channels" in str(report_of(compacted).layers[0].note)
 
@@ -89,7 +79,7 @@ def test_channels_that_are_counted_stay(forward: Callable[[Any, Tensor], Tensor]
     ],
 )
 def test_other_sizes_may_be_asked_for(forward: Callable[[Any, Tensor], Tensor]) -> None:
-    assert units(same(Net(forward)))["a"] == 4
+    assert units(same(TwoConvs(forward)))["a"] == 4
 
 
 # -- weights --------------------------------------------------------------------------------------
@@ -106,13 +96,13 @@ def test_other_sizes_may_be_asked_for(forward: Callable[[Any, Tensor], Tensor]) 
     ],
 )  # fmt: skip
 def test_layers_whose_weights_are_read_stay(forward: Callable[[Any, Tensor], Tensor]) -> None:
-    compacted = same(Net(forward))
+    compacted = same(TwoConvs(forward))
     assert units(compacted)["a"] == 6
     assert report_of(compacted).layers[0].note
 
 
 def test_columns_of_such_layers_stay_as_well() -> None:
-    model = Net(
+    model = TwoConvs(
         lambda m, x: m.c(x).mean((2, 3)) * m.c.weight.abs().mean(), c=nn.Conv2d(3, 64, 5)
     ).float()
     with torch.no_grad():
@@ -125,7 +115,7 @@ def test_columns_of_such_layers_stay_as_well() -> None:
 
 
 def test_a_tensor_beside_itself() -> None:
-    model = Net(
+    model = TwoConvs(
         lambda m, x: m.c(torch.cat([y := m.a(x), y], 1)).mean((2, 3)), c=nn.Conv2d(12, 4, 1)
     )
     compacted = same(model)
@@ -136,7 +126,7 @@ def test_a_tensor_beside_itself() -> None:
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_batch_norm_in_two_places(fixed: bool) -> None:
     """It loses a channel where both places do."""
-    model = Net(
+    model = TwoConvs(
         lambda m, x: m.b(m.norm(m.c(m.norm(m.a(x)).relu()))).mean((2, 3)),
         c=nn.Conv2d(6, 6, 1), norm=nn.BatchNorm2d(6),
     )  # fmt: skip
@@ -149,7 +139,7 @@ def test_a_batch_norm_in_two_places(fixed: bool) -> None:
 
 
 def test_a_batch_norm_in_two_places_is_not_silenced_for_one() -> None:
-    model = Net(
+    model = TwoConvs(
         lambda m, x: m.c(m.norm(m.d(m.norm(m.a(x))))).mean((2, 3)),
         c=nn.Conv2d(6, 6, 3, padding=1), d=nn.Conv2d(6, 6, 1), norm=nn.BatchNorm2d(6),
     )  # fmt: skip
@@ -164,7 +154,7 @@ def test_what_is_overwritten_is_read_overwritten() -> None:
         maps: Tensor = m.b(y)
         return maps.mean((2, 3))
 
-    model = Net(forward, act=nn.Hardtanh(0.1, 0.2, inplace=True))
+    model = TwoConvs(forward, act=nn.Hardtanh(0.1, 0.2, inplace=True))
     assert units(same(model))["a"] == 4
 
 
@@ -222,7 +212,7 @@ def _overwritten(m: Any, x: Tensor) -> Tensor:
 
 def _unregistered() -> nn.Module:
     layer = nn.Conv2d(3, 6, 3)
-    return Net(lambda m, x: m.b(layer.double()(x)).mean((2, 3)))
+    return TwoConvs(lambda m, x: m.b(layer.double()(x)).mean((2, 3)))
 
 
 def _asserting(m: Any, x: Tensor) -> Tensor:
@@ -233,13 +223,14 @@ def _asserting(m: Any, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("model", "error", "words"),
     [
-        (Net(_overwritten), InputError, ["gradient of Net", "in place"]),
+        (TwoConvs(_overwritten), InputError, ["gradient of TwoConvs", "in place"]),
         (Unlike().double().eval(), InputError, ["others"]),
         (_unregistered(), NotApplicableError, ["cannot be traced"]),
-        (Net(_asserting), InputError, ["nine pixels"]),
-        (Net(lambda m, x: m.missing(x)), InputError, ["missing"]),
-        (Net(lambda m, x: (m.b(m.a(x)),)), InputError, ["returns a tuple"]),
-        (Net(lambda m, x: m.b(m.a(m.norm(m.a(x)[:, :3]))), norm=nn.BatchNorm2d(3)), CompactionError,
+        (TwoConvs(_asserting), InputError, ["nine pixels"]),
+        (TwoConvs(lambda m, x: m.missing(x)), InputError, ["missing"]),
+        (TwoConvs(lambda m, x: (m.b(m.a(x)),)), InputError, ["returns a tuple"]),
+        (TwoConvs(lambda m, x: m.b(m.a(m.norm(m.a(x)[:, :3]))), norm=nn.BatchNorm2d(3)),
+         CompactionError,
          ["'a' is called twice"]),
     ],
 )  # fmt: skip
@@ -287,4 +278,4 @@ def test_scripted_networks() -> None:
     ],
 )
 def test_networks_without_a_gradient(forward: Callable[[Any, Tensor], Tensor]) -> None:
-    assert report_of(same(Net(forward))).differences.gradients_float64 == 0
+    assert report_of(same(TwoConvs(forward))).differences.gradients_float64 == 0

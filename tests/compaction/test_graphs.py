@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,10 @@ from torch.nn import functional as F
 
 from robench.compaction import CompactionReport, compact, load, report_of, save
 from robench.models import build
+from tests.networks import Net
 
 few = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 10_000)
-
-
-class Net(nn.Module):
-    """Layers by name, and a forward pass given as a function of the module and the input."""
-
-    def __init__(self, forward: Callable[[Any, Tensor], Tensor], **parts: nn.Module) -> None:
-        super().__init__()
-        self._forward = forward
-        for name, part in parts.items():
-            self.add_module(name, part)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self._forward(self, images)
 
 
 def prepared(model: nn.Module, seed: int = 0) -> nn.Module:

@@ -11,26 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from robench.compaction import compact, load, report_of, save
+from tests.networks import Net, randomised
 
 
-class Net(nn.Module):
-    """Two convolutions, and a forward pass given as a function of the module and the input."""
+class TwoConvs(Net):
+    """Convolutions `a` and `b`; the means of what `forward` gives are the logits."""
 
     def __init__(self, forward: Callable[[Any, Tensor], Tensor], width: int = 6) -> None:
-        super().__init__()
-        self._forward = forward
-        self.a, self.b = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(width, 4, 1)
-        generator = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for parameter in self.parameters():
-                parameter.copy_(torch.rand(parameter.shape, generator=generator) - 0.4)
+        super().__init__(forward, a=nn.Conv2d(3, 6, 3, padding=1), b=nn.Conv2d(width, 4, 1))
+        randomised(self)
         self.double().eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        return self._forward(self, images).mean((2, 3))
+        return super().forward(images).mean((2, 3))
 
 
-def dead(model: Net, constants: dict[int, float]) -> Net:
+def dead(model: TwoConvs, constants: dict[int, float]) -> TwoConvs:
     """The network with filters of its first layer that are nothing but a bias."""
     with torch.no_grad():
         for unit, constant in constants.items():
@@ -78,14 +74,14 @@ CUTS: list[Callable[[Tensor], Any]] = [
 @pytest.mark.parametrize("cut", CUTS)
 def test_halves_of_a_gate_go_together(cut: Callable[[Tensor], Any]) -> None:
     """A gate of zero shuts the channel that it multiplies, which then goes with its gate."""
-    assert units(same(Net(gate(cut), width=3))) == {"a": 6, "b": 4}
-    compacted = same(dead(Net(gate(cut), width=3), {1: 0.0}))
+    assert units(same(TwoConvs(gate(cut), width=3))) == {"a": 6, "b": 4}
+    compacted = same(dead(TwoConvs(gate(cut), width=3), {1: 0.0}))
     assert units(compacted) == {"a": 4, "b": 4}
 
 
 def test_a_gate_that_is_another_constant_stays() -> None:
-    assert units(same(dead(Net(gate(CUTS[0]), width=3), {1: 0.3}))) == {"a": 6, "b": 4}
-    both = dead(Net(gate(CUTS[0]), width=3), {1: 0.3, 4: -0.2})
+    assert units(same(dead(TwoConvs(gate(CUTS[0]), width=3), {1: 0.3}))) == {"a": 6, "b": 4}
+    both = dead(TwoConvs(gate(CUTS[0]), width=3), {1: 0.3, 4: -0.2})
     assert units(same(both)) == {"a": 4, "b": 4}
 
 
@@ -95,28 +91,28 @@ def test_two_numbers_of_pieces_are_cut_elsewhere(tmp_path: Path) -> None:
         maps: Tensor = m.b(torch.cat([second.relu(), first], 1))
         return maps
 
-    model = dead(Net(forward), {1: 0.2, 3: -0.2})
+    model = dead(TwoConvs(forward), {1: 0.2, 3: -0.2})
     model.a.weight.data[2] = 0
     compacted = same(model)
     assert units(compacted)["a"] == 3
     assert [(edit.kind, edit.sizes) for edit in report_of(compacted).edits] == [("split", (1, 2))]
     save(compacted, tmp_path / "split.safetensors")
-    loaded = load(tmp_path / "split.safetensors", Net(forward))
+    loaded = load(tmp_path / "split.safetensors", TwoConvs(forward))
     assert torch.equal(loaded(images(6, 6)), compacted(images(6, 6)))
     assert report_of(loaded) == report_of(compacted)
 
 
 def test_a_piece_that_nobody_needs_keeps_a_channel() -> None:
-    model = Net(lambda m, x: m.b(m.a(x).tensor_split((4,), dim=1)[0]), width=4)
+    model = TwoConvs(lambda m, x: m.b(m.a(x).tensor_split((4,), dim=1)[0]), width=4)
     assert units(same(model)) == {"a": 5, "b": 4}
 
 
 def test_pieces_put_together_again() -> None:
-    reordered = Net(lambda m, x: m.b(torch.cat(m.a(x).chunk(3, 1)[::-1], 1)))
+    reordered = TwoConvs(lambda m, x: m.b(torch.cat(m.a(x).chunk(3, 1)[::-1], 1)))
     assert units(same(dead(reordered, {0: 0.5, 5: 0.0})))["a"] == 4
-    whole = Net(lambda m, x: m.b(torch.cat(m.a(x).chunk(2, 1), 1)))
+    whole = TwoConvs(lambda m, x: m.b(torch.cat(m.a(x).chunk(2, 1), 1)))
     assert units(same(dead(whole, {0: 0.5})))["a"] == 5
-    nested = Net(lambda m, x: m.b(m.a(x).chunk(2, 1)[1].chunk(3, 1)[0].relu()), width=1)
+    nested = TwoConvs(lambda m, x: m.b(m.a(x).chunk(2, 1)[1].chunk(3, 1)[0].relu()), width=1)
     assert units(same(nested))["a"] == 4  # one a piece
 
 
@@ -143,14 +139,14 @@ def _maximum(m: Any, x: Tensor) -> Tensor:
 def test_what_reads_a_tensor_and_gives_several_pins_it(
     forward: Callable[[Any, Tensor], Tensor],
 ) -> None:
-    assert units(same(Net(forward)))["a"] == 6
-    compacted = same(dead(Net(forward), {1: 0.6, 4: 0.0}))
+    assert units(same(TwoConvs(forward)))["a"] == 6
+    compacted = same(dead(TwoConvs(forward), {1: 0.6, 4: 0.0}))
     assert units(compacted)["a"] == 6
     assert report_of(compacted).layers[0].note
 
 
 def test_indices_of_max_pooling() -> None:
-    class Pooled(Net):
+    class Pooled(TwoConvs):
         def __init__(self) -> None:
             super().__init__(lambda m, x: m.b(m.pool(m.a(x))[0]))
             self.pool = nn.MaxPool2d(2, return_indices=True)
@@ -170,6 +166,6 @@ class Halves(nn.Module):
 
 
 def test_a_module_that_gives_a_dictionary_pins_what_it_reads() -> None:
-    model = Net(lambda m, x: m.b((y := m.halves(m.a(x)))["first"] + y["second"]))
+    model = TwoConvs(lambda m, x: m.b((y := m.halves(m.a(x)))["first"] + y["second"]))
     model.halves = Halves().eval()
     assert units(same(dead(model, {1: 0.6})))["a"] == 6

@@ -17,22 +17,13 @@ from robench.compaction import CompactionReport, compact, load, report_of, save
 from robench.compaction.storage import sizes_of, write_file
 from robench.graph.axes import by_channel, flattened
 from robench.graph.operations import Transposed, Weighted
+from tests.networks import Net
 
 Forward = Callable[[Any, Tensor], Tensor]
 
 
-class Net(nn.Module):
-    """Parts by name, and what is done with them."""
-
-    def __init__(self, forward: Forward, **parts: nn.Module) -> None:
-        super().__init__()
-        self._forward = forward
-        for name, part in parts.items():
-            self.add_module(name, part)
-        self.double().eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._forward(self, x)
+def net(forward: Forward, **parts: nn.Module) -> Net:
+    return Net(forward, **parts).double().eval()
 
 
 def kill(layer: nn.Module, dead: int, constant: int = 0) -> None:
@@ -101,7 +92,7 @@ def test_one_sample_long_signals() -> None:
     model = nn.Sequential(
         nn.Conv1d(5, 8, 1), nn.ReLU(), nn.Conv1d(8, 3, 1), nn.AdaptiveMaxPool1d(1)
     )
-    model = Net(lambda m, x: m.head(m.body(x).squeeze(-1)), body=model, head=nn.Linear(3, 2))
+    model = net(lambda m, x: m.head(m.body(x).squeeze(-1)), body=model, head=nn.Linear(3, 2))
     kill(model.get_submodule("body.0"), 4, 2)
     kill(model.get_submodule("body.2"), 1)
     compacted = same(model, [(5, 1), (5, 3), (5, 8)])
@@ -191,7 +182,7 @@ def test_what_is_constant_before_a_transposed_convolution_stays(
 
 
 def test_a_decoder_beside_a_skip_connection() -> None:
-    model = Net(
+    model = net(
         lambda m, x: m.last(torch.cat([m.up(m.down(m.first(x)).relu()), x], 1)),
         first=nn.Conv2d(2, 6, 3, padding=1), down=nn.Conv2d(6, 8, 2, 2),
         up=nn.ConvTranspose2d(8, 4, 2, 2), last=nn.Conv2d(6, 2, 3, padding=1),
@@ -203,7 +194,7 @@ def test_a_decoder_beside_a_skip_connection() -> None:
 
 
 def test_an_output_size_that_is_given_is_left_alone() -> None:
-    model = Net(
+    model = net(
         lambda m, x: m.last(m.up(m.first(x), output_size=(8, 8))),
         first=nn.Conv2d(1, 4, 1), up=nn.ConvTranspose2d(4, 4, 2, 2), last=nn.Conv2d(4, 1, 1),
     )  # fmt: skip
@@ -228,7 +219,7 @@ def test_an_mlp_of_tokens(tmp_path: Path) -> None:
     def network() -> nn.Module:
         torch.manual_seed(2)
         body, head = mlp(5, 12), nn.Linear(5, 3)
-        return Net(lambda m, x: m.head((x + m.body(x)).mean(1)), body=body, head=head)
+        return net(lambda m, x: m.head((x + m.body(x)).mean(1)), body=body, head=head)
 
     model = network()
     kill(model.get_submodule("body.1"), 4, 3)
@@ -260,7 +251,7 @@ def test_gates_of_tokens(cut: Callable[[Tensor], Any], is_even: bool) -> None:
         hidden = F.silu(first) * second if is_even else torch.cat([second.tanh(), first], -1)
         return (x + m.fc2(hidden))[:, 0]
 
-    model = Net(gate, fc1=nn.Linear(4, 12), fc2=nn.Linear(6 if is_even else 12, 4))
+    model = net(gate, fc1=nn.Linear(4, 12), fc2=nn.Linear(6 if is_even else 12, 4))
     kill(model.get_submodule("fc1"), 3)  # of the first piece
     compacted = same(model, [(5, 4), (2, 4), (9, 4)])
     assert sizes(compacted)["fc1"] == (6 if is_even else 9)
@@ -271,7 +262,7 @@ def test_the_block_of_a_convnext() -> None:
         inner = m.mlp(m.depthwise(x).permute(0, 2, 3, 1)).mul(m.scale)
         return m.head((x + inner.permute(0, 3, 1, 2)).mean([-2, -1]))
 
-    model = Net(block, depthwise=nn.Conv2d(4, 4, 7, padding=3, groups=4), mlp=mlp(4, 16),
+    model = net(block, depthwise=nn.Conv2d(4, 4, 7, padding=3, groups=4), mlp=mlp(4, 16),
                 head=nn.Linear(4, 2))  # fmt: skip
     model.scale = nn.Parameter(torch.rand(4).double())
     kill(model.get_submodule("mlp.1"), 5, 4)
@@ -288,7 +279,7 @@ def test_a_vision_transformer() -> None:
         x = x + m.mlp(x) * m.scale
         return m.head(x[:, 0])
 
-    model = Net(
+    model = net(
         forward,
         patches=nn.Conv2d(1, 8, 4, 4), norm=nn.LayerNorm(8), mlp=mlp(8, 20), head=nn.Linear(8, 3),
         attention=nn.MultiheadAttention(8, 2, batch_first=True),
@@ -301,7 +292,7 @@ def test_a_vision_transformer() -> None:
 
 
 def test_patches_lose_their_dead_channels_where_nothing_mixes_them() -> None:
-    model = Net(
+    model = net(
         lambda m, x: m.head(m.fc(m.patches(x).flatten(2).transpose(1, 2)).relu().mean(1)),
         patches=nn.Conv2d(1, 8, 4, 4), fc=nn.Linear(8, 6), head=nn.Linear(6, 3),
     )  # fmt: skip
@@ -340,7 +331,7 @@ def test_patches_lose_their_dead_channels_where_nothing_mixes_them() -> None:
     ],
 )
 def test_what_mixes_or_counts_the_features_of_tokens_leaves_them_whole(mixing: Forward) -> None:
-    model = Net(
+    model = net(
         lambda m, x: mixing(m, m.a(x)).mean(1),
         a=nn.Linear(4, 6), b=nn.Linear(6, 2), c=nn.Linear(3, 2), mix=nn.LayerNorm(6),
         lstm=nn.LSTM(6, 6, batch_first=True), pool=nn.AvgPool1d(2), norm=nn.BatchNorm1d(3),
@@ -351,7 +342,7 @@ def test_what_mixes_or_counts_the_features_of_tokens_leaves_them_whole(mixing: F
 
 
 def test_tokens_become_a_signal_and_tokens_again() -> None:
-    model = Net(
+    model = net(
         lambda m, x: m.c(m.conv(m.a(x).relu().transpose(1, 2)).tanh().transpose(2, 1)).mean(1),
         a=nn.Linear(3, 8), conv=nn.Conv1d(8, 6, 3, padding=1), c=nn.Linear(6, 2),
     )  # fmt: skip
@@ -366,7 +357,7 @@ def test_a_border_before_a_linear_layer_becomes_a_map_of_its_tokens(tmp_path: Pa
 
     def network() -> nn.Module:
         torch.manual_seed(3)
-        return Net(
+        return net(
             lambda m, x: m.c(m.b(m.a(x)).relu().transpose(1, 2)).tanh().mean(1),
             a=nn.Conv1d(1, 4, 1), b=nn.Conv1d(4, 6, 3, padding=1), c=nn.Linear(6, 5),
         )  # fmt: skip
@@ -389,7 +380,7 @@ def test_a_border_before_a_linear_layer_becomes_a_map_of_its_tokens(tmp_path: Pa
 
 def test_no_map_of_tokens_is_left_behind_unasked() -> None:
     """Not even in a network of one size."""
-    model = Net(
+    model = net(
         lambda m, x: m.d(m.c(m.b(m.a(x)).relu().transpose(1, 2)).tanh().flatten(1)),
         a=nn.Conv1d(1, 4, 1), b=nn.Conv1d(4, 6, 3, padding=1), c=nn.Linear(6, 5),
         d=nn.Linear(45, 2),
@@ -404,7 +395,7 @@ def test_no_map_of_tokens_is_left_behind_unasked() -> None:
 
 def test_features_of_the_input_that_nothing_reads_are_left_out(tmp_path: Path) -> None:
     def network() -> nn.Module:
-        return Net(lambda m, x: m.b(m.a(x).relu()).mean(1), a=nn.Linear(64, 64), b=nn.Linear(64, 2))
+        return net(lambda m, x: m.b(m.a(x).relu()).mean(1), a=nn.Linear(64, 64), b=nn.Linear(64, 2))
 
     model = network()
     with torch.no_grad():
@@ -420,7 +411,7 @@ def test_features_of_the_input_that_nothing_reads_are_left_out(tmp_path: Path) -
 
 
 def test_features_that_are_padded_with_zeros() -> None:
-    model = Net(
+    model = net(
         lambda m, x: m.b(F.pad(m.a(x), (2, 3, 0, 1))).relu().mean(1),
         a=nn.Linear(3, 4), b=nn.Linear(9, 2),
     )  # fmt: skip
@@ -443,7 +434,7 @@ def test_a_batch_norm_of_signals_makes_constants_zero() -> None:
 
 def test_reports_and_files_of_before_are_read(tmp_path: Path) -> None:
     """An edit had no axis, and a Conv1d no size."""
-    model = Net(
+    model = net(
         lambda m, x: m.b(m.a(x).unsqueeze(2)).mean(2), a=nn.Linear(5, 6), b=nn.Conv1d(6, 2, 1)
     )
     compacted = compact(model, torch.rand(2, 5).double())
@@ -473,7 +464,7 @@ def test_reports_and_files_of_before_are_read(tmp_path: Path) -> None:
 )
 def test_what_is_written_over_through_a_view_stays(forward: Forward) -> None:
     """Its value is not what the steps after it read."""
-    model = Net(
+    model = net(
         lambda m, x: forward(m, m.a(x)),
         a=nn.Conv1d(1, 6, 1), b=nn.Conv1d(6, 2, 3, padding=1), c=nn.Linear(6, 2),
         d=nn.Conv1d(6, 2, 1),
@@ -483,7 +474,7 @@ def test_what_is_written_over_through_a_view_stays(forward: Forward) -> None:
 
 
 def test_layers_of_other_kinds_that_are_called_twice_stay_as_they_are() -> None:
-    model = Net(
+    model = net(
         lambda m, x: m.head(m.conv(m.conv(m.first(x)).relu()).mean(2)),
         first=nn.Conv1d(1, 4, 3), conv=nn.Conv1d(4, 4, 3), head=nn.Linear(4, 2),
     )  # fmt: skip
@@ -494,9 +485,9 @@ def test_layers_of_other_kinds_that_are_called_twice_stay_as_they_are() -> None:
 
 
 def test_modules_of_ones_own_that_hold_such_layers_are_looked_into() -> None:
-    inner = Net(lambda m, x: m.b(m.a(x).relu()), a=nn.Conv1d(2, 6, 1), b=nn.Conv1d(6, 2, 1))
+    inner = net(lambda m, x: m.b(m.a(x).relu()), a=nn.Conv1d(2, 6, 1), b=nn.Conv1d(6, 2, 1))
     kill(inner.get_submodule("a"), 4)
-    compacted = same(Net(lambda m, x: m.inner(x).mean(2), inner=inner), [(2, 4), (2, 7)])
+    compacted = same(net(lambda m, x: m.inner(x).mean(2), inner=inner), [(2, 4), (2, 7)])
     assert sizes(compacted) == {"inner.a": 2, "inner.b": 2}
 
 

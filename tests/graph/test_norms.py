@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robench.compaction import compact, load, report_of, save
+from tests.networks import Net, randomised
 
 
 class NormAct(nn.BatchNorm2d):
@@ -61,26 +62,22 @@ class Same(nn.BatchNorm2d):
         return self.note
 
 
-class Net(nn.Module):
+class Normalised(Net):
     """Convolution, norm, convolution; two units of the first are zero."""
 
     def __init__(
         self, norm: nn.Module, forward: Callable[[Any, Tensor], Tensor] | None = None
     ) -> None:
-        super().__init__()
-        self.a, self.norm, self.b = nn.Conv2d(3, 6, 3, padding=1), norm, nn.Conv2d(6, 4, 1)
-        self._forward = forward or (lambda m, x: m.b(m.norm(m.a(x))).mean((2, 3)))
-        generator = torch.Generator().manual_seed(0)
+        super().__init__(
+            forward or (lambda m, x: m.b(m.norm(m.a(x))).mean((2, 3))),
+            a=nn.Conv2d(3, 6, 3, padding=1),
+            norm=norm,
+            b=nn.Conv2d(6, 4, 1),
+        )
+        randomised(self)
         with torch.no_grad():
-            for name, value in [*self.named_parameters(), *self.named_buffers()]:
-                if value.is_floating_point():
-                    drawn = torch.rand(value.shape, generator=generator)
-                    value.copy_(drawn + 0.5 if "running_var" in name else drawn - 0.4)
             self.a.weight[[1, 4]] = 0
         self.double().eval()
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self._forward(self, images)
 
 
 def images(*size: int) -> Tensor:
@@ -106,21 +103,21 @@ def norms() -> list[nn.Module]:
 
 @pytest.mark.parametrize("norm", norms(), ids=lambda norm: type(norm).__name__)
 def test_the_norm_loses_channels_and_its_class_goes_on(norm: nn.Module, tmp_path: Path) -> None:
-    compacted = same(Net(norm))
+    compacted = same(Normalised(norm))
     own = compacted.get_submodule("norm")
-    assert type(compacted) is Net
+    assert type(compacted) is Normalised
     assert type(own) is type(norm)
     assert own.num_features == 4
     assert compacted.get_submodule("a").out_channels == 4
     assert {len(value) for value in own.state_dict().values() if value.ndim} == {4}
     save(compacted, tmp_path / "network.safetensors")
-    again = load(tmp_path / "network.safetensors", Net(copy.deepcopy(norm)))
+    again = load(tmp_path / "network.safetensors", Normalised(copy.deepcopy(norm)))
     torch.testing.assert_close(again(images(6, 6)), compacted(images(6, 6)))
     assert again.get_submodule("norm").num_features == 4
 
 
 def test_a_network_that_normalises_with_tensors_of_its_own() -> None:
-    model = Net(
+    model = Normalised(
         nn.Identity(),
         lambda m, x: m.b(F.batch_norm(m.a(x), m.running_mean, m.running_var)).mean((2, 3)),
     )
@@ -149,7 +146,7 @@ def _functional(m: Any, maps: Tensor, **changed: Any) -> Tensor:
     ],
 )  # fmt: skip
 def test_tensors_that_something_else_uses_stay(forward: Callable[[Any, Tensor], Tensor]) -> None:
-    model = Net(nn.BatchNorm2d(6), lambda m, x: forward(m, x).mean((2, 3)))
+    model = Normalised(nn.BatchNorm2d(6), lambda m, x: forward(m, x).mean((2, 3)))
     compacted = same(model)
     assert compacted.get_submodule("a").out_channels == 6
     assert compacted.get_parameter("norm.weight").shape == (6,)
@@ -158,7 +155,7 @@ def test_tensors_that_something_else_uses_stay(forward: Callable[[Any, Tensor], 
 @pytest.mark.parametrize("is_shared", [True, False])
 def test_tensors_under_two_names_stay(is_shared: bool) -> None:
     first, second = NormAct(6), NormAct(6)
-    model = Net(nn.Sequential(first, nn.Conv2d(6, 6, 1), second))
+    model = Normalised(nn.Sequential(first, nn.Conv2d(6, 6, 1), second))
     if is_shared:  # only now: in double precision each would get a tensor of its own
         second.running_mean = first.running_mean
     compacted = same(model)
@@ -175,10 +172,10 @@ class Unscaled(nn.BatchNorm2d):
 def test_a_weight_that_is_not_used_stays_whole_and_the_network_can_be_loaded(
     tmp_path: Path,
 ) -> None:
-    compacted = same(Net(Unscaled(6)))
+    compacted = same(Normalised(Unscaled(6)))
     assert compacted.get_buffer("norm.running_mean").shape == (4,)
     save(compacted, tmp_path / "network.safetensors")
-    again = load(tmp_path / "network.safetensors", Net(Unscaled(6)))
+    again = load(tmp_path / "network.safetensors", Normalised(Unscaled(6)))
     torch.testing.assert_close(again(images(6, 6)), compacted(images(6, 6)))
 
 
@@ -188,7 +185,7 @@ def test_a_norm_in_two_places_loses_what_both_lose(is_dead: bool) -> None:
         maps: Tensor = m.b(m.norm(m.c(m.norm(m.a(x)))))
         return maps.mean((2, 3))
 
-    model = Net(NormAct(6), forward)
+    model = Normalised(NormAct(6), forward)
     model.add_module("c", nn.Conv2d(6, 6, 1).double().eval())
     if is_dead:
         with torch.no_grad():
@@ -198,7 +195,7 @@ def test_a_norm_in_two_places_loses_what_both_lose(is_dead: bool) -> None:
 
 
 def test_zero_bn_silences_a_functional_norm() -> None:
-    model = Net(NormAct(6), lambda m, x: m.c(m.norm(m.a(x))).mean((2, 3)))
+    model = Normalised(NormAct(6), lambda m, x: m.c(m.norm(m.a(x))).mean((2, 3)))
     model.add_module("c", nn.Conv2d(6, 2, 3, padding=1).double().eval())
     with torch.no_grad():
         model.get_parameter("norm.bias").fill_(0.5)
@@ -216,7 +213,7 @@ def test_a_dead_branch_goes_where_norms_are_functions(tmp_path: Path) -> None:
         return maps.mean((2, 3))
 
     def build() -> nn.Module:
-        model = Net(NormAct(6), forward)
+        model = Normalised(NormAct(6), forward)
         model.add_module("c", nn.Conv2d(6, 6, 1).double().eval())
         return model
 

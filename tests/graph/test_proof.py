@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from robench.errors import CompactionError
 from robench.graph.proof import prove_equal
+from tests.networks import linear_layers
 
 
 def network() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double().eval()
+    return linear_layers(4, 6, 3, activation=nn.Tanh).double()
 
 
 KEPT = {"0": torch.ones(6, dtype=torch.bool), "2": torch.ones(3, dtype=torch.bool)}

@@ -17,31 +17,14 @@ from robench.deploy import inference_form
 from robench.errors import CompactionError, InputError, StoreError
 from robench.graph.proof import prove_equal_at_sizes
 from robench.graph.sizes import lengths_taken, sizes_taken
+from tests.networks import Net, randomised
 
 SIZES = ((3, 3), (4, 4), (7, 7), (8, 8), (9, 13), (20, 20), (32, 32))
 
 
-class Net(nn.Module):
-    """Layers by name, and a forward pass given as a function of the module and the input."""
-
-    def __init__(self, forward: Callable[[Any, Tensor], Tensor], **parts: nn.Module) -> None:
-        super().__init__()
-        self._forward = forward
-        for name, part in parts.items():
-            self.add_module(name, part)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self._forward(self, images)
-
-
 def prepared(model: nn.Module) -> nn.Module:
     """In double precision, with BatchNorm statistics of its own and biases that are not zero."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, value in [*model.named_parameters(), *model.named_buffers()]:
-            if value.is_floating_point():
-                drawn = torch.rand(value.shape, generator=generator)
-                value.copy_(drawn + 0.5 if "running_var" in name else drawn - 0.4)
+    randomised(model)
     return model.double().eval()
 
 

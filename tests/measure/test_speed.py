@@ -16,10 +16,11 @@ from robench.errors import InputError
 from robench.measure import speed
 from robench.measure.latency import LatencySample, Stopwatch
 from robench.measure.speed import measure_speed, saturating_batch
+from tests.networks import linear_layers
 
 
 def network(hidden: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, 2)).eval()
+    return linear_layers(4, hidden, 2)
 
 
 @pytest.fixture

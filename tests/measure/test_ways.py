@@ -11,16 +11,13 @@ from torch import Tensor, nn
 from robench.errors import NotApplicableError
 from robench.measure import ways
 from robench.measure.ways import calls_of
-
-
-def network() -> nn.Module:
-    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
+from tests.networks import linear_layers
 
 
 def test_eager_calls_are_the_networks() -> None:
-    one, batch = network(), torch.rand(3, 4)
+    one, batch = linear_layers(4, 8, 2), torch.rand(3, 4)
     with torch.inference_mode():
-        calls = calls_of("eager", {"a": one, "b": network()}, batch)
+        calls = calls_of("eager", {"a": one, "b": linear_layers(4, 8, 2)}, batch)
         assert list(calls) == ["a", "b"]
         assert torch.equal(calls["a"](), one(batch))
 
@@ -28,13 +25,13 @@ def test_eager_calls_are_the_networks() -> None:
 def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ways.shutil, "which", lambda _: None)
     with pytest.raises(NotApplicableError, match=r"needs a C\+\+ compiler"):
-        calls_of("compiled", {"a": network()}, torch.rand(3, 4))
+        calls_of("compiled", {"a": linear_layers(4, 8, 2)}, torch.rand(3, 4))
 
 
 def test_a_compiler_that_is_named_but_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(NotApplicableError, match="no-such-compiler"):
-        calls_of("compiled", {"a": network()}, torch.rand(3, 4))
+        calls_of("compiled", {"a": linear_layers(4, 8, 2)}, torch.rand(3, 4))
 
 
 def test_what_the_compiler_says_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +41,7 @@ def test_what_the_compiler_says_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(ways.shutil, "which", lambda name: name)
     monkeypatch.setattr(torch, "compile", refuse)
     with pytest.raises(NotApplicableError, match=r"fails: ArithmeticError: no such thing$"):
-        calls_of("compiled", {"a": network()}, torch.rand(3, 4))
+        calls_of("compiled", {"a": linear_layers(4, 8, 2)}, torch.rand(3, 4))
 
 
 def test_a_compiled_network_of_another_function_is_refused(
@@ -59,7 +56,7 @@ def test_a_compiled_network_of_another_function_is_refused(
     monkeypatch.setattr(ways.shutil, "which", lambda name: name)
     monkeypatch.setattr(torch, "compile", shifted)
     with pytest.raises(NotApplicableError, match=r"moves a logit by 0\.5"):
-        calls_of("compiled", {"a": network()}, torch.rand(3, 4))
+        calls_of("compiled", {"a": linear_layers(4, 8, 2)}, torch.rand(3, 4))
 
 
 @pytest.mark.slow
@@ -87,12 +84,12 @@ def test_compiled_networks_are_compiled_each_and_equal() -> None:
 
 def test_the_cpu_has_no_graphs() -> None:
     with pytest.raises(NotApplicableError, match="no CUDA graphs on the CPU"):
-        calls_of("captured", {"a": network()}, torch.rand(3, 4))
+        calls_of("captured", {"a": linear_layers(4, 8, 2)}, torch.rand(3, 4))
 
 
 @pytest.mark.gpu
 def test_a_captured_network_reads_its_batch_anew() -> None:
-    one, batch = network().cuda(), torch.rand(3, 4, device="cuda")
+    one, batch = linear_layers(4, 8, 2).cuda(), torch.rand(3, 4, device="cuda")
     with torch.inference_mode():
         (replay,) = calls_of("captured", {"a": one}, batch).values()
         replay()

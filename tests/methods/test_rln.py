@@ -21,6 +21,7 @@ from robench.methods.rln import RegularizationLearning, theta_in_code
 from robench.models.base import prunable
 from robench.spec import Recipe
 from robench.training.loop import finish
+from tests.networks import linear_layers
 
 RATE = 0.05
 MODES = pytest.mark.parametrize("mode", ["reference", "soft"])
@@ -34,8 +35,7 @@ def _seeded():
 
 
 def small_net(dtype=torch.float64):
-    torch.default_generator.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)).to(dtype)
+    return linear_layers(6, 5, 3, activation=nn.Tanh).train().to(dtype)
 
 
 def batches(count, dtype=torch.float64):

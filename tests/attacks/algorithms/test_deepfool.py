@@ -12,6 +12,7 @@ from robench.attacks.algorithms.deepfool import Boundaries, DeepFool, walk_to_bo
 from robench.attacks.core.budget import Oracle
 from robench.attacks.core.problem import examine
 from robench.attacks.evaluation.metrics import rho_adv_of_estimates
+from tests.networks import ThresholdLogits
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
@@ -67,16 +68,9 @@ def test_without_a_box_it_is_that_of_foolbox_with_a_wide_one(digits, foolbox) ->
     assert rho_adv_of_estimates(free.distance, norm) == pytest.approx(expected, rel=1e-6)
 
 
-class Flat(nn.Module):
-    """Right for any image, with no gradient."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images[:, :3] > 0.5).float()
-
-
 def test_an_image_without_gradients_is_given_up_at_once() -> None:
     images = torch.tensor([[0.9, 0.1, 0.2], [0.1, 0.2, 0.7]])
-    result = DeepFool()(Flat().eval(), images)
+    result = DeepFool()(ThresholdLogits().eval(), images)
     assert result.distance.isinf().all()
     assert (result.forwards == 1).all()
 

@@ -10,6 +10,7 @@ from robench.attacks.algorithms.fgsm import FGSM
 from robench.attacks.core.base import AttackResult
 from robench.attacks.core.budget import Oracle
 from robench.attacks.core.problem import examine
+from tests.networks import ThresholdLogits
 
 REFINED = 1.002
 """Eight halvings between radii √2 apart leave 0.17 % at most."""
@@ -104,17 +105,10 @@ def test_the_sum_of_passes_is_that_of_the_search(digits) -> None:
     assert coarse.distance.mean() > 1.02 * result.distance.mean()
 
 
-class Flat(nn.Module):
-    """Right for any image, with no gradient."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images[:, :3] > 0.5).float()
-
-
 @pytest.mark.parametrize("step", ["gradient", "sign"])
 def test_without_a_gradient_nothing_is_found(step: str) -> None:
     images = torch.tensor([[0.9, 0.1, 0.2], [0.1, 0.2, 0.7]])
-    result = FGSM(step=step)(Flat().eval(), images)
+    result = FGSM(step=step)(ThresholdLogits().eval(), images)
     assert result.distance.isinf().all()
 
 

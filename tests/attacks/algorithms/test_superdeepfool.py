@@ -10,6 +10,7 @@ from robench.attacks.algorithms.deepfool import DeepFool
 from robench.attacks.algorithms.superdeepfool import SuperDeepFool, _projected
 from robench.attacks.core.budget import Oracle
 from robench.attacks.core.problem import examine
+from tests.networks import ThresholdLogits
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
@@ -108,16 +109,9 @@ def test_the_number_of_rounds_and_steps_is_kept(digits) -> None:
     assert full.passes.max() < 250
 
 
-class Flat(nn.Module):
-    """Right for any image, with no gradient."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images[:, :3] > 0.5).float()
-
-
 def test_an_image_without_gradients_is_given_up_at_once() -> None:
     images = torch.tensor([[0.9, 0.1, 0.2], [0.1, 0.2, 0.7]])
-    result = SuperDeepFool()(Flat().eval(), images)
+    result = SuperDeepFool()(ThresholdLogits().eval(), images)
     assert result.distance.isinf().all()
     assert (result.forwards == 1).all()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from robench.attacks import ATTACKS
 from robench.errors import ParameterError, PluginError, UnknownNameError
+from tests.networks import ConstantLogits
 
 pytestmark = pytest.mark.usefixtures("foolbox")
 
@@ -76,18 +76,11 @@ def test_a_budget_ends_it_cleanly(digits, name: str, one_by_one: bool) -> None:
     assert (result.passes == 45).sum() >= 3  # one may be done by itself
 
 
-class Flat(nn.Module):
-    """One answer for everything, with no gradient."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.tensor([0.0, 2.0, 1.0]).expand(len(images), 3)
-
-
 @pytest.mark.parametrize("name", ["ddn", "deepfool", "carlini-wagner", "newtonfool"])
 def test_without_gradients_it_fails_honestly(name: str) -> None:
     params = {"binary_search_steps": 1} if name == "carlini-wagner" else {}
     attack = ATTACKS.get(f"foolbox:{name}")(steps=20, **params)
-    result = attack(Flat().eval(), torch.rand(3, 8))
+    result = attack(ConstantLogits().eval(), torch.rand(3, 8))
     assert result.distance.isinf().all()
 
 

@@ -18,9 +18,6 @@ from pydantic_core import to_json
 
 from robench.escape import for_terminal
 from robench.spec import (
-    CONTROLS,
-    DENSE,
-    GIVEN,
     Cell,
     Distortion,
     Metric,
@@ -36,7 +33,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CLEAN_TRAINING",
     "COLUMNS",
+    "label_forms",
     "params_json",
+    "preferred_label",
     "table",
     "trainings",
     "unique_names",
@@ -64,6 +63,8 @@ _FACTS = ("is_dense", "is_given", "is_control")
 # How JSON carries the levels that are no finite number; see `robench.spec.json_number`.
 _NOT_FINITE = {text: float(text) for text in ("inf", "-inf", "Infinity", "-Infinity")}
 _HASH_LENGTH = 8
+_LONG_LABEL = 40
+"""Characters from which on a label is cut to the name of its plug-in, where that is unique."""
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -154,8 +155,7 @@ class _Names:
                 plugin: PluginRef = getattr(record.cell, kind)
                 key = _identity(record.cell, kind)
                 known = found[kind].get(key, plugin)
-                # One suite may set what another leaves at the same default.
-                found[kind][key] = min(plugin, known, key=lambda p: (len(p.label), p.label))
+                found[kind][key] = preferred_label([known, plugin])
         self._plugins = {kind: _plugin_names(found[kind]) for kind in _KINDS}
         self._trainings = _training_names(cells)
 
@@ -174,13 +174,35 @@ def _identity(cell: Cell, kind: Kind) -> str:
 
 def _plugin_names(plugins: Mapping[str, PluginRef]) -> dict[str, str]:
     """The shortest of label, label and version, label and hash that only one plug-in has."""
-    labels = {key: for_terminal(plugins[key].label) for key in sorted(plugins)}
     return unique_names(
         {
-            key: (label, f"{label} (version {plugins[key].version})", f"{label} ({key})")
-            for key, label in labels.items()
+            key: (
+                *label_forms(plugins[key]),
+                f"{for_terminal(plugins[key].label)} (version {plugins[key].version})",
+                f"{for_terminal(plugins[key].label)} ({key})",
+            )
+            for key in sorted(plugins)
         }
     )
+
+
+def preferred_label(refs: Iterable[PluginRef]) -> PluginRef:
+    """Of several forms of one plug-in that whose label is shown.
+
+    A label that a suite gave goes before others. Of these the shortest is taken: one suite may set
+    what another leaves at the same default.
+    """
+    return min(refs, key=lambda ref: (ref.own_label is None, len(ref.label), ref.label))
+
+
+def label_forms(ref: PluginRef) -> tuple[str, str]:
+    """The label of a plug-in, and before it the name alone where the label is long.
+
+    Parameters are columns of the table: they need not stand in a label that is told apart without.
+    """
+    label = for_terminal(ref.label)
+    is_long = ref.own_label is None and len(label) > _LONG_LABEL
+    return (for_terminal(ref.name) if is_long else label), label
 
 
 def _training_key(cell: Cell) -> str:
@@ -234,9 +256,9 @@ def _cell_columns(
         "suite_version": cell.suite_version,
         **plugins,
         "code": _code(cell),
-        "is_dense": cell.method.name == DENSE,
-        "is_given": cell.method.name == GIVEN,
-        "is_control": cell.method.name in CONTROLS,
+        "is_dense": cell.method.is_dense,
+        "is_given": cell.method.is_given,
+        "is_control": cell.method.is_control,
         "level": cell.level,
         "level_achieved": achieved.get(record.id if cell.stage == "train" else cell.parent or ""),
         "training": names.of_training(cell),

@@ -15,7 +15,7 @@ import pandas as pd
 from robench.analysis.frame import trainings
 from robench.analysis.levels import shows_own_picture, shows_reference_alone
 from robench.analysis.seeds import over_seeds
-from robench.spec import DENSE
+from robench.spec import is_dense as method_is_dense
 from robench.spec.distortion import CLEAN
 from robench.stats.intervals import Bounds, difference, fieller, wilson
 
@@ -310,7 +310,7 @@ def sparse_against_dense(
     """
     own = ("method", "is_dense", "level")
     same = [column for column in network if column not in own] + ["test"]
-    is_dense = matrix["is_dense"] if "is_dense" in matrix else matrix["method"] == DENSE
+    is_dense = matrix["is_dense"] if "is_dense" in matrix else matrix["method"].map(method_is_dense)
     figures = [name for name in ("value", "low", "high") if name in matrix.columns]
     both = matrix[~is_dense].merge(
         matrix[is_dense][[*same, *figures]], on=same, suffixes=("", "_b")

@@ -18,6 +18,7 @@ from robench.conformance.rule import BrokenError, SkippedError
 from robench.conformance.trial import Setting, as_planned
 from robench.methods import METHODS
 from robench.methods.base import Method, check_plugin
+from robench.spec import is_dense
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -164,7 +165,7 @@ class Subject(PluginSubject):
             SkippedError: the method cannot be made.
         """
         setting = Setting(**changes)
-        if self.name == "dense":  # the control has no other level
+        if is_dense(self.name):  # the control has no other level
             setting = replace(setting, level=0.0)
         if setting not in self._trials:
             trained = None

@@ -18,6 +18,7 @@ from robench.conformance.observer import Fault, Observer, source_files
 from robench.data import loading
 from robench.errors import NotApplicableError, RobenchError
 from robench.methods.base import make
+from robench.spec import starts_from_dense
 from robench.spec.recipe import Recipe
 from robench.training import loop
 
@@ -209,7 +210,7 @@ def as_planned(
         if given.result is None:
             return replace(given, method=method)
         donor = given.result.masks
-    is_from_dense = first.starts_from == "dense"
+    is_from_dense = starts_from_dense(first)
     start = _dense_start(setting) if is_from_dense else None
     steps = STEPS if is_from_dense else 2 * STEPS
     if not kind.trains_once or setting.level == 0:

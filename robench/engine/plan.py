@@ -16,6 +16,8 @@ from robench.errors import InputError, SuiteError
 from robench.registry import Registry, all_registries
 from robench.spec import (
     CONTROLS,
+    DENSE,
+    LABELLED,
     Cell,
     Distortion,
     Evaluations,
@@ -23,6 +25,7 @@ from robench.spec import (
     PluginChoice,
     PluginRef,
     Suite,
+    starts_from_dense,
 )
 from robench.spec.plugins import resolve_plugin
 from robench.stages import place_of, stage
@@ -99,11 +102,32 @@ def plan(
         at = () if suite.is_flat else ("grids", index)
         for cell in _cells_of_grid(suite, grid, at, load, device, guests, data_root, idle):
             cells.setdefault(cell.id, cell)
+    _check_labels(suite, cells.values())
     tell_idle(suite, idle, cells.values(), note)
     if suite.layers is not None:
         for cell in Layers().cells(suite, suite.layers, device):
             cells.setdefault(cell.id, cell)
     return list(cells.values())
+
+
+def _check_labels(suite: Suite, cells: Iterable[Cell]) -> None:
+    """One label cannot stand for two things.
+
+    Raises:
+        SuiteError: names the label and what it stands for.
+    """
+    for kind, key in zip(LABELLED, ("data", "models", "methods"), strict=True):
+        known: dict[str, PluginRef] = {}
+        for cell in cells:
+            plugin: PluginRef = getattr(cell, kind)
+            other = known.setdefault(plugin.label, plugin)
+            if (plugin.own_label or other.own_label) and plugin.model_dump() != other.model_dump():
+                raise SuiteError(
+                    f"the label {plugin.label!r} stands for {other.plain_label!r} and for "
+                    f"{plugin.plain_label!r}",
+                    where=suite.locate(*(() if suite.is_flat else ("grids", 0)), key),
+                    hint="give each a label of its own",
+                )
 
 
 def select(cells: Iterable[Cell], pattern: str) -> list[Cell]:
@@ -128,7 +152,8 @@ def matches(cell: Cell, pattern: str) -> bool:
     if cell.id.startswith(pattern.casefold()):
         return True
     glob = f"*{pattern.casefold()}*".replace("[", "[[]")
-    return fnmatch.fnmatchcase(cell.label.casefold(), glob)
+    labels = {cell.label.casefold(), cell.plain_label.casefold()}
+    return any(fnmatch.fnmatchcase(label, glob) for label in labels)
 
 
 def loader(root: Path | None, note: Callable[[str], None]) -> Callable[[PluginRef], Data]:
@@ -163,7 +188,7 @@ def _cells_of_grid(
         for place, choice in enumerate(getattr(grid, key)):
             where = suite.locate(*at, key, place)
             plugin = resolve_plugin(rooms[room], choice, where=where)
-            if plugin in found:
+            if plugin.model_dump() in [other.model_dump() for other in found]:
                 raise SuiteError(
                     f"{key}: {plugin.label!r} is given twice, once with its defaults spelt out",
                     where=where,
@@ -294,21 +319,21 @@ def _cells_of_network(
         distortion if is_scratch else None,
         role="start",
         level=0.0,
-        method=resolve_plugin(registry, PluginChoice(name="dense")),
+        method=next(method for method in methods if method.is_dense),
     )
     if grid.recipe.dense_steps:
         yield start
     trained: dict[tuple[str, float], Cell] = {}
     for method in _donors_first(methods):
         kind: type[Method] = registry.get(method.name)
-        parent = start.id if kind.starts_from == "dense" and grid.recipe.dense_steps else None
+        parent = start.id if starts_from_dense(kind) and grid.recipe.dense_steps else None
         if kind.trains_once:
             shared = network.train_cell(
                 grid, distortion, role="start", level=0.0, method=method, parent=parent
             )
             yield shared
             parent = shared.id
-        for level in (0.0,) if method.name == "dense" else grid.levels:
+        for level in (0.0,) if method.is_dense else grid.levels:
             donor = trained[method_of, level] if (method_of := _donor_of(method)) else None
             if donor is not None:
                 parent = _start_of(donor, registry, start)
@@ -322,7 +347,7 @@ def _cells_of_network(
             )
             trained.setdefault((method.name, level), train)
             yield train
-            dense = trained.get(("dense", 0.0))
+            dense = trained.get((DENSE, 0.0))
             yield from evaluations(train, grid.evaluate, network.loaded, network.data_root, dense)
 
 
@@ -337,12 +362,12 @@ def _donor_of(method: PluginRef) -> str | None:
 
 def _donors_first(methods: list[PluginRef]) -> list[PluginRef]:
     # The dense control is first of all: attacks on the others may start from its adversarials.
-    return sorted(methods, key=lambda m: (_donor_of(m) is not None, m.name != "dense"))
+    return sorted(methods, key=lambda m: (_donor_of(m) is not None, not m.is_dense))
 
 
 def _start_of(donor: Cell, registry: Registry[Any], start: Cell) -> str | None:
     """Where a method with a donor starts: where the donor itself did."""
-    is_from_dense = registry.get(donor.method.name).starts_from == "dense"
+    is_from_dense = starts_from_dense(registry.get(donor.method.name))
     return start.id if is_from_dense and donor.recipe.dense_steps else None
 
 
@@ -352,8 +377,7 @@ def _check_donors(methods: Sequence[PluginRef], where: str | None) -> None:
     Raises:
         SuiteError: names the method, and those that it could ask.
     """
-    able = [method.name for method in methods if _donor_of(method) is None]
-    able = [name for name in able if name != "dense"]
+    able = [m.name for m in methods if _donor_of(m) is None and not m.is_dense]
     for method in methods:
         donor = _donor_of(method)
         if donor is not None and donor not in able:

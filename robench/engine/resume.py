@@ -69,8 +69,16 @@ def standing(
             if not claims.is_claimed(cell.id):
                 store.remove(cell.id)
         elif record is not None:
-            done[cell.id] = record
+            done[cell.id] = _relabelled(store, record, cell)
     return Standing(done, _pending(store, cells, done, doubted, note))
+
+
+def _relabelled(store: Store, record: Record, cell: Cell) -> Record:
+    """The record with the labels of this suite: they are for people, and the newest ones hold."""
+    if record.labels == cell.labels:
+        return record
+    store.write(record.labelled(cell))
+    return record.labelled(cell)
 
 
 def _is_interrupted(existing: dict[str, Record], cell: Cell) -> bool:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from robench.methods.masks import Masks
-from robench.spec import GIVEN
+from robench.spec import GIVEN, is_given
 from robench.spec.base import Frozen
 from robench.spec.params import check_params_schema, parse_params
 
@@ -211,7 +211,7 @@ def check_plugin(value: object) -> str | None:
     for hook in HOOKS:
         if not _takes_one_argument(getattr(value, hook)):
             return f"its `{hook}` does not take (self, state)"
-    if getattr(value, "name", None) == GIVEN:
+    if is_given(getattr(value, "name", None)):
         return f"its `name` {GIVEN!r} stands for networks that robench did not train"
     return check_params_schema(value)
 

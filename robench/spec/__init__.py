@@ -10,7 +10,16 @@
 * `robench.spec.identity`: canonical JSON, hashes, and seeds by name.
 """
 
-from robench.spec.cell import CONTROLS, DENSE, GIVEN, NO_DATA, STAGE_KEY, Cell, PluginRef
+from robench.spec.cell import LABELLED, NO_DATA, STAGE_KEY, Cell, PluginRef
+from robench.spec.controls import (
+    CONTROLS,
+    DENSE,
+    GIVEN,
+    MethodIdentity,
+    is_dense,
+    is_given,
+    starts_from_dense,
+)
 from robench.spec.distortion import Distortion
 from robench.spec.evaluations import Evaluations
 from robench.spec.identity import as_json, canonical_json, digest, json_number, seed_for
@@ -23,6 +32,7 @@ __all__ = [
     "CONTROLS",
     "DENSE",
     "GIVEN",
+    "LABELLED",
     "NO_DATA",
     "STAGE_KEY",
     "Cell",
@@ -30,6 +40,7 @@ __all__ = [
     "Evaluations",
     "Grid",
     "LayersOptions",
+    "MethodIdentity",
     "Metric",
     "PluginChoice",
     "PluginRef",
@@ -41,7 +52,10 @@ __all__ = [
     "as_json",
     "canonical_json",
     "digest",
+    "is_dense",
+    "is_given",
     "json_number",
     "load_suite",
     "seed_for",
+    "starts_from_dense",
 ]

@@ -7,31 +7,26 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from robench.spec.base import Frozen, without_missing_code
+from robench.spec.controls import MethodIdentity
 from robench.spec.identity import as_json, digest, seed_for
 from robench.spec.recipe import Recipe
 
-__all__ = ["CONTROLS", "DENSE", "GIVEN", "NO_DATA", "STAGE_KEY", "Cell", "PluginRef"]
+__all__ = ["LABELLED", "NO_DATA", "STAGE_KEY", "Cell", "PluginRef"]
 
 NO_DATA = "none"
 """Stands for the data set of a cell that needs none."""
-
-DENSE = "dense"
-"""The method that removes nothing: the control that every other one is compared with."""
-
-CONTROLS = (DENSE, "random", "magnitude")
-"""Methods that run in every suite at the same budget, whether it names them or not."""
-
-GIVEN = "given"
-"""Stands for the method of a network that robench did not train: its weights lie in a file."""
 
 STAGE_KEY = "stage"
 """Among the options of a cell: version and code of its stage, where these are not 1 and robench's
 own."""
 
+LABELLED = ("data", "model", "method")
+"""What a suite may give a label of its own."""
+
 _Options = TypeVar("_Options", bound=Frozen)
 
 
-class PluginRef(Frozen):
+class PluginRef(Frozen, MethodIdentity):
     """A plug-in as it was resolved: a changed version or a changed default is another cell."""
 
     name: str
@@ -47,13 +42,21 @@ class PluginRef(Frozen):
     """The name that finds the plug-in on this machine, where it is longer than `name` since it
     holds the path of a file. It is neither hashed nor recorded: the content is."""
 
+    own_label: str | None = Field(default=None, exclude=True)
+    """What the suite calls it, for people alone: neither hashed nor part of the cell."""
+
     @model_serializer(mode="wrap")
     def _without_missing_code(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return without_missing_code(dump(self))
 
     @property
     def label(self) -> str:
-        """The name as people read it: ``magnitude[scope=layer]``."""
+        """The name as people read it: the suite's own, or ``magnitude[scope=layer]``."""
+        return self.own_label or self.plain_label
+
+    @property
+    def plain_label(self) -> str:
+        """Name and parameters that the suite set: ``magnitude[scope=layer]``."""
         shown = ", ".join(f"{key}={self.params[key]}" for key in sorted(self.changed))
         return f"{self.name}[{shown}]" if shown else self.name
 
@@ -101,11 +104,24 @@ class Cell(Frozen):
     @property
     def label(self) -> str:
         """One line for progress and messages."""
-        level = "" if self.method.name == DENSE else f" @ {self.level:g}"
+        return self._line(self.data.label, self.model.label, self.method.label)
+
+    @property
+    def plain_label(self) -> str:
+        """The same without the labels that the suite gave."""
+        return self._line(self.data.plain_label, self.model.plain_label, self.method.plain_label)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that the suite gave to data, model and method."""
+        plugins = {kind: getattr(self, kind) for kind in LABELLED}
+        return {kind: ref.own_label for kind, ref in plugins.items() if ref.own_label}
+
+    def _line(self, data: str, model: str, method: str) -> str:
+        level = "" if self.method.is_dense else f" @ {self.level:g}"
         role = " (start)" if self.role == "start" else ""
-        where = f"{self.data.label}/{self.model.label}"
         noise = f" on {self.recipe.distortion.label}" if self.recipe.distortion else ""
-        return f"{self.stage} {where} {self.method.label}{level}{noise} seed {self.seed}{role}"
+        return f"{self.stage} {data}/{model} {method}{level}{noise} seed {self.seed}{role}"
 
     def options_as(self, model: type[_Options]) -> _Options:
         """The options of the stage as the model that its declaration resolves them to."""

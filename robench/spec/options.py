@@ -26,7 +26,8 @@ Samples = Annotated[int, Field(ge=1)] | None
 class PluginChoice(Frozen):
     """A plug-in by name, with the parameters that differ from its defaults.
 
-    In YAML either ``halo`` or ``{name: halo, xi: 1.0e-5}``.
+    In YAML either ``halo`` or ``{name: halo, xi: 1.0e-5}``. A data set, model or method may have a
+    ``label`` beside its parameters: what people are shown.
     """
 
     name: str

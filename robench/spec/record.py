@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import JsonValue
+from pydantic import JsonValue, model_validator
 
 from robench.spec.base import Frozen
 from robench.spec.cell import Cell
 
 __all__ = ["SCHEMA_VERSION", "Metric", "Record", "Status", "wilson_interval"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the records that this version writes. Raised with each field that is added or changed, with a
 migration from the schema before (`robench.store.reading`)."""
 
@@ -87,6 +88,31 @@ class Record(Frozen):
     """Hash of each checkpoint that the cell read, by the id of the train cell that wrote it."""
     provenance: dict[str, JsonValue] = {}
     """Host, versions, commit, times: recorded, never hashed."""
+    labels: dict[str, str] = {}
+    """What the suite that was run last calls data, model and method, for people alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labelled(cls, raw: Any) -> Any:
+        """The labels lie beside the cell, whose fields are all hashed, and belong into it."""
+        if not isinstance(raw, Mapping):
+            return raw
+        cell = raw.get("cell")
+        if isinstance(cell, Cell):
+            return {"labels": cell.labels, **raw}
+        labels = raw.get("labels")
+        if not isinstance(cell, Mapping) or not isinstance(labels, Mapping):
+            return raw
+        named = {
+            kind: {**cell[kind], "own_label": label}
+            for kind, label in labels.items()
+            if isinstance(cell.get(kind), Mapping)
+        }
+        return {**raw, "cell": {**cell, **named}}
+
+    def labelled(self, cell: Cell) -> Record:
+        """The same record with the labels of another form of its cell."""
+        return self.model_copy(update={"cell": cell, "labels": cell.labels})
 
     def metric(self, name: str, **condition: str | float) -> Metric | None:
         """The metric of that name and condition, if there is one."""

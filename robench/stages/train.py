@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from robench.errors import LevelNotReachedError, StoreError
 from robench.methods.base import make
 from robench.models.base import prunable
-from robench.spec import GIVEN, Cell, Metric
+from robench.spec import Cell, Metric, starts_from_dense
 from robench.stages.base import Context, Outcome
 from robench.stages.describe import describe, level_metrics
 from robench.stages.network import fresh_network, parent_checkpoint
@@ -33,7 +33,7 @@ def train(cell: Cell, context: Context) -> Outcome:
     A level that the method cannot reach is a row that says so, with the level that it came to.
     """
     network = fresh_network(cell, context)
-    if cell.method.name == GIVEN:
+    if cell.method.is_given:
         return _given(cell, context, network)
     if cell.parent is not None:
         parent_checkpoint(context).apply_to(network)
@@ -120,7 +120,7 @@ def _budget(cell: Cell, method: Method, *, is_trained: bool) -> tuple[int, float
         return recipe.dense_steps, recipe.learning_rate
     is_from_dense = cell.parent is not None
     if is_trained:
-        is_from_dense = method.starts_from == "dense" and recipe.dense_steps > 0
+        is_from_dense = starts_from_dense(method) and recipe.dense_steps > 0
     if not is_from_dense:
         return recipe.total_steps, recipe.learning_rate
     return recipe.sparse_steps, recipe.sparse_learning_rate or recipe.learning_rate

@@ -100,5 +100,7 @@ def _unchanged(raw: dict[str, Any]) -> dict[str, Any]:
 _MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     # 2 added `checkpoint_sha256` and `inputs`, which older records simply lack.
     1: _unchanged,
+    # 3 added `labels`, which a suite may give and most do not.
+    2: _unchanged,
 }
 """From each schema to the next."""

@@ -12,7 +12,6 @@ import pandas as pd
 from robench.analysis.distances import Attacked, DistanceComparison, Over, compare_distances
 from robench.board.model.comparable import ROW
 from robench.errors import StoreError
-from robench.spec import DENSE, GIVEN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,15 +66,14 @@ def comparisons(attacks: Mapping[RowKey, list[Record]], arrays: ArraysOf) -> pd.
         (key[:2], record.cell.seed): record
         for key, records in sorted(attacks.items(), reverse=True)
         for record in records
-        if record.cell.method.name == DENSE
+        if record.cell.method.is_dense
     }
     reader = _Reader(arrays)
     rows = [
         row
         for key, records in sorted(attacks.items())
         for record in records
-        if record.cell.method.name not in (DENSE, GIVEN)
-        and (parent := dense.get((key[:2], record.cell.seed)))
+        if record.cell.method.is_graded and (parent := dense.get((key[:2], record.cell.seed)))
         for row in _of_network(key, record, parent, reader)
     ]
     return pd.DataFrame(rows, columns=[*_COLUMNS, *_COUNTS])

@@ -20,10 +20,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from robench.analysis.frame import CLEAN_TRAINING, params_json, unique_names
+from robench.analysis.frame import (
+    CLEAN_TRAINING,
+    label_forms,
+    params_json,
+    preferred_label,
+    unique_names,
+)
 from robench.board.model.format import level
-from robench.escape import for_terminal
-from robench.spec import CONTROLS, DENSE, GIVEN, digest
+from robench.spec import CONTROLS, MethodIdentity, digest
 
 if TYPE_CHECKING:
     from robench.spec import PluginRef, Record
@@ -40,7 +45,7 @@ _Row = tuple[object, ...]
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(MethodIdentity):
     """A method in all its versions."""
 
     label: str
@@ -49,25 +54,10 @@ class Method:
     """Of the plug-in."""
 
     @property
-    def is_dense(self) -> bool:
-        """Whether it removes nothing."""
-        return self.name == DENSE
-
-    @property
-    def is_given(self) -> bool:
-        """Whether it stands for a network that robench did not train: one, of no grid."""
-        return self.name == GIVEN
-
-    @property
     def order(self) -> tuple[int, str]:
         """The controls first, then by label."""
-        place = CONTROLS.index(self.name) if self.name in CONTROLS else len(CONTROLS)
+        place = CONTROLS.index(self.name) if self.is_control else len(CONTROLS)
         return place, self.label
-
-    @property
-    def is_graded(self) -> bool:
-        """Whether it is asked for levels; other networks stand beside each level."""
-        return not (self.is_dense or self.is_given)
 
 
 @dataclass(frozen=True)
@@ -149,9 +139,8 @@ def _labels(
     """A label for each method, by its newest variant; as short as can be told apart."""
     forms = {}
     for variant in sorted(set(newest.values())):
-        shortest = min((len(ref.label), ref.label) for ref in plugins[variant])
-        label = for_terminal(shortest[1])
-        forms[variant] = (label, f"{label} ({digest(list(variant), length=8)})")
+        short, label = label_forms(preferred_label(plugins[variant]))
+        forms[variant] = (short, label, f"{label} ({digest(list(variant), length=8)})")
     return unique_names(forms)
 
 

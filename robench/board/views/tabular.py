@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import altair as alt
 
@@ -183,7 +183,11 @@ def _chart(board: Leaderboard, points: list[dict[str, Any]], choices: Choices) -
     titles = list(dict.fromkeys(point["quantity"] for point in points))
     x = sparsity_axis(min(curves), max(curves))
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=None))
-    layers = [*_curves(board, x, y), *_reference("dense", y), *_reference("trees", y)]
+    layers = [
+        *_curves(board, x, y),
+        *_reference("dense", y, at="right"),
+        *_reference("trees", y, at="left"),
+    ]
     chart = small_multiples(
         layers,
         data,
@@ -221,15 +225,15 @@ def _curves(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     ]
 
 
-def _reference(kind: str, y: alt.Y) -> list[alt.Chart]:
+def _reference(kind: str, y: alt.Y, *, at: Literal["left", "right"]) -> list[alt.Chart]:
     """A line across the panel with its name: the dense network's at the right, the trees' left."""
     line = alt.Chart().transform_filter(f"datum.kind === '{kind}'")
-    is_dense = kind == "dense"
+    is_right = at == "right"
     label = line.mark_text(
-        align="right" if is_dense else "left", baseline="bottom", dx=-2, dy=-4, fontSize=11
+        align="right" if is_right else "left", baseline="bottom", dx=-2, dy=-4, fontSize=11
     )
-    dash = [5, 4] if is_dense else [1, 3]
+    dash = [5, 4] if is_right else [1, 3]
     return [
         line.mark_rule(strokeDash=dash, strokeWidth=1.3).encode(y=y),
-        label.encode(x=alt.value("width" if is_dense else 4), y=y, text="label:N"),
+        label.encode(x=alt.value("width" if is_right else 4), y=y, text="label:N"),
     ]

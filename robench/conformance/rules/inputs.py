@@ -18,6 +18,7 @@ from robench.conformance.trial import initial, run
 from robench.errors import LevelNotReachedError, UnknownNameError
 from robench.methods import METHODS
 from robench.methods.base import make
+from robench.spec import is_dense
 
 if TYPE_CHECKING:
     from robench.conformance.subject import Subject
@@ -104,7 +105,7 @@ def keeps_its_donor(subject: Subject) -> str:
         METHODS.check(name)
     except UnknownNameError as error:
         raise BrokenError(f"donor() names {name!r}: {error.what}", where) from None
-    if name in ("dense", subject.name) or make(name).donor() is not None:
+    if is_dense(name) or name == subject.name or make(name).donor() is not None:
         raise BrokenError(f"donor() names {name!r}, which has no masks of its own to lend", where)
     return f"{name}, {subject.without('keeps-its-donor')}"
 

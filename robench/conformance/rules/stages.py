@@ -163,7 +163,7 @@ def _cells(subject: PluginSubject) -> dict[str, Cell]:
             cells = plan(_suite(data, subject.name))
         except SuiteError:  # it does not apply
             continue
-        found[data] = next(c for c in cells if c.stage == subject.name and c.method.name == "dense")
+        found[data] = next(c for c in cells if c.stage == subject.name and c.method.is_dense)
     if not found:
         raise SkippedError(f"it applies to none of {', '.join(_DATA)}")
     return found
@@ -215,7 +215,7 @@ def _trained(data: str) -> Checkpoint:
     (cell,) = [
         cell
         for cell in plan(_suite(data, "speed"))
-        if cell.stage == "train" and cell.method.name == "dense"
+        if cell.stage == "train" and cell.method.is_dense
     ]
     context = Context(
         load=lambda: load(cell.data.name, cell.data.params), device=torch.device("cpu")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from robench.compaction.constants import FIXED, UNIFORM, constancy, is_uniform
-from robench.compaction.edits import Edit, apply_edits, free_name
+from robench.compaction.graph_edits import Edit, apply_edits, free_name
 from robench.compaction.spatial import extents
 from robench.graph.axes import MAPS
 from robench.graph.trace import Traced
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, fx
 
-    from robench.compaction.keep import Policy
+    from robench.compaction.pruning_plan import Policy
 
 __all__ = ["Dropped", "drop_constant_branches"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import torch
 
 from robench.compaction.branches import drop_constant_branches
-from robench.compaction.edits import Edit, apply_edits, free_name
-from robench.compaction.keep import Constants, Plan, Policy
+from robench.compaction.graph_edits import Edit, apply_edits, free_name
+from robench.compaction.pruning_plan import Constants, Plan, Policy
 from robench.compaction.report import CompactionReport, LayerReport
 from robench.compaction.surgery import count_features, shrink
 from robench.compaction.torch_pruning import remove_dead_groups
@@ -222,7 +222,7 @@ def _without_dead_units(original: nn.Module, inputs: Tensor, policy: Policy) -> 
         kept={layer.name: layer.kept for layer in plan.layers},
         layers=tuple(_layer_reports(names, traced, plan, original)),
         edits=tuple(edits),
-        whole=frozenset(plan.strands.whole),
+        whole=frozenset(plan.coupling.whole),
     )
 
 
@@ -250,8 +250,8 @@ def _silence(model: nn.Module, inputs: Tensor) -> float:
         plan = Plan(traced, Policy("keep"))
         stuck = torch.zeros_like(plan.needed)
         for layer in plan.layers:
-            stuck[plan.strands.of[layer.node][layer.stuck]] = True
-        norms = [node for node in plan.strands.of if traced.kinds[node] == "norm"]
+            stuck[plan.coupling.of[layer.node][layer.stuck]] = True
+        norms = [node for node in plan.coupling.of if traced.kinds[node] == "norm"]
         calls = Counter(traced.norm(node).name for node in norms)
         for node in norms:
             scale, offset = (traced.norm_tensor(node, name) for name in ("weight", "bias"))
@@ -260,7 +260,7 @@ def _silence(model: nn.Module, inputs: Tensor) -> float:
                 continue
             for tensor in (scale, offset):
                 if tensor is not None:
-                    tensor[stuck[plan.strands.of[node]]] = 0
+                    tensor[stuck[plan.coupling.of[node]]] = 0
         return float((run(model, inputs) - before).abs().amax())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from robench.compaction.edits import Edit
+from robench.compaction.graph_edits import Edit
 from robench.deploy.columns import ColumnChoice
 from robench.errors import InputError
 from robench.graph.differences import Differences

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from robench.compaction.edits import apply_edits
+from robench.compaction.graph_edits import apply_edits
 from robench.compaction.report import CompactionReport, report_of
 from robench.deploy.columns import apply_columns
 from robench.graph.trace import traced_copy

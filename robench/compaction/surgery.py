@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.compaction.constants import blocks
-from robench.compaction.edits import Edit, apply_edits, free_name
+from robench.compaction.graph_edits import Edit, apply_edits, free_name
 from robench.graph.axes import by_channel
 from robench.graph.calls import channel_padding, cut_sizes, padding_amounts
 from robench.graph.norms import NUM_FEATURES
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import fx
 
-    from robench.compaction.keep import LayerPlan, Plan
+    from robench.compaction.pruning_plan import LayerPlan, Plan
     from robench.graph.norms import Norm
     from robench.graph.operations import Weighted
     from robench.graph.trace import Traced
@@ -82,8 +82,8 @@ def _places(chosen: Tensor, like: Tensor) -> Tensor:
 def _shrink_between(traced: Traced, plan: Plan) -> None:
     """BatchNorms, and constants that stand for branches."""
     shrunk: set[str] = set()
-    for node, strands in plan.strands.of.items():
-        kept = plan.needed[strands]
+    for node, sets in plan.coupling.of.items():
+        kept = plan.needed[sets]
         if kept.all():
             continue
         if traced.kinds[node] == "norm" and (norm := traced.norm(node)).name not in shrunk:
@@ -97,10 +97,10 @@ def _shrink_between(traced: Traced, plan: Plan) -> None:
 
 def _narrower_paddings(traced: Traced, plan: Plan) -> Iterator[Edit]:
     """Shortcuts that put fewer maps of zeros beside those that they hand on."""
-    for node, strands in plan.strands.of.items():
+    for node, sets in plan.coupling.of.items():
         if traced.kinds[node] != "pad":
             continue
-        kept, amounts = plan.needed[strands], padding_amounts(node)
+        kept, amounts = plan.needed[sets], padding_amounts(node)
         behind = traced.values[node].ndim - 1 - traced.axes[node]
         before, after = channel_padding(amounts, behind)
         left = int(kept[:before].sum()), int(kept[len(kept) - after :].sum())
@@ -114,7 +114,7 @@ def _other_cuts(traced: Traced, plan: Plan) -> Iterator[Edit]:
     for node in traced.nodes:
         if traced.kinds[node] != "split" or node.target is operator.getitem:
             continue
-        kept = plan.needed[plan.strands.of[node]]
+        kept = plan.needed[plan.coupling.of[node]]
         sizes = tuple(int(own.sum()) for own in torch.split(kept, traced.piece_sizes(node)))
         if not kept.all() and sizes != cut_sizes(node, int(kept.sum())):
             yield Edit("split", node.name, sizes=sizes, axis=traced.axes[node])

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import nn
 
+from robench.deploy.autotune import fastest, sizes, timed
 from robench.deploy.forms.cropped import CroppedConv2d
 from robench.deploy.forms.direct import DirectConv2d, has_kernel
 from robench.deploy.forms.gathered import GatheredConv2d
-from robench.deploy.quickest import quickest, sizes, timed
 from robench.graph.budget import CHOICE_S, Budget
 from robench.graph.observe import observe
 
@@ -266,7 +266,7 @@ def _choose(layer: _Layer, count: int) -> ColumnChoice:
     seconds = timed(forms, maps)
     return replace(
         _untimed(layer),
-        form=cast("Form", quickest(seconds)),
+        form=cast("Form", fastest(seconds)),
         latency_ms={
             form: {str(size): 1e3 * taken for size, taken in zip(sizes(maps), times, strict=True)}
             for form, times in seconds.items()

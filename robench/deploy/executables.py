@@ -2,8 +2,8 @@
 
 ``plain``: as torch calls it, step by step. ``channels last``: the channels of one pixel lie side by
 side, so that the library's convolutions read whole vectors of them, and convolutions of few filters
-and max pooling have quicker forms (:mod:`robench.deploy.narrow`). ``planar``: one channel lies
-after the other, and convolutions have kernels of their own (:mod:`robench.deploy.planar`).
+and max pooling have quicker forms (:mod:`robench.deploy.nhwc_forms`). ``planar``: one channel lies
+after the other, and convolutions have kernels of their own (:mod:`robench.deploy.nchw_fusion`).
 ``frozen``: TorchScript with the weights as constants, which spares the calls from Python, in either
 layout. ``optimised``: TorchScript whose weights were laid out for oneDNN beforehand, which serves
 depthwise convolutions best. None needs a compiler.
@@ -19,8 +19,8 @@ import torch
 from torch import fx, nn
 from torch.jit._trace import TracerWarning
 
-from robench.deploy.narrow import in_form
-from robench.deploy.planar import take
+from robench.deploy.nchw_fusion import take
+from robench.deploy.nhwc_forms import in_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable

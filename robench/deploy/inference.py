@@ -18,12 +18,12 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from robench.deploy.autotune import fastest, sizes, timed
 from robench.deploy.columns import undo_columns
 from robench.deploy.executables import FAILURES, executable, put_channels_last
 from robench.deploy.inference_module import InferenceForm
-from robench.deploy.narrow import quickest_forms
-from robench.deploy.planar import take_quickest
-from robench.deploy.quickest import quickest, sizes, timed
+from robench.deploy.nchw_fusion import fuse_fastest
+from robench.deploy.nhwc_forms import fastest_forms
 from robench.deploy.recipe import SCRIPTED, Execution, Recipe
 from robench.errors import CompactionError, NotApplicableError
 from robench.graph.budget import CHOICE_S, Budget
@@ -167,8 +167,8 @@ def _recipe(plain: Folded, example: Tensor, budget: Budget) -> Recipe:
         candidates = get_args(Execution)
         last = copy.deepcopy(single)
         put_channels_last(last)
-        narrow = quickest_forms(last, example, budget.part(0.5))
-        planar = take_quickest(copy.deepcopy(single), example, budget)
+        narrow = fastest_forms(last, example, budget.part(0.5))
+        planar = fuse_fastest(copy.deepcopy(single), example, budget)
         recipe = replace(recipe, narrow=narrow, planar=planar)
         if budget.is_spent:
             notes = {"layers": "the time for the choice was over before all of them were timed"}
@@ -192,7 +192,7 @@ def _chosen(recipe: Recipe) -> Recipe:
     one, many = (
         cast(
             "Execution",
-            quickest({name: [ms[place]] for name, ms in timed_ms.items()}, 0.0, _LEAST_GAIN),
+            fastest({name: [ms[place]] for name, ms in timed_ms.items()}, 0.0, _LEAST_GAIN),
         )
         for place in (0, -1)
     )

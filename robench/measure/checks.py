@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import InputError
-from robench.measure.ways import Way
+from robench.measure.execution_modes import ExecutionMode
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -189,18 +189,18 @@ def check_memory(size: int, input_bytes: int, device: torch.device) -> None:
         )
 
 
-def check_ways(ways: Sequence[Way]) -> None:
+def check_ways(ways: Sequence[ExecutionMode]) -> None:
     """Ways to call a network.
 
     Raises:
-        InputError: they are no sequence, or there is no such way.
+        InputError: they are no sequence, or there is no such mode.
     """
-    allowed = f"a sequence of {', '.join(map(repr, get_args(Way)))}"
+    allowed = f"a sequence of {', '.join(map(repr, get_args(ExecutionMode)))}"
     if isinstance(ways, str | bytes) or not isinstance(ways, Sequence):
         raise InputError(f"ways={_shown(ways)}", allowed=allowed)
-    for way in ways:
-        if way not in get_args(Way):
-            raise InputError(f"there is no way {_shown(way)} to call a network", allowed=allowed)
+    for mode in ways:
+        if mode not in get_args(ExecutionMode):
+            raise InputError(f"there is no execution mode {_shown(mode)}", allowed=allowed)
 
 
 def check_pairs(pairs: Mapping[str, tuple[nn.Module, nn.Module]], ways: Sequence[str]) -> None:
@@ -216,7 +216,9 @@ def check_pairs(pairs: Mapping[str, tuple[nn.Module, nn.Module]], ways: Sequence
         if not isinstance(name, str) or not isinstance(pair, Sequence) or len(pair) != 2:
             raise InputError(f"the pair {_shown(name)} is {_shown(pair)}", allowed=allowed)
         if name in ways:
-            raise InputError(f"a pair and a way are both called {name!r}", hint="rename the pair")
+            raise InputError(
+                f"a pair and an execution mode are both called {name!r}", hint="rename the pair"
+            )
         for network in pair:
             check_network(network, f"pairs[{name!r}]")
 

@@ -23,6 +23,7 @@ from robench.measure.checks import (
     whole_number,
 )
 from robench.measure.counter import Operations, count_operations
+from robench.measure.execution_modes import ExecutionMode, calls_of
 from robench.measure.latency import (
     LEAST_REPEATS,
     Latency,
@@ -30,7 +31,6 @@ from robench.measure.latency import (
     sample_latency,
     stopwatch_for,
 )
-from robench.measure.ways import Way, calls_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,7 +43,7 @@ changes. 2: constants and functional BatchNorms are followed through the graph, 
 the inference forms, and operations of functions, recurrent layers and transposed convolutions are
 counted. 3: units of convolutions of every kind and of linear layers on tokens are taken out."""
 
-_Asked: TypeAlias = "tuple[str, Way, tuple[nn.Module, nn.Module]]"
+_Asked: TypeAlias = "tuple[str, ExecutionMode, tuple[nn.Module, nn.Module]]"
 """A form: its name, how it is called, and the model and the other network in it."""
 _LARGEST_BATCH = 1024
 _SATURATED_WITHIN = 0.1
@@ -133,7 +133,7 @@ def measure_speed(
     *,
     batch_sizes: Sequence[int | Literal["saturating"]] = (1, 64),
     repeats: int = LEAST_REPEATS,
-    ways: Sequence[Way] = (),
+    ways: Sequence[ExecutionMode] = (),
     pairs: Mapping[str, tuple[nn.Module, nn.Module]] | None = None,
 ) -> SpeedReport:
     """Time a network against its compacted form, interleaved, with one thread.
@@ -173,7 +173,7 @@ def measure_speed(
         check_memory(size, operations["original"].peak_activation_bytes, place)
     batches = tuple(_time_batch(main, inputs, size, repeats) for size in sizes)
     asked: list[_Asked] = [
-        *((way, way, (model, compacted)) for way in ways),
+        *((mode, mode, (model, compacted)) for mode in ways),
         *((name, "eager", pair) for name, pair in (pairs or {}).items()),
     ]
     if all(batch.status == "ok" for batch in batches):
@@ -200,10 +200,12 @@ def _time_forms(
     """The forms that this machine and these networks can take, and why the others are not there."""
     forms: dict[str, tuple[BatchSpeed, ...]] = {}
     notes: dict[str, str] = {}
-    for name, way, pair in asked:
+    for name, mode, pair in asked:
         networks = _placed(pair, inputs.device, inputs)
         try:
-            forms[name] = tuple(_time_batch(networks, inputs, size, repeats, way) for size in sizes)
+            forms[name] = tuple(
+                _time_batch(networks, inputs, size, repeats, mode) for size in sizes
+            )
         except NotApplicableError as error:
             notes[name] = str(error)
     return forms, notes
@@ -277,13 +279,17 @@ def _filled(example: Tensor, size: int) -> Tensor:
 
 
 def _time_batch(
-    networks: dict[str, nn.Module], example: Tensor, size: int, repeats: int, way: Way = "eager"
+    networks: dict[str, nn.Module],
+    example: Tensor,
+    size: int,
+    repeats: int,
+    mode: ExecutionMode = "eager",
 ) -> BatchSpeed:
     batch = _filled(example, size)
     for network in networks.values():
         answer(network, batch)
     with torch.inference_mode():
-        calls = calls_of(way, networks, batch)
+        calls = calls_of(mode, networks, batch)
         sample = sample_latency(calls, repeats=repeats, stopwatch=stopwatch_for(example.device))
     return BatchSpeed(
         batch_size=size,

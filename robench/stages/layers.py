@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from robench.compaction.surgery import shrink_layer
+from robench.deploy.autotune import fastest, timed
 from robench.deploy.columns import apply_columns, choose_columns
 from robench.deploy.forms.direct import has_kernel
 from robench.deploy.forms.scattered import ScatteredConv2d
-from robench.deploy.quickest import quickest, timed
 from robench.errors import CompactionError
 from robench.measure.latency import LatencySample, sample_latency, stopwatch_for
 from robench.measure.machine import check_machine
@@ -129,7 +129,7 @@ def _layer_of_single_weights(conv: nn.Conv2d, maps: Tensor) -> tuple[Call, str]:
         forms["scattered"] = ScatteredConv2d(conv, (maps.shape[1], maps.shape[2], maps.shape[3]))
     for name, form in forms.items():
         _check_equal(form(maps), conv(maps), f"the {name} layer")
-    name = quickest(timed(forms, maps), least_gain=1.0) if len(forms) > 1 else "csr"
+    name = fastest(timed(forms, maps), least_gain=1.0) if len(forms) > 1 else "csr"
     best = forms[name]
     return lambda: best(maps), name
 

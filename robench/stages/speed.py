@@ -10,11 +10,11 @@ from robench.compaction.report import report_of
 from robench.data.base import to_float
 from robench.deploy.inference import inference_form
 from robench.deploy.inference_module import InferenceForm
-from robench.deploy.sparse_kernels import csr_form, two_of_four_form
+from robench.deploy.sparse_forms import csr_form, two_of_four_form
 from robench.errors import CompactionError, InputError, NotApplicableError
+from robench.measure.execution_modes import ExecutionMode
 from robench.measure.machine import check_machine
 from robench.measure.speed import BatchSpeed, SpeedReport, measure_speed
-from robench.measure.ways import Way
 from robench.spec import Cell, Metric
 from robench.stages.base import Context, Outcome
 from robench.stages.declarations.speed import ResolvedSpeedOptions
@@ -27,7 +27,7 @@ __all__ = ["speed"]
 
 _EXAMPLES = 32
 """Real inputs on which the compacted network is proven equal, and with which batches are filled."""
-_WAYS: tuple[Way, ...] = ("compiled", "captured")
+_WAYS: tuple[ExecutionMode, ...] = ("compiled", "captured")
 _KERNELS = ("csr", "2:4")
 """Forms whose second network is no compacted one, but the same with sparse kernels."""
 
@@ -49,7 +49,7 @@ def speed(cell: Cell, context: Context) -> Outcome:
         context.device,
         batch_sizes=options.batch_sizes,
         repeats=options.repeats,
-        ways=[way for way in _WAYS if way in options.forms],
+        ways=[mode for mode in _WAYS if mode in options.forms],
         pairs=pairs,
     )
     noisy = [str(batch.batch_size) for batch in report.batches if batch.status == "noisy"]

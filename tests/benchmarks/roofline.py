@@ -8,7 +8,7 @@ the best of several, step by step in forward order.
 `least` is the roofline: the larger of the multiply-accumulates at the best rate of any product that
 was tried, and of the bytes (read, written, weights) at the best rate out of a near cache. `whole`
 counts whole vectors: of filters, the fewest that computing up to four pixels at a time leaves
-(`robench.deploy.narrow`), or of outputs, where a kernel was compiled. `calls` lets no step take
+(`robench.deploy.nhwc_forms`), or of outputs, where a kernel was compiled. `calls` lets no step take
 less than the smallest call of a layer does. The speed-up can be no more than the dense time over
 the sum of these; `share` is what is left of the ratio of operations then. For AlexNet's layers,
 `product` is a plain matrix product of their size, and `free` what that would give if lowering the

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from robench.deploy import inference, inference_module, planar
+from robench.deploy import inference, inference_module, nchw_fusion
 from robench.deploy.executables import executable
 from robench.deploy.inference import inference_form
 from robench.deploy.recipe import SCRIPTED, Execution
@@ -52,7 +52,7 @@ def prefer(monkeypatch: pytest.MonkeyPatch):
             return {name: [1.0, 1.0] if name in names else [2.0, 2.0] for name in forms}
 
         monkeypatch.setattr(inference, "timed", timed)
-        monkeypatch.setattr(planar, "timed", timed)
+        monkeypatch.setattr(nchw_fusion, "timed", timed)
 
     return choose
 

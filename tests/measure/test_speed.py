@@ -260,7 +260,7 @@ def partly_training() -> nn.Module:
         ({"model": nn.Bilinear(4, 4, 2).eval()}, "missing 1 required positional"),
         ({"model": pruned()}, r"prune\.remove"),
         ({"ways": "compiled"}, "ways='compiled'"),
-        ({"ways": ("traced",)}, "no way 'traced'"),
+        ({"ways": ("traced",)}, "no execution mode 'traced'"),
         ({"ways": None}, "ways=None"),
         ({"pairs": [network(2)]}, "pairs="),
         ({"pairs": {"one": network(2)}}, "the pair 'one'"),

@@ -24,7 +24,7 @@ from robench.deploy.forms.row_pooling import RowMaxPool2d
 from robench.deploy.forms.scattered import ScatteredConv2d
 from robench.deploy.forms.widened import WidenedConv2d
 from robench.deploy.kernels.native import Kernel, this_machine
-from robench.deploy.sparse_kernels import CsrLinear, _WithoutGradients
+from robench.deploy.sparse_forms import CsrLinear, _WithoutGradients
 from robench.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.*deprecated:DeprecationWarning")

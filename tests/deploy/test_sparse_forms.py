@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.deploy import sparse_kernels
+from robench.deploy import sparse_forms
 from robench.deploy.forms.scattered import ScatteredConv2d
 from robench.deploy.kernels.native import this_machine
-from robench.deploy.sparse_kernels import CsrLinear, csr_form, two_of_four_form
+from robench.deploy.sparse_forms import CsrLinear, csr_form, two_of_four_form
 from robench.errors import CompactionError, InputError, NotApplicableError
 
 IMAGES = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -116,7 +116,7 @@ def test_a_wrong_kernel_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
         def forward(self, rows: Tensor) -> Tensor:
             return super().forward(rows) * 1.001
 
-    monkeypatch.setattr(sparse_kernels, "CsrLinear", Careless)
+    monkeypatch.setattr(sparse_forms, "CsrLinear", Careless)
     with pytest.raises(CompactionError, match="'1'"):
         csr_form(network(0.9, 0.0, 0.0), IMAGES)
 
@@ -130,12 +130,12 @@ def two_of_four() -> nn.Sequential:
 
 def test_the_pattern_is_looked_for_in_each_four_neighbours_of_a_row() -> None:
     model = two_of_four()
-    assert sparse_kernels._is_two_of_four(model[1])
-    assert not sparse_kernels._is_two_of_four(model[3])
+    assert sparse_forms._is_two_of_four(model[1])
+    assert not sparse_forms._is_two_of_four(model[3])
     with torch.no_grad():
         model[1].weight[7, 12:16] = 1.0  # one group of four without a zero
-    assert not sparse_kernels._is_two_of_four(model[1])
-    assert not sparse_kernels._is_two_of_four(nn.Linear(6, 4))
+    assert not sparse_forms._is_two_of_four(model[1])
+    assert not sparse_forms._is_two_of_four(nn.Linear(6, 4))
 
 
 def test_the_cpu_has_no_two_of_four() -> None:

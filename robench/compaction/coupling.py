@@ -1,8 +1,9 @@
-"""Which channels of which steps are one and the same, and so can only go together.
+"""Coupled channels: sets of channels that can only be removed together.
 
-Every unit (an output channel or feature of a layer) starts a *strand*: the channel in which it is
-written, and everything that reads it or that it is added to. A residual sum ties two strands
-together; a step that may mix channels pins all strands that it reads.
+Every unit (an output channel or feature of a layer) starts a *set*: the channel that it writes, and
+every channel that reads it or that it is added to. A residual sum merges two sets. A step that may
+mix channels pins all sets that it reads: they cannot be removed. Elsewhere such a set is called a
+dependency group (Fang et al. 2023, arXiv 2301.12900).
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
 
     from robench.graph.trace import Traced
 
-__all__ = ["Strands"]
+__all__ = ["CoupledChannels"]
 
 
-class Strands:
-    """The strands of a network.
+class CoupledChannels:
+    """The sets of coupled channels of a network.
 
     Args:
         traced: the network.
 
     Attributes:
-        of: step → int64 [channels], the strand of each channel that it gives.
-        read: layer's step → int64 [inputs], the strand of each channel that it reads.
-        count: how many strands there are; they are numbered 0 … count - 1.
-        pinned: bool [count], true where a strand cannot go, whatever it carries.
-        whole: names of the modules whose weights forward() reads by itself; they stay as they are.
+        of: step → int64 [channels], the set of each channel that it writes.
+        read: layer's step → int64 [inputs], the set of each channel that it reads.
+        count: how many sets there are; they are numbered 0 … count - 1.
+        pinned: bool [count], true where a set cannot be removed, even if it is constant.
+        whole: names of the modules whose weights forward() reads directly; they are left unchanged.
     """
 
     def __init__(self, traced: Traced) -> None:
@@ -63,8 +64,8 @@ class Strands:
         own = self.of[node]
         if not bool(self.pinned[own].all()):
             return None
-        for strands, reason in self._pins:
-            if bool(torch.isin(own, strands).any()):
+        for sets, reason in self._pins:
+            if bool(torch.isin(own, sets).any()):
                 return reason
         return None
 
@@ -79,18 +80,18 @@ class Strands:
             return
         read = [self.of[other] for other in traced.reads(node)]
         if kind == "output":
-            for strands in read:
-                self._pin(strands, "")
+            for sets in read:
+                self._pin(sets, "")
             return
         self.of[node] = self._given(node, read)
         if node in traced.overwritten:
             self._pin(self.of[node], f"a view of {words(node, traced.parts)} is written over")
         if node.op == "call_module" and str(node.target) in self.whole:
-            for strands in (*read, self.of[node]):
-                self._pin(strands, f"forward() reads a weight of {str(node.target)!r} by itself")
+            for sets in (*read, self.of[node]):
+                self._pin(sets, f"forward() reads a weight of {str(node.target)!r} by itself")
 
     def _given(self, node: fx.Node, read: list[Tensor]) -> Tensor:
-        """The strands of what a step gives."""
+        """The set of each channel of a step's output."""
         traced, kind = self._traced, self._traced.kinds[node]
         if kind == "layer":
             return self._units(node, read[0])
@@ -113,7 +114,7 @@ class Strands:
         return self._barrier(node, read)
 
     def _units(self, node: fx.Node, read: Tensor) -> Tensor:
-        """New strands, one a unit; a depthwise convolution goes on with those that it reads."""
+        """New sets, one per unit; a depthwise convolution merges them with those that it reads."""
         layer = self._traced.layer(node)
         units = self._new(unit_count(layer))
         if not self._traced.fits(node):
@@ -128,52 +129,52 @@ class Strands:
         return units
 
     def _barrier(self, node: fx.Node, read: Sequence[Tensor]) -> Tensor:
-        """A step of unknown effect, the input, or a constant that is added to other strands."""
+        """A step of unknown effect, the network's input, or a constant that is added to others."""
         given = self._new(self._traced.channels(node))
         if self._traced.kinds[node] == "constant":
             return given
         reason = f"{words(node, self._traced.parts)} may mix or count channels"
-        for strands in (*read, given):
-            self._pin(strands, reason)
+        for sets in (*read, given):
+            self._pin(sets, reason)
         return given
 
     def _tie_shared_norms(self) -> None:
-        """A BatchNorm that is called several times loses the same channels in each place.
+        """A BatchNorm that is called several times must lose the same channels in every call.
 
-        One call whose channels cannot be followed pins the channels of the others.
+        If the channels of one call cannot be followed, those of all calls are pinned.
         """
         first: dict[str, Tensor] = {}
-        for node, strands in self.of.items():
+        for node, sets in self.of.items():
             norm = self._traced.norm_called(node)
             if norm is not None:
-                self._ties.append((first.setdefault(norm.name, strands), strands))
+                self._ties.append((first.setdefault(norm.name, sets), sets))
 
     def _new(self, count: int) -> Tensor:
-        strands = torch.arange(self.count, self.count + count)
+        sets = torch.arange(self.count, self.count + count)
         self.count += count
-        return strands
+        return sets
 
-    def _pin(self, strands: Tensor, reason: str) -> None:
-        self._pins.append((strands, reason))
+    def _pin(self, sets: Tensor, reason: str) -> None:
+        self._pins.append((sets, reason))
 
     def _merge(self) -> None:
-        """Give strands that are tied one number, and spread the pins over them."""
+        """Give merged sets one number, and pin a merged set if one of its parts was pinned."""
         ties = [torch.stack(tie) for tie in self._ties]
         first, second = torch.cat(ties, dim=1).numpy() if ties else np.empty((2, 0), dtype=np.int64)
         edges = coo_array((np.ones(len(first)), (first, second)), shape=(self.count, self.count))
         count, labels = connected_components(edges, directed=False)
         number = torch.from_numpy(labels.astype(np.int64))
         self.count = int(count)
-        self.of = {node: number[strands] for node, strands in self.of.items()}
-        self.read = {node: number[strands] for node, strands in self.read.items()}
-        self._pins = [(number[strands], reason) for strands, reason in self._pins]
+        self.of = {node: number[sets] for node, sets in self.of.items()}
+        self.read = {node: number[sets] for node, sets in self.read.items()}
+        self._pins = [(number[sets], reason) for sets, reason in self._pins]
         self.pinned = torch.zeros(self.count, dtype=torch.bool)
-        for strands, _ in self._pins:
-            self.pinned[strands] = True
+        for sets, _ in self._pins:
+            self.pinned[sets] = True
 
 
 def _owner_of_read_weight(traced: Traced, node: fx.Node) -> str | None:
-    """The layer or BatchNorm one of whose tensors a step fetches, for whatever use."""
+    """The layer or BatchNorm whose parameter or buffer a `get_attr` step reads, if any."""
     owner = str(node.target).rpartition(".")[0]
     if node.op != "get_attr" or not isinstance(traced.parts.get(owner), Weighted | BatchNorm):
         return None

@@ -1,7 +1,7 @@
-"""Ways to call a network: eagerly, compiled by ``torch.compile``, or captured in a CUDA graph.
+"""Execution modes of a network: eager, ``torch.compile``, or captured in a CUDA graph.
 
-A way that this machine lacks, or that does not take the network, says so; it is never passed off
-as another one.
+A mode that this machine lacks, or that does not support the network, raises an error; it never
+falls back to another mode.
 """
 
 from __future__ import annotations
@@ -20,35 +20,38 @@ from robench.errors import NotApplicableError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Call", "Way", "calls_of"]
+__all__ = ["Call", "ExecutionMode", "calls_of"]
 
 Call: TypeAlias = "Callable[[], object]"
-Way = Literal["eager", "compiled", "captured"]
+ExecutionMode = Literal["eager", "compiled", "captured"]
 
 _COMPILERS = ("c++", "g++", "clang++", "cl")
 _TOLERANCE = 1e-3
-"""Share of the largest logit by which another way of calling may move a logit."""
+"""Largest change of a logit by another mode, as a share of the largest logit."""
 _CALLS_BEFORE_CAPTURE = 3
+"""Warm-up calls, which CUDA graphs need before the capture."""
 
 
-def calls_of(way: Way, networks: Mapping[str, nn.Module], batch: Tensor) -> dict[str, Call]:
+def calls_of(
+    mode: ExecutionMode, networks: Mapping[str, nn.Module], batch: Tensor
+) -> dict[str, Call]:
     """A function without arguments for each network, ready to be timed.
 
     Args:
-        way: ``compiled`` takes seconds a network.
+        mode: ``compiled`` takes seconds per network.
         networks: in evaluation mode, on the device of the batch.
-        batch: what they are called with.
+        batch: their input.
 
     Raises:
         NotApplicableError: no compiler, no CUDA, or the network cannot be compiled or captured.
     """
-    if way == "compiled":
+    if mode == "compiled":
         _check_compiler(batch.device)
-        # Networks of one class share a code object, of which few versions are kept.
+        # Networks of one class share a code object, and torch caches only a few versions of it.
         torch.compiler.reset()
-    elif way == "captured" and not batch.is_cuda:
+    elif mode == "captured" and not batch.is_cuda:
         raise NotApplicableError("there are no CUDA graphs on the CPU")
-    return {name: _MAKERS[way](network, batch) for name, network in networks.items()}
+    return {name: _MAKERS[mode](network, batch) for name, network in networks.items()}
 
 
 def _eager(network: nn.Module, batch: Tensor) -> Call:
@@ -57,11 +60,11 @@ def _eager(network: nn.Module, batch: Tensor) -> Call:
 
 def _compiled(network: nn.Module, batch: Tensor) -> Call:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own, about parts of torch
+        warnings.simplefilter("ignore")  # torch's own deprecations
         try:
             compiled = torch.compile(network, dynamic=False, fullgraph=True)
             logits = compiled(batch)
-        except Exception as error:  # whatever a compiler finds
+        except Exception as error:  # compilers raise errors of many types
             raise NotApplicableError(f"torch.compile fails: {_first_line(error)}") from error
     _check_equal(logits, network(batch), "torch.compile")
     return lambda: compiled(batch)
@@ -87,7 +90,7 @@ def _captured(network: nn.Module, batch: Tensor) -> Call:
     return graph.replay
 
 
-_MAKERS: dict[Way, Callable[[nn.Module, Tensor], Call]] = {
+_MAKERS: dict[ExecutionMode, Callable[[nn.Module, Tensor], Call]] = {
     "eager": _eager,
     "compiled": _compiled,
     "captured": _captured,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import NotApplicableError
-from robench.measure import ways
-from robench.measure.ways import calls_of
+from robench.measure import execution_modes
+from robench.measure.execution_modes import calls_of
 from tests.networks import linear_layers
 
 
@@ -23,7 +23,7 @@ def test_eager_calls_are_the_networks() -> None:
 
 
 def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ways.shutil, "which", lambda _: None)
+    monkeypatch.setattr(execution_modes.shutil, "which", lambda _: None)
     with pytest.raises(NotApplicableError, match=r"needs a C\+\+ compiler"):
         calls_of("compiled", {"a": linear_layers(4, 8, 2)}, torch.rand(3, 4))
 
@@ -38,7 +38,7 @@ def test_what_the_compiler_says_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     def refuse(*_: object, **__: object) -> None:
         raise ArithmeticError("no such thing\nand much more")
 
-    monkeypatch.setattr(ways.shutil, "which", lambda name: name)
+    monkeypatch.setattr(execution_modes.shutil, "which", lambda name: name)
     monkeypatch.setattr(torch, "compile", refuse)
     with pytest.raises(NotApplicableError, match=r"fails: ArithmeticError: no such thing$"):
         calls_of("compiled", {"a": linear_layers(4, 8, 2)}, torch.rand(3, 4))
@@ -53,7 +53,7 @@ def test_a_compiled_network_of_another_function_is_refused(
             other[-1].bias += 0.5
         return other
 
-    monkeypatch.setattr(ways.shutil, "which", lambda name: name)
+    monkeypatch.setattr(execution_modes.shutil, "which", lambda name: name)
     monkeypatch.setattr(torch, "compile", shifted)
     with pytest.raises(NotApplicableError, match=r"moves a logit by 0\.5"):
         calls_of("compiled", {"a": linear_layers(4, 8, 2)}, torch.rand(3, 4))
@@ -61,7 +61,8 @@ def test_a_compiled_network_of_another_function_is_refused(
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not any(map(ways.shutil.which, ways._COMPILERS)), reason="there is no C++ compiler"
+    not any(map(execution_modes.shutil.which, execution_modes._COMPILERS)),
+    reason="there is no C++ compiler",
 )
 def test_compiled_networks_are_compiled_each_and_equal() -> None:
     """More networks of one class than the compiler keeps versions of one code object."""

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import robench.deploy.narrow as narrow
+from robench.deploy import nhwc_forms
 from robench.deploy.forms.row_pooling import RowMaxPool2d
 from robench.deploy.forms.widened import WidenedConv2d
-from robench.deploy.narrow import in_form, quickest_forms
+from robench.deploy.nhwc_forms import fastest_forms, in_form
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def chosen(monkeypatch: pytest.MonkeyPatch):
             tried.extend(forms)
             return {form: seconds.get(form, [1.0, 1.0]) for form in forms}
 
-        monkeypatch.setattr(narrow, "timed", timed)
-        found = quickest_forms(nn.Sequential(part).eval(), maps)
+        monkeypatch.setattr(nhwc_forms, "timed", timed)
+        found = fastest_forms(nn.Sequential(part).eval(), maps)
         choose.tried = tried
         return in_form(part, found["0"]) if found else None
 
@@ -83,9 +83,9 @@ def test_equal_layers_are_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes.append(tuple(read.shape))
         return {form: [0.5 if form == "2 pixels" else 1.0] * 2 for form in forms}
 
-    monkeypatch.setattr(narrow, "timed", timed)
+    monkeypatch.setattr(nhwc_forms, "timed", timed)
     model = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)), nn.Conv2d(3, 4, 3))
-    found = quickest_forms(model.eval(), MAPS)
+    found = fastest_forms(model.eval(), MAPS)
     assert sizes == [(4, 3, 8, 8)] * 2  # one for the first three, one for the last
     assert found == dict.fromkeys("0123", "2 pixels")
 

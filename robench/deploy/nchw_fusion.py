@@ -15,9 +15,9 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
+from robench.deploy.autotune import fastest, sizes, timed
 from robench.deploy.columns import forms_of, used_columns
 from robench.deploy.forms.direct import DirectConv2d
-from robench.deploy.quickest import quickest, sizes, timed
 from robench.graph.budget import CHOICE_S, Budget
 from robench.graph.checks import precision_of
 from robench.graph.observe import observe
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["take", "take_quickest"]
+__all__ = ["fuse_fastest", "take"]
 
 _SLACK_S = 5e-6
 """What a form may lose with one input, for gains with a batch."""
@@ -89,7 +89,7 @@ class _Chain:
         return call
 
 
-def take_quickest(
+def fuse_fastest(
     module: fx.GraphModule, example: Tensor, budget: Budget | None = None
 ) -> dict[str, str]:
     """Give each convolution, with what follows it, the form that is the quickest here; in place.
@@ -127,7 +127,7 @@ def take_quickest(
 
 
 def take(module: fx.GraphModule, forms: Mapping[str, str], example: Tensor) -> None:
-    """Give convolutions the forms that :func:`take_quickest` chose, in place and in that order.
+    """Give convolutions the forms that :func:`fuse_fastest` chose, in place and in that order.
 
     Args:
         module: of the same steps as the one that these were chosen for, in evaluation mode.
@@ -184,7 +184,7 @@ def _best(chain: _Chain, conv: nn.Conv2d, read: Tensor, written: Tensor, count: 
         calls["direct"] = lambda read: direct(
             read, None if chain.added is None else beside[len(read)]
         )
-    return quickest(timed(calls, maps), _SLACK_S, _LEAST_GAIN) if len(calls) > 1 else "dense"
+    return fastest(timed(calls, maps), _SLACK_S, _LEAST_GAIN) if len(calls) > 1 else "dense"
 
 
 def _drawn(count: int, like: Tensor) -> Tensor:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from robench.deploy.autotune import fastest, timed
 from robench.deploy.forms.row_pooling import RowMaxPool2d
 from robench.deploy.forms.widened import WidenedConv2d
-from robench.deploy.quickest import quickest, timed
 from robench.graph.budget import CHOICE_S, Budget
 from robench.graph.observe import observe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["in_form", "quickest_forms"]
+__all__ = ["fastest_forms", "in_form"]
 
 _AS_IT_IS = "as it is"
 _NARROW = 32
@@ -26,7 +26,7 @@ _SLACK_S = 5e-6
 """What a form may lose with one input: the price of a step or two more, for gains with a batch."""
 
 
-def quickest_forms(
+def fastest_forms(
     model: nn.Module, example: Tensor, budget: Budget | None = None
 ) -> dict[str, str]:
     """The convolutions and poolings that another form computes more quickly here.
@@ -53,7 +53,7 @@ def quickest_forms(
         kind = (str(parts[name]), read.shape, read.stride())
         if kind not in timed_before:
             made = {form: in_form(parts[name], form) for form in _forms(parts[name], written)}
-            timed_before[kind] = quickest(
+            timed_before[kind] = fastest(
                 timed({_AS_IT_IS: parts[name], **made}, _like(read, len(example))), _SLACK_S
             )
         if timed_before[kind] != _AS_IT_IS:

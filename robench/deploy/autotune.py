@@ -1,7 +1,8 @@
-"""Which of several forms of one layer is the quickest here: a cost model that is measured.
+"""Autotuner: picks the fastest implementation of a layer by timing the candidates.
 
-What a layer takes depends on its shape, on the library's kernels and on the processor, so that no
-formula tells. The forms are timed in turn, on one thread, for one input and for a whole batch.
+The latency of a layer depends on its shape, on the library's kernels and on the processor, and no
+formula predicts it. The candidates are timed in turn (interleaved), on one thread, for one input
+and for a whole batch.
 """
 
 from __future__ import annotations
@@ -16,42 +17,45 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["quickest", "sizes", "timed"]
+__all__ = ["fastest", "sizes", "timed"]
 
 _LEAST_GAIN = 1.1
+"""Speed-up from which another candidate replaces the first one."""
 _ROUNDS = 7
 _LIMIT_S = 1.0
-"""Of timing one layer at one batch size; two rounds are always taken."""
+"""Time limit for one layer at one batch size; two rounds are always measured."""
 
 
 def timed(forms: Mapping[str, Callable[[Tensor], Tensor]], maps: Tensor) -> dict[str, list[float]]:
-    """Time each form with one input and with all of them.
+    """Time each candidate with one input and with the whole batch.
 
     Args:
-        forms: name → what computes the layer.
-        maps: what the layer reads, a batch.
+        forms: name → candidate implementation.
+        maps: input of the layer, a batch.
 
     Returns:
-        Name → seconds of a call for each of :func:`sizes`, the best of several.
+        Name → seconds per call for each of :func:`sizes`, the minimum of several calls.
     """
     seconds = [_best(forms, maps[:size]) for size in sizes(maps)]
     return {name: [best[name] for best in seconds] for name in forms}
 
 
 def sizes(maps: Tensor) -> list[int]:
-    """The batch sizes that are timed: one, and the whole batch."""
+    """Batch sizes that are timed: one, and the whole batch."""
     return sorted({1, len(maps)})
 
 
-def quickest(
+def fastest(
     seconds: Mapping[str, list[float]], slack_s: float = 0.0, least_gain: float = _LEAST_GAIN
 ) -> str:
-    """The form to take: the first, unless another is clearly quicker with a batch, and not slower.
+    """Name of the fastest candidate: the first, unless another is clearly faster.
+
+    Another one must be faster by `least_gain` with a whole batch and not slower with one input.
 
     Args:
         seconds: what :func:`timed` returned.
-        slack_s: so much slower it may be with one input.
-        least_gain: times quicker that it must be with a whole batch, so that noise does not decide.
+        slack_s: seconds by which it may be slower with one input.
+        least_gain: speed-up that it must reach with a whole batch, so that noise does not decide.
     """
     best, *others = seconds
     for name in others:
@@ -62,14 +66,14 @@ def quickest(
 
 
 def _best(forms: Mapping[str, Callable[[Tensor], Tensor]], maps: Tensor) -> dict[str, float]:
-    """The quickest of several calls of each, taken in turn so that a busy moment meets all."""
+    """Minimum over several interleaved calls, so that a busy moment affects all candidates."""
     best = dict.fromkeys(forms, float("inf"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
             for form in forms.values():
-                form(maps)  # some are made at their first call
+                form(maps)  # warm-up: some are built at their first call
             begun = time.perf_counter()
             for number in range(_ROUNDS):
                 for name, form in forms.items():

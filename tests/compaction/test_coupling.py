@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robench.compaction import compact
-from robench.compaction.channels import Strands
+from robench.compaction.coupling import CoupledChannels
 from robench.graph.trace import Traced, traced_copy
 
 
@@ -25,10 +25,10 @@ class Between(nn.Module):
         return self.second(self.steps(self.first(images)))
 
 
-def strands(model: nn.Module) -> tuple[list[int], list[int], str | None]:
-    """Strands of the first layer's units and of what the last layer reads; why they are pinned."""
+def coupled(model: nn.Module) -> tuple[list[int], list[int], str | None]:
+    """Sets of the first layer's units and of what the last layer reads; why they are pinned."""
     traced = Traced(traced_copy(model.double().eval()), torch.rand(1, 1, 4, 4).double())
-    found = Strands(traced)
+    found = CoupledChannels(traced)
     first, last = traced.layers[0], traced.layers[-1]
     read = found.of[traced.reads(last)[0]]
     return found.of[first].tolist(), read.tolist(), found.why(first)
@@ -46,7 +46,7 @@ def strands(model: nn.Module) -> tuple[list[int], list[int], str | None]:
     ],
 )
 def test_functions_that_keep_channels_apart(steps: Callable[[Tensor], Tensor]) -> None:
-    units, read, why = strands(Between(steps, nn.Linear(12, 2)))
+    units, read, why = coupled(Between(steps, nn.Linear(12, 2)))
     assert why is None
     assert read == [unit for unit in units for _ in range(4)]
 
@@ -66,13 +66,13 @@ def test_functions_that_keep_channels_apart(steps: Callable[[Tensor], Tensor]) -
     ],
 )
 def test_functions_that_do_not(steps: Callable[[Tensor], Tensor], word: str) -> None:
-    _, _, why = strands(Between(steps, nn.Linear(12, 2)))
+    _, _, why = coupled(Between(steps, nn.Linear(12, 2)))
     assert why is not None
     assert word in why
 
 
 def test_a_linear_layer_over_the_width_of_a_map_is_a_barrier() -> None:
-    _, _, why = strands(Between(F.relu, nn.Sequential(nn.Linear(2, 2), nn.Flatten())))
+    _, _, why = coupled(Between(F.relu, nn.Sequential(nn.Linear(2, 2), nn.Flatten())))
     assert why is not None
     assert "Linear" in why
 
@@ -107,14 +107,14 @@ class Custom(nn.Module):
     ],
 )
 def test_modules(module: nn.Module, is_open: bool) -> None:
-    _, _, why = strands(nn.Sequential(nn.Conv2d(1, 3, 3), module, nn.Conv2d(3, 2, 1)))
+    _, _, why = coupled(nn.Sequential(nn.Conv2d(1, 3, 3), module, nn.Conv2d(3, 2, 1)))
     assert (why is None) is is_open
     assert why is None or type(module).__name__ in why
 
 
 def test_flattening_the_pixels_alone_leaves_the_channels_where_they_are() -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(2), nn.Flatten(), nn.Linear(12, 2))
-    units, read, why = strands(model)
+    units, read, why = coupled(model)
     assert why is None
     assert read == [unit for unit in units for _ in range(4)]
 
@@ -132,7 +132,7 @@ def test_flattening_the_pixels_alone_leaves_the_channels_where_they_are() -> Non
 def test_channels_that_lie_last_are_laid_in_rows_pixel_after_pixel(
     steps: Callable[[Tensor], Tensor],
 ) -> None:
-    units, read, why = strands(Between(steps, nn.Linear(12, 2)))
+    units, read, why = coupled(Between(steps, nn.Linear(12, 2)))
     assert why is None
     assert read == 4 * units
 
@@ -156,7 +156,7 @@ def test_channels_that_lie_last_are_laid_in_rows_pixel_after_pixel(
     ],
 )
 def test_parts_and_paddings_of_maps(steps: Callable[[Tensor], Tensor], is_open: bool) -> None:
-    _, _, why = strands(Between(lambda maps: steps(maps).flatten(1), nn.LazyLinear(2)))
+    _, _, why = coupled(Between(lambda maps: steps(maps).flatten(1), nn.LazyLinear(2)))
     assert (why is None) is is_open
 
 
@@ -171,7 +171,7 @@ def test_a_sum_ties_and_a_concatenation_places_side_by_side() -> None:
             return self.last(torch.cat([self.a(images) + self.b(images), self.c(images)], dim=1))
 
     traced = Traced(traced_copy(Joins().double().eval()), torch.rand(1, 1, 4, 4).double())
-    found = Strands(traced)
+    found = CoupledChannels(traced)
     a, b, c, last = (found.of[node].tolist() for node in traced.layers)
     assert a == b
     assert not set(a) & set(c)

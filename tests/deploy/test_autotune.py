@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from robench.deploy.quickest import quickest, timed
+from robench.deploy.autotune import fastest, timed
 
 
 def test_each_form_is_timed_with_one_input_and_with_all() -> None:
@@ -27,7 +27,7 @@ def test_each_form_is_timed_with_one_input_and_with_all() -> None:
     seconds = timed({"slow": slow, "quick": quick}, torch.rand(6, 2))
     assert seen == {"slow": {1, 6}, "quick": {1, 6}}
     assert torch.get_num_threads() == threads
-    assert quickest(seconds) == "quick"
+    assert fastest(seconds) == "quick"
     assert all(5e-3 <= taken < 1 for taken in seconds["slow"])
     assert len(timed({"quick": quick}, torch.rand(1, 2))["quick"]) == 1
 
@@ -43,8 +43,8 @@ def test_each_form_is_timed_with_one_input_and_with_all() -> None:
     ],
 )
 def test_the_first_stays_unless_another_clearly_wins(other, slack_s, taken) -> None:
-    assert quickest({"first": [1.0, 1.0], "other": other}, slack_s) == taken
+    assert fastest({"first": [1.0, 1.0], "other": other}, slack_s) == taken
 
 
 def test_the_best_of_several_is_taken() -> None:
-    assert quickest({"a": [3.0], "b": [2.0], "c": [1.0], "d": [0.95]}) == "c"
+    assert fastest({"a": [3.0], "b": [2.0], "c": [1.0], "d": [0.95]}) == "c"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from robench.deploy import inference, planar
+from robench.deploy import inference, nchw_fusion
 from robench.deploy.forms.direct import DirectConv2d
 from robench.deploy.inference import inference_form
 from robench.deploy.inference_module import InferenceForm
@@ -31,7 +31,7 @@ def prefer(monkeypatch: pytest.MonkeyPatch):
             return {name: [1.0, 1.0] if name in names else [2.0, 2.0] for name in forms}
 
         monkeypatch.setattr(inference, "timed", timed)
-        monkeypatch.setattr(planar, "timed", timed)
+        monkeypatch.setattr(nchw_fusion, "timed", timed)
 
     choose("planar", "direct")
     return choose
@@ -194,18 +194,18 @@ def test_equal_convolutions_are_timed_once_and_the_costliest_first(
         seen.append(tuple(maps.shape))
         return {name: [1.0 if name == "direct" else 2.0] * 2 for name in forms}
 
-    monkeypatch.setattr(planar, "timed", timed)
+    monkeypatch.setattr(nchw_fusion, "timed", timed)
     model = nn.Sequential(
         nn.Conv2d(4, 4, 1), nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1),
         nn.Conv2d(8, 8, 1), nn.ReLU(),
     )  # fmt: skip
     module = fx.symbolic_trace(model.eval())
-    taken = planar.take_quickest(module, IMAGES)
+    taken = nchw_fusion.fuse_fastest(module, IMAGES)
     assert seen[0] == (3, 4, 12, 12)
     assert len(seen) == 4  # the last one has a rectifier behind it
     assert list(taken) == ["1", "2", "3", "4", "0"]
     other = fx.symbolic_trace(model.eval())
-    planar.take(other, taken, IMAGES[:1])
+    nchw_fusion.take(other, taken, IMAGES[:1])
     assert steps(other) == steps(module) == ["DirectConv2d"] * 5
     with pytest.raises(ValueError, match="no step"):
-        planar.take(other, {"9": "direct"}, IMAGES[:1])
+        nchw_fusion.take(other, {"9": "direct"}, IMAGES[:1])

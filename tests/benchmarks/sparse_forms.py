@@ -11,7 +11,7 @@ import time
 import torch
 from torch import nn
 
-from robench.deploy.sparse_kernels import CsrLinear
+from robench.deploy.sparse_forms import CsrLinear
 from robench.measure import sample_latency
 from robench.measure.latency import Stopwatch
 

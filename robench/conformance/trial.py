@@ -163,16 +163,16 @@ def run(
         fatal: Fault | None = None
         try:
             with observer.present(), _guarding(observer):
-                result = (loop.finish if finish_only else loop.train)(
-                    model,
-                    method,
-                    datasets.guarded(data, lambda: observer.looked_at("held-out data")),
+                settings = loop.RunSettings(
                     setting.recipe,
                     level=setting.level,
                     steps=steps,
                     learning_rate=_LEARNING_RATES[setting.optimiser],
                     seeds={"order": 1, "method": setting.method_seed},
-                    **options,
+                )
+                guarded = datasets.guarded(data, lambda: observer.looked_at("held-out data"))
+                result = (loop.finish if finish_only else loop.train)(
+                    model, method, guarded, settings, **options
                 )
         except NotApplicableError as error:
             declined = error

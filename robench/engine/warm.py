@@ -55,10 +55,12 @@ def _train_once() -> None:
         network,
         make("magnitude"),
         data,
-        Recipe(batch_size=8, dense_steps=0, sparse_steps=2),
-        level=0.5,
-        steps=2,
-        learning_rate=0.01,
-        seeds={"order": 0, "method": 0},
+        loop.RunSettings(
+            Recipe(batch_size=8, dense_steps=0, sparse_steps=2),
+            level=0.5,
+            steps=2,
+            learning_rate=0.01,
+            seeds={"order": 0, "method": 0},
+        ),
     )
     predict(network, data.test.images)

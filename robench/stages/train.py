@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING
 
 from robench.errors import LevelNotReachedError, StoreError
@@ -95,12 +94,7 @@ def _trained(cell: Cell, context: Context, network: Network) -> loop.TrainResult
     method = make(cell.method.name, cell.method.params)
     is_finished_only = method.trains_once and cell.role == "result"
     steps, learning_rate = _budget(cell, method, is_trained=is_finished_only)
-    donor = context.donor().masks if context.donor is not None else None
-    run = loop.finish if is_finished_only else partial(loop.train, donor=donor)
-    return run(
-        network,
-        method,
-        context.data,
+    settings = loop.RunSettings(
         cell.recipe,
         level=cell.level,
         steps=steps,
@@ -108,6 +102,10 @@ def _trained(cell: Cell, context: Context, network: Network) -> loop.TrainResult
         seeds={purpose: cell.seed_for(purpose) for purpose in ("order", "method", "distortion")},
         device=context.device,
     )
+    if is_finished_only:
+        return loop.finish(network, method, context.data, settings)
+    donor = context.donor().masks if context.donor is not None else None
+    return loop.train(network, method, context.data, settings, donor=donor)
 
 
 def _budget(cell: Cell, method: Method, *, is_trained: bool) -> tuple[int, float]:

@@ -41,7 +41,44 @@ if TYPE_CHECKING:
     from robench.training.noise_level import NoiseTally
     from robench.training.watch import Progress
 
-__all__ = ["TrainResult", "finish", "train"]
+__all__ = ["RunSettings", "TrainResult", "finish", "train"]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How long a run is, how it learns, and what makes it repeatable.
+
+    Attributes:
+        recipe: optimiser, batch size, schedule and training distortion; not its budgets.
+        level: requested share of prunable weights that are zero, in [0, 1).
+        steps: optimiser steps, at least 1.
+        learning_rate: the peak of the schedule.
+        seeds: by purpose: ``order`` of the batches, ``method``, and ``distortion`` if there is one.
+        device: where to train.
+        degrade: replaces `robench.degrade` in the training distortion.
+    """
+
+    recipe: Recipe
+    level: float
+    steps: int
+    learning_rate: float
+    seeds: Mapping[str, int]
+    device: torch.device | str = "cpu"
+    degrade: Degrade | None = None
+
+    def check(self) -> None:
+        """Refuse settings that no run can have.
+
+        Raises:
+            InputError: steps, level or seeds out of range.
+        """
+        if not 0 <= self.level < 1:
+            raise InputError(f"the level {self.level!r} is out of range", allowed="[0, 1)")
+        if self.steps < 1:
+            raise InputError(f"a run of {self.steps!r} steps trains nothing", allowed="1 or more")
+        needed = {"order", "method"} | ({"distortion"} if self.recipe.distortion else set())
+        if missing := sorted(needed - self.seeds.keys()):
+            raise InputError(f"the seed of {missing[0]!r} is missing", allowed=sorted(needed))
 
 
 @dataclass(frozen=True)
@@ -77,17 +114,11 @@ def train(
     model: nn.Module,
     method: Method,
     data: Data,
-    recipe: Recipe,
+    settings: RunSettings,
     *,
-    level: float,
-    steps: int,
-    learning_rate: float,
-    seeds: Mapping[str, int],
-    device: torch.device | str = "cpu",
     masks: Mapping[str, Tensor] | None = None,
     donor: Mapping[str, Tensor] | None = None,
     progress: Progress | None = None,
-    degrade: Degrade | None = None,
 ) -> TrainResult:
     """Train a network in place with a method, and check that the method did what it should.
 
@@ -98,16 +129,10 @@ def train(
         model: takes inputs in [0, 1] and returns logits.
         method: made for this run by `robench.methods.base.make`.
         data: only its training split is used, and only that is shown to the method.
-        recipe: optimiser, batch size, schedule and training distortion; not its budgets.
-        level: requested share of prunable weights that are zero, in [0, 1).
-        steps: optimiser steps, at least 1.
-        learning_rate: the peak of the schedule.
-        seeds: by purpose: ``order`` of the batches, ``method``, and ``distortion`` if there is one.
-        device: where to train.
+        settings: of the run.
         masks: of some of the prunable weights, in force from the start.
         donor: the masks that another method ended with, for a method that asks for them.
         progress: called with (step, steps, loss) a few times a second at most.
-        degrade: replaces `robench.degrade` in the training distortion.
 
     Raises:
         InputError: steps, level or seeds out of range.
@@ -117,65 +142,47 @@ def train(
             the network with other tensors than it had.
     """
     clock = time.perf_counter()
-    _check_arguments(recipe, level, steps, seeds)
-    device = torch.device(device)
-    model.to(device).train()
+    settings.check()
+    model.to(settings.device).train()
     check_supports(method, model, _training_part(data))
-    batches = _batches(model, data, recipe, steps, seeds, device, degrade)
-    state = _state(model, data, recipe, level, steps, learning_rate, seeds, batches)
-    state.masks = _on(device, masks)
+    batches = _batches(model, data, settings)
+    state = _state(model, data, settings, batches)
+    state.masks = _on(settings.device, masks)
     if donor is not None and method.donor() is not None:
-        state.donor = _on(device, donor)
+        state.donor = _on(settings.device, donor)
     shapes, zeros = _shapes(model), count_zeros(state.prunable)
     wanted = _wanted_zeros(state)  # now, since a method may change what it was lent
-    with _seeded(seed_for(seeds["order"], "global"), device):
+    with _seeded(settings):
         losses = _run(method, state, batches, progress)
         native = _finish(method, state, shapes)
-    achieved = _checked_level(method, state, level, wanted, zeros_before=zeros, native_zeros=native)
-    return _result(state, steps, batches, achieved, native, losses, clock)
+    achieved = _checked_level(
+        method, state, settings.level, wanted, zeros_before=zeros, native_zeros=native
+    )
+    return _result(state, settings.steps, batches, achieved, native, losses, clock)
 
 
-def finish(
-    model: nn.Module,
-    method: Method,
-    data: Data,
-    recipe: Recipe,
-    *,
-    level: float,
-    steps: int,
-    learning_rate: float,
-    seeds: Mapping[str, int],
-    device: torch.device | str = "cpu",
-) -> TrainResult:
+def finish(model: nn.Module, method: Method, data: Data, settings: RunSettings) -> TrainResult:
     """Bring a network that a method with `trains_once` has trained to a level, in place.
 
     Nothing is trained: it is the last hook alone. Arguments, errors and result are those of
-    `train`, where `steps` are those that the network was trained for.
+    `train`, where `RunSettings.steps` are those that the network was trained for.
     """
     clock = time.perf_counter()
-    _check_arguments(recipe, level, steps, seeds)
-    device = torch.device(device)
-    model.to(device).train()
-    batches = _batches(model, data, recipe, steps, seeds, device, None)
-    state = _state(model, data, recipe, level, steps, learning_rate, seeds, batches)
-    state.step, state.epoch = steps, steps // batches.in_epoch
+    settings.check()
+    model.to(settings.device).train()
+    batches = _batches(model, data, settings)
+    state = _state(model, data, settings, batches)
+    state.step, state.epoch = settings.steps, settings.steps // batches.in_epoch
     shapes, wanted = _shapes(model), _wanted_zeros(state)
-    with _seeded(seed_for(seeds["order"], "global"), device):
+    with _seeded(settings):
         native = _finish(method, state, shapes)
-    achieved = _checked_level(method, state, level, wanted, zeros_before=0, native_zeros=native)
-    return _result(state, steps, batches, achieved, native, [], clock)
+    achieved = _checked_level(
+        method, state, settings.level, wanted, zeros_before=0, native_zeros=native
+    )
+    return _result(state, settings.steps, batches, achieved, native, [], clock)
 
 
-def _state(
-    model: nn.Module,
-    data: Data,
-    recipe: Recipe,
-    level: float,
-    steps: int,
-    learning_rate: float,
-    seeds: Mapping[str, int],
-    batches: Batches,
-) -> TrainState:
+def _state(model: nn.Module, data: Data, settings: RunSettings, batches: Batches) -> TrainState:
     """What the method will see, before anything has happened."""
     weights = prunable(model)
     if not weights:
@@ -186,18 +193,18 @@ def _state(
     state = TrainState(
         model=model,
         prunable=weights,
-        level=level,
-        budget=steps,
-        optimiser=optimiser(model, recipe, learning_rate),
-        generator=torch.Generator().manual_seed(seeds["method"]),
-        schedule=schedule(recipe, peak=learning_rate, steps=steps),
+        level=settings.level,
+        budget=settings.steps,
+        optimiser=optimiser(model, settings.recipe, settings.learning_rate),
+        generator=torch.Generator().manual_seed(settings.seeds["method"]),
+        schedule=schedule(settings.recipe, peak=settings.learning_rate, steps=settings.steps),
         batches=lambda: batches.probe(state.step),
         task=data.task,
     )
     return state
 
 
-def _on(device: torch.device, masks: Mapping[str, Tensor] | None) -> Masks:
+def _on(device: torch.device | str, masks: Mapping[str, Tensor] | None) -> Masks:
     return Masks({name: mask.to(device) for name, mask in (masks or {}).items()})
 
 
@@ -283,36 +290,19 @@ def _change(method: Method, hook: str, state: TrainState) -> None:
         state.masks.apply(state.prunable)
 
 
-def _check_arguments(recipe: Recipe, level: float, steps: int, seeds: Mapping[str, int]) -> None:
-    if not 0 <= level < 1:
-        raise InputError(f"the level {level!r} is out of range", allowed="[0, 1)")
-    if steps < 1:
-        raise InputError(f"a run of {steps!r} steps trains nothing", allowed="1 or more")
-    needed = {"order", "method"} | ({"distortion"} if recipe.distortion else set())
-    if missing := sorted(needed - seeds.keys()):
-        raise InputError(f"the seed of {missing[0]!r} is missing", allowed=sorted(needed))
-
-
 def _training_part(data: Data) -> Data:
     """What a method may see of a data set."""
     return replace(data, validation=data.validation.first(0), test=data.test.first(0))
 
 
-def _batches(
-    model: nn.Module,
-    data: Data,
-    recipe: Recipe,
-    steps: int,
-    seeds: Mapping[str, int],
-    device: torch.device,
-    degrade: Degrade | None,
-) -> Batches:
+def _batches(model: nn.Module, data: Data, settings: RunSettings) -> Batches:
     """The images of a run, distorted as its recipe says."""
+    recipe, seeds = settings.recipe, settings.seeds
     given: TrainingDistortion | None = None
     clean_steps = 0
     if recipe.distortion is not None:
         if recipe.distortion.trains == "fine-tuned":
-            clean_steps = max(0, steps - recipe.sparse_steps)
+            clean_steps = max(0, settings.steps - recipe.sparse_steps)
         if recipe.distortion.is_adversarial:
             given = AdversarialNoise(
                 recipe.distortion,
@@ -320,18 +310,20 @@ def _batches(
                 model,
                 data.train,
                 batch_size=recipe.batch_size,
-                steps=steps - clean_steps,
+                steps=settings.steps - clean_steps,
             )
         else:
             given = DrawnDegradations(
-                recipe.distortion, seeds["distortion"], degrade, data.train.images
+                recipe.distortion, seeds["distortion"], settings.degrade, data.train.images
             )
+    device = torch.device(settings.device)
     return Batches(data.train, recipe.batch_size, seeds["order"], device, given, clean_steps)
 
 
 @contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+def _seeded(settings: RunSettings) -> Iterator[None]:
     """Seed torch's global generators for a while, and give them back as they were."""
+    seed, device = seed_for(settings.seeds["order"], "global"), torch.device(settings.device)
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)

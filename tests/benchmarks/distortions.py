@@ -17,7 +17,7 @@ from robench.data import Data
 from robench.methods.base import make
 from robench.models import build
 from robench.spec import Distortion, Recipe
-from robench.training.loop import train
+from robench.training.loop import RunSettings, train
 from robench.training.projection import at_distance
 from tests.benchmarks.training import mnist_or_noise
 
@@ -38,11 +38,13 @@ def run_s(data: Data, distortion: Distortion | None) -> float:
         model,
         make("dense", {}),
         data,
-        Recipe(batch_size=64, distortion=distortion),
-        level=0.0,
-        steps=STEPS,
-        learning_rate=0.001,
-        seeds={"order": 0, "method": 0, "distortion": 0},
+        RunSettings(
+            Recipe(batch_size=64, distortion=distortion),
+            level=0.0,
+            steps=STEPS,
+            learning_rate=0.001,
+            seeds={"order": 0, "method": 0, "distortion": 0},
+        ),
     )
     return time.process_time() - start
 

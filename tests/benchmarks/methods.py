@@ -32,7 +32,7 @@ from robench.methods.noiseout.plan import Candidates, plan_merges, reading
 from robench.models.base import prunable
 from robench.models.chain import chain
 from robench.spec import Recipe
-from robench.training.loop import train
+from robench.training.loop import RunSettings, train
 from tests.benchmarks.training import mnist_or_noise, network
 
 PAIRS = 9
@@ -66,11 +66,13 @@ def run(
         model,
         make(method, params),
         data,
-        Recipe(batch_size=batch_size),
-        level=level,
-        steps=steps,
-        learning_rate=0.05,
-        seeds={"order": 0, "method": 0},
+        RunSettings(
+            Recipe(batch_size=batch_size),
+            level=level,
+            steps=steps,
+            learning_rate=0.05,
+            seeds={"order": 0, "method": 0},
+        ),
     )
     return starts
 

@@ -20,7 +20,7 @@ from robench.data import Data, Split, load
 from robench.methods.base import make
 from robench.models import Network, build
 from robench.spec import Recipe
-from robench.training.loop import train
+from robench.training.loop import RunSettings, train
 
 STEPS = 400
 PAIRS = 11
@@ -89,11 +89,13 @@ def ours(data: Data, method: str) -> float:
         model,
         make(method),
         data,
-        RECIPE,
-        level=LEVELS[method],
-        steps=STEPS,
-        learning_rate=PEAK,
-        seeds={"order": 0, "method": 0},
+        RunSettings(
+            RECIPE,
+            level=LEVELS[method],
+            steps=STEPS,
+            learning_rate=PEAK,
+            seeds={"order": 0, "method": 0},
+        ),
     )
     return time.perf_counter() - start
 

@@ -11,7 +11,7 @@ from torch import nn
 from robench.data import Data
 from robench.methods.base import Method, make
 from robench.spec import Recipe
-from robench.training.loop import TrainResult, train
+from robench.training.loop import RunSettings, TrainResult, train
 
 SEEDS = {"order": 1, "method": 2, "distortion": 3}
 
@@ -35,11 +35,13 @@ def run(digits: Data) -> Callable[..., TrainResult]:
             model,
             chosen,
             digits,
-            Recipe(**{"batch_size": 32, **recipe}),
-            level=level,
-            steps=steps,
-            learning_rate=learning_rate,
-            seeds=SEEDS,
+            RunSettings(
+                Recipe(**{"batch_size": 32, **recipe}),
+                level=level,
+                steps=steps,
+                learning_rate=learning_rate,
+                seeds=SEEDS,
+            ),
         )
 
     return run_method

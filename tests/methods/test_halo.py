@@ -19,7 +19,7 @@ from robench.methods.masks import count_zeros
 from robench.methods.tools.lasso import negligible_share
 from robench.models.base import prunable
 from robench.spec import Recipe
-from robench.training.loop import finish
+from robench.training.loop import RunSettings, finish
 
 CONSTANT = {"schedule": "constant", "momentum": 0.0}
 NEARLY_ZERO = 1e-12
@@ -306,12 +306,12 @@ def test_a_fresh_instance_brings_the_trained_network_to_any_level(network, run, 
     for level in (0.5, 0.95):
         own, anew = copy.deepcopy(trained), network("mlp", widths=[16])
         recipe = Recipe(batch_size=32)
-        result = finish(own, make("halo"), digits, recipe, level=level, **RUN)
+        result = finish(own, make("halo"), digits, RunSettings(recipe, level=level, **RUN))
         assert result.native == native
         assert run(anew, "halo", {"xi": 1e-4}, level=level).native == native
         pairs = list(zip(own.parameters(), anew.parameters(), strict=True))
         assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
-        finish(own, make("halo"), digits, recipe, level=level, **RUN)  # twice is once
+        finish(own, make("halo"), digits, RunSettings(recipe, level=level, **RUN))  # twice is once
         assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 

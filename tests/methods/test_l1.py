@@ -12,7 +12,7 @@ from robench.errors import NotApplicableError, ParameterError
 from robench.methods.base import Method, TrainState, make
 from robench.methods.masks import count_zeros
 from robench.models.base import prunable
-from robench.training.loop import finish
+from robench.training.loop import RunSettings, finish
 
 RUN = {"learning_rate": 0.05, "seeds": {"order": 1, "method": 2}, "steps": 20}
 
@@ -112,7 +112,9 @@ def test_one_network_serves_all_levels(network, run, digits):
     before = None
     for level in (0.5, 0.9, 0.98):
         own, anew = copy.deepcopy(trained), network("mlp", widths=[16])
-        result = finish(own, make("l1"), digits, Recipe(batch_size=32), level=level, **RUN)
+        result = finish(
+            own, make("l1"), digits, RunSettings(Recipe(batch_size=32), level=level, **RUN)
+        )
         run(anew, "l1", level=level)
         assert all(
             torch.equal(a, b) for a, b in zip(own.parameters(), anew.parameters(), strict=True)

@@ -12,7 +12,7 @@ from robench.methods.base import TrainState, make
 from robench.methods.masks import Masks, achieved_level, magnitude_masks
 from robench.models.base import prunable
 from robench.spec import Recipe
-from robench.training.loop import train
+from robench.training.loop import RunSettings, train
 
 
 def state_of(donor, seed=0):
@@ -74,9 +74,18 @@ def test_a_run_is_masked_from_the_first_step_at_the_level_of_the_donor(network, 
     levels = []
     model.register_forward_hook(lambda module, *_: levels.append(achieved_level(prunable(module))))
     result = train(
-        model, make("layer-shuffle"), digits, Recipe(batch_size=32), level=0.9, steps=5,
-        learning_rate=0.05, seeds={"order": 1, "method": 2}, donor=donor,
-    )  # fmt: skip
+        model,
+        make("layer-shuffle"),
+        digits,
+        RunSettings(
+            Recipe(batch_size=32),
+            level=0.9,
+            steps=5,
+            learning_rate=0.05,
+            seeds={"order": 1, "method": 2},
+        ),
+        donor=donor,
+    )
     assert result.level == pytest.approx(0.9, abs=1e-3)
     assert levels == [result.level] * 5
     for name, mask in donor.items():

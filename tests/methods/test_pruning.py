@@ -52,7 +52,7 @@ def test_pruned_digits_are_still_read(digits):
     from robench.models import build
     from robench.spec import Recipe
     from robench.training.checkpoint import Checkpoint
-    from robench.training.loop import train
+    from robench.training.loop import RunSettings, train
 
     data = load("digits")
     seeds = {"order": 1, "method": 2}
@@ -63,7 +63,7 @@ def test_pruned_digits_are_still_read(digits):
         if start is not None:
             start.apply_to(model)
         options = {"level": level, "steps": 300, "learning_rate": 0.05, "seeds": seeds}
-        train(model, make(method), data, Recipe(), **options)
+        train(model, make(method), data, RunSettings(Recipe(), **options))
         return model
 
     dense = trained("dense", 0.0, None)

@@ -20,7 +20,7 @@ from robench.methods.masks import Masks, count_zeros, zeros_at
 from robench.methods.rln import RegularizationLearning, theta_in_code
 from robench.models.base import prunable
 from robench.spec import Recipe
-from robench.training.loop import finish
+from robench.training.loop import RunSettings, finish
 from tests.networks import linear_layers
 
 RATE = 0.05
@@ -419,8 +419,18 @@ def test_one_network_serves_all_levels_exactly(network, run, digits, threshold, 
     model = network("mlp", widths=[16, 8])
     run(model, "rln", params, level=0.0)
     trained = {name: weight.detach().clone() for name, weight in prunable(model).items()}
-    result = finish(model, make("rln", params), digits, Recipe(batch_size=32), level=level,
-                    steps=20, learning_rate=0.05, seeds={"order": 1, "method": 2})  # fmt: skip
+    result = finish(
+        model,
+        make("rln", params),
+        digits,
+        RunSettings(
+            Recipe(batch_size=32),
+            level=level,
+            steps=20,
+            learning_rate=0.05,
+            seeds={"order": 1, "method": 2},
+        ),
+    )
     weights = prunable(model)
     total = sum(weight.numel() for weight in weights.values())
     assert count_zeros(weights) == zeros_at(level, total)
@@ -437,8 +447,18 @@ def test_a_level_that_is_passed_by_itself_is_a_row_that_says_so(network, run, di
     model = network("mlp", widths=[16, 8])
     run(model, "rln", {"theta": -2.0}, level=0.0)
     with pytest.raises(LevelNotReachedError, match="by itself"):
-        finish(model, make("rln"), digits, Recipe(batch_size=32), level=0.2, steps=20,
-               learning_rate=0.05, seeds={"order": 1, "method": 2})  # fmt: skip
+        finish(
+            model,
+            make("rln"),
+            digits,
+            RunSettings(
+                Recipe(batch_size=32),
+                level=0.2,
+                steps=20,
+                learning_rate=0.05,
+                seeds={"order": 1, "method": 2},
+            ),
+        )
 
 
 def test_a_layer_with_more_zeros_than_its_share_spares_the_others():

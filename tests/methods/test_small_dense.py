@@ -20,7 +20,7 @@ from robench.methods.small_dense import fitted_widths, members
 from robench.models import build
 from robench.models.base import prunable
 from robench.spec import Recipe
-from robench.training.loop import train
+from robench.training.loop import RunSettings, train
 
 MLP = {"widths": [32, 16]}
 CONVNET = {"widths": [12, 24]}
@@ -253,8 +253,16 @@ def test_a_resnet_gets_narrower(digits):
         "resnet20", input_shape=digits.input_shape, classes=10, mean=digits.mean, std=digits.std
     )
     result = train(
-        model, make("small-dense"), digits, Recipe(batch_size=4), level=0.9, steps=1,
-        learning_rate=0.01, seeds={"order": 1, "method": 2},
-    )  # fmt: skip
+        model,
+        make("small-dense"),
+        digits,
+        RunSettings(
+            Recipe(batch_size=4),
+            level=0.9,
+            steps=1,
+            learning_rate=0.01,
+            seeds={"order": 1, "method": 2},
+        ),
+    )
     assert result.level == pytest.approx(0.9, abs=5e-3)
     assert len(set(hidden_units(result.masks))) == 3

@@ -11,7 +11,7 @@ from torch import nn
 from robench.data import Data
 from robench.methods.base import Method, make
 from robench.spec import Recipe
-from robench.training.loop import TrainResult, train
+from robench.training.loop import RunSettings, TrainResult, train
 
 SEEDS = {"order": 1, "method": 2, "distortion": 3}
 
@@ -33,12 +33,15 @@ def run(digits: Data) -> Callable[..., TrainResult]:
     def run_method(
         model: nn.Module, method: str | Method = "dense", *, recipe: Any = None, **options: Any
     ) -> TrainResult:
-        return train(
-            model,
-            make(method) if isinstance(method, str) else method,
-            options.pop("data", digits),
+        data = options.pop("data", digits)
+        lent = {
+            name: options.pop(name) for name in ("masks", "donor", "progress") if name in options
+        }
+        settings = RunSettings(
             Recipe(**{"batch_size": 32, **(recipe or {})}),
             **{"level": 0.0, "steps": 20, "learning_rate": 0.05, "seeds": SEEDS, **options},
         )
+        made = make(method) if isinstance(method, str) else method
+        return train(model, made, data, settings, **lent)
 
     return run_method

@@ -22,7 +22,7 @@ from robench.training.adversarial_noise import (
     noisy,
     retraining_steps,
 )
-from robench.training.loop import train
+from robench.training.loop import RunSettings, train
 from robench.training.noise_level import data_set_rms
 
 RMS = 0.3
@@ -257,11 +257,13 @@ def test_methods_train_on_it(method, network, digits):
         model,
         make(method, {}),
         digits,
-        recipe,
-        level=0.0 if method == "dense" else 0.5,
-        steps=20,
-        learning_rate=0.05,
-        seeds=SEEDS,
+        RunSettings(
+            recipe,
+            level=0.0 if method == "dense" else 0.5,
+            steps=20,
+            learning_rate=0.05,
+            seeds=SEEDS,
+        ),
     )
     assert all(math.isfinite(loss) for loss in result.losses)
     notes = result.noise.notes()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.stats import binomtest
 
 from robench.errors import InputError
 from robench.stats.intervals import student_t
@@ -22,6 +21,7 @@ from robench.stats.resampling import (
     median,
     ratio_of_bounded_means,
 )
+from robench.stats.sign_test import sign_test
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -155,7 +155,6 @@ def compare_distances(
         return None
     a, b = first.distance[kept], second.distance[kept]
     further, nearer = int((a > b).sum()), int((a < b).sum())
-    different = further + nearer
     return DistanceComparison(
         over=over,
         n=len(a),
@@ -166,7 +165,7 @@ def compare_distances(
         geometric_mean_ratio=_geometric_mean(_log_ratios(a, b)),
         further=further,
         nearer=nearer,
-        p_value=float(binomtest(further, different).pvalue) if different else 1.0,
+        p_value=sign_test(further, nearer),
     )
 
 

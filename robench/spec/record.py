@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -10,8 +9,9 @@ from pydantic import JsonValue, model_validator
 
 from robench.spec.base import Frozen
 from robench.spec.cell import Cell
+from robench.stats.proportion import wilson_interval
 
-__all__ = ["SCHEMA_VERSION", "Metric", "Record", "Status", "wilson_interval"]
+__all__ = ["SCHEMA_VERSION", "Metric", "Record", "Status"]
 
 SCHEMA_VERSION = 3
 """Of the records that this version writes. Raised with each field that is added or changed, with a
@@ -43,27 +43,6 @@ class Metric(Frozen):
         low, high = wilson_interval(successes, n)
         value = successes / n if n else None
         return cls(name=name, value=value, n=n, low=low, high=high, condition=condition)
-
-
-def wilson_interval(
-    successes: float, n: float, z: float = 1.959963984540054
-) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927): inside [0, 1] even at 0 and 1.
-
-    Args:
-        successes: how many of the trials succeeded, 0 … n; of a mean share, share times `n`.
-        n: how many trials; none at all leave the proportion anywhere in [0, 1].
-        z: quantile of the standard normal distribution; the default gives 95 %.
-
-    >>> [round(bound, 4) for bound in wilson_interval(8, 10)]
-    [0.4902, 0.9433]
-    """
-    if n == 0:
-        return 0.0, 1.0
-    share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 class Record(Frozen):

@@ -17,11 +17,8 @@ from robench.degradations.corruptions import COMMON, CORRUPTIONS, Constants, obs
 from robench.degradations.corruptions.library import INSTALL_HINT, library_versions
 from robench.degradations.corruptions.native import NATIVE_VERSION
 from robench.errors import DataError, NotApplicableError, PluginError, UnknownNameError
-from robench.measure.corruption_error import (
-    ALEXNET_CLEAN_ERROR,
-    ALEXNET_ERRORS,
-    mean_corruption_error,
-)
+from robench.measure.corruption_error import mean_corruption_error
+from robench.reference.hendrycks2019 import ALEXNET_CLEAN_ERROR, ALEXNET_ERRORS
 from robench.spec import Cell, Metric
 from robench.stages.base import Context, Outcome
 from robench.stages.declarations.corrupt import CorruptOptions, ResolvedCorruptOptions

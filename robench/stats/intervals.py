@@ -8,16 +8,15 @@ images, so that what the images leave open does not show in how seeds differ: `w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.stats import t
 
 from robench.errors import InputError
-from robench.spec.record import wilson_interval
+from robench.stats.proportion import wilson_interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -28,16 +27,11 @@ __all__ = [
     "check_confidence",
     "difference",
     "fieller",
-    "paired_difference",
     "student_t",
     "t_half_width",
-    "tango_interval",
     "widen",
     "wilson",
 ]
-
-_BISECTIONS = 60
-"""Halvings of an interval of length 2: down to the rounding of a float."""
 
 
 class Bounds(NamedTuple):
@@ -106,23 +100,6 @@ def t_half_width(
     return np.asarray(quantile * np.asarray(deviation) / np.sqrt(count), dtype=np.float64)
 
 
-def paired_difference(
-    a: Mapping[int, float], b: Mapping[int, float], *, confidence: float = 0.95
-) -> Interval:
-    """The mean of `a` − `b` over the seeds that both have, with Student's t interval.
-
-    Networks of one seed start from the same weights and see the same batches, so that their
-    difference varies less than either of them.
-
-    Args:
-        a: seed → value.
-        b: seed → value.
-        confidence: in (0, 1).
-    """
-    seeds = sorted(a.keys() & b.keys())
-    return student_t([a[seed] - b[seed] for seed in seeds], confidence=confidence)
-
-
 def wilson(share: ArrayLike, n: ArrayLike) -> Bounds:
     """Wilson's 95 % score interval of each share; NaN where the share or `n` is.
 
@@ -175,8 +152,7 @@ def difference(a: Bounds, b: Bounds) -> Bounds:
 
     Two networks that are tested on the same images tend to err on the same ones, and their
     difference then varies less: from sums alone this is not known, and the interval takes them as
-    independent. Answers image by image tell more: see
-    `robench.analysis.by_image.difference_by_image`.
+    independent.
     """
     value = a.value - b.value
     return Bounds(
@@ -184,64 +160,6 @@ def difference(a: Bounds, b: Bounds) -> Bounds:
         value - np.hypot(a.value - a.low, b.high - b.value),
         value + np.hypot(a.high - a.value, b.value - b.low),
     )
-
-
-def tango_interval(
-    a_alone: ArrayLike, b_alone: ArrayLike, n: ArrayLike, *, confidence: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Score interval of the difference of two paired shares (Tango 1998, Statistics in Medicine).
-
-    It has a width at 0 : 0 too, where Wald's and the bootstrap's have none.
-
-    Args:
-        a_alone: trials in which only the first succeeded.
-        b_alone: trials in which only the second did.
-        n: trials; NaN bounds where there are none.
-        confidence: in (0, 1).
-
-    Returns:
-        The bounds of (`a_alone` − `b_alone`) / `n`, within [−1, 1].
-    """
-    check_confidence(confidence)
-    first, second, count = np.broadcast_arrays(
-        *(np.asarray(given, dtype=np.float64) for given in (a_alone, b_alone, n))
-    )
-    critical = float(norm.ppf((1 + confidence) / 2))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        estimate = (first - second) / count
-    bounds = []
-    for end in (-1.0, 1.0):
-        inside, outside = estimate, np.full_like(estimate, end)
-        for _ in range(_BISECTIONS):
-            middle = (inside + outside) / 2
-            is_inside = np.abs(_tango_score(middle, first, second, count)) <= critical
-            inside, outside = (
-                np.where(is_inside, middle, inside),
-                np.where(is_inside, outside, middle),
-            )
-        bounds.append(inside)
-    return bounds[0], bounds[1]
-
-
-def _tango_score(
-    delta: NDArray[np.float64],
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    n: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """How many standard errors the difference lies from `delta`, if that were true.
-
-    The share of trials in which only the second succeeds is its maximum likelihood estimate under
-    `delta`: the larger root of a quadratic.
-    """
-    a = 2 * n
-    b = (2 * n - first + second) * delta - first - second
-    c = -second * delta * (1 - delta)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        only_second = (np.sqrt(np.maximum(b * b - 4 * a * c, 0)) - b) / (2 * a)
-        variance = n * np.maximum(2 * only_second + delta * (1 - delta), 0)
-        distance = first - second - n * delta
-        return np.where(distance == 0, 0.0, distance / np.sqrt(variance))
 
 
 def fieller(

@@ -50,8 +50,7 @@ def trials(record: Record, arrays: Mapping[str, NDArray[np.generic]]) -> pd.Data
 
     Returns:
         The columns ``image`` (its number in the data set), ``condition`` (kind and level),
-        ``label`` and ``answer``: what `robench.analysis.by_image.difference_by_image` and
-        `robench.error_consistency` read.
+        ``label`` and ``answer``: what `robench.error_consistency` reads.
 
     Raises:
         InputError: a record that kept no answers.

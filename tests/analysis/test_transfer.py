@@ -24,7 +24,7 @@ from robench.analysis.transfer import (
 )
 from robench.reference.published_transfer import PUBLISHED_LEVELS
 from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record
-from robench.spec.record import wilson_interval
+from robench.stats.proportion import wilson_interval
 
 NETWORK = ["method", "level", "training", "seed"]
 UNIFORM, SALT = "uniform-noise", "salt-and-pepper"

@@ -27,7 +27,7 @@ from robench.board.views.attack_ratio import AttackRatio
 from robench.board.views.distance import Distance
 from robench.errors import StoreError
 from robench.spec import Metric, PluginRef, Record
-from robench.spec.record import wilson_interval
+from robench.stats.proportion import wilson_interval
 
 Make = Callable[..., list[Record]]
 GRID = {

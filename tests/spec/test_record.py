@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from robench.spec import Metric, json_number
-from robench.spec.record import wilson_interval
+from robench.stats.proportion import wilson_interval
 
 
 @given(

@@ -13,8 +13,8 @@ from robench.degradations.corruptions import COMMON, CORRUPTIONS, corrupt
 from robench.engine.plan import plan
 from robench.engine.progress import Silent
 from robench.errors import SuiteError, UnknownNameError
-from robench.measure.corruption_error import ALEXNET_ERRORS
 from robench.models import build
+from robench.reference.hendrycks2019 import ALEXNET_ERRORS
 from robench.spec import Metric, Record
 from robench.stages import corrupt as stage
 from robench.stages.corrupt import _summary, resolve

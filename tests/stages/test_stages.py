@@ -12,7 +12,7 @@ from robench.data.base import to_float
 from robench.engine.progress import Silent
 from robench.models import build
 from robench.spec import Record
-from robench.spec.record import wilson_interval
+from robench.stats.proportion import wilson_interval
 from robench.store import Store
 from robench.training.checkpoint import Checkpoint
 

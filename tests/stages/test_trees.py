@@ -18,8 +18,8 @@ from robench.engine.plan import plan
 from robench.engine.progress import Silent
 from robench.measure.importance import entropy_bits
 from robench.spec import Record, load_suite
-from robench.spec.record import wilson_interval
 from robench.stages.trees import _weight
+from robench.stats.proportion import wilson_interval
 from robench.store import Store
 
 SUITE = """\

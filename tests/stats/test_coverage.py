@@ -16,15 +16,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import beta, binom, norm
 
-from robench.analysis.by_image import difference_by_image
 from robench.analysis.consistency import error_consistency
 from robench.analysis.distances import Attacked, compare_distances
 from robench.analysis.seeds import over_seeds
 from robench.attacks.evaluation.metrics import Distances
-from robench.measure.corruption_error import LEAST_ERRORS, error_ratio
 from robench.measure.latency import median_interval
-from robench.spec.record import wilson_interval
+from robench.stats.error_ratio import LEAST_ERRORS, error_ratio
 from robench.stats.intervals import Bounds, difference, fieller, student_t, wilson
+from robench.stats.proportion import wilson_interval
 from robench.stats.resampling import mean_figure, median_figure, ratio_of_bounded_means
 
 LEAST = 0.93
@@ -82,24 +81,6 @@ def pairs(both: float, a: float, b: float, n: int, runs: int = RUNS) -> tuple[pd
     shares = np.array([both, a - both, b - both, 1 - a - b + both]).clip(0)
     drawn = np.random.default_rng(0).choice(4, size=(runs, n), p=shares / shares.sum())
     return trials_of(drawn < 2), trials_of((drawn == 0) | (drawn == 2))
-
-
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize(("a", "b"), [(0.5, 0.5), (0.9, 0.85), (0.9, 0.9), (0.98, 0.95)])
-@pytest.mark.parametrize("correlation", [0.0, 0.6])
-def test_difference_by_image(a: float, b: float, correlation: float, n: int) -> None:
-    both = a * b + correlation * math.sqrt(a * (1 - a) * b * (1 - b))
-    runs = RUNS if n < 1000 else 150
-    found = difference_by_image(*pairs(min(both, a, b), a, b, n, runs))
-    assert held(found["low"], a - b, found["high"]) >= LEAST
-    # No wider than that of two networks on different images.
-    right = [found[f"{side}_alone"] for side in ("a", "b")]
-    shared = n - right[0] - right[1]
-    shares = [(alone + shared * min(both, 1)) / n for alone in right]
-    unpaired = difference(*(wilson(share, n) for share in shares))
-    assert (found["high"] - found["low"]).mean() <= 1.15 * (unpaired.high - unpaired.low).mean()
-    # It never says that one is better where the exact test does not.
-    assert ((found["p"] <= 0.05) == ((found["low"] > 0) | (found["high"] < 0))).all()
 
 
 @pytest.mark.parametrize("n", SIZES)

@@ -11,19 +11,17 @@ from scipy import stats
 from scipy.stats import ttest_1samp
 
 from robench.errors import InputError
-from robench.spec.record import wilson_interval
 from robench.stats.intervals import (
     Bounds,
     Interval,
     difference,
     fieller,
-    paired_difference,
     student_t,
     t_half_width,
-    tango_interval,
     widen,
     wilson,
 )
+from robench.stats.proportion import wilson_interval
 
 # Hours of sleep gained under two drugs by ten patients: the data of Student 1908.
 SLEEP_A = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -67,15 +65,6 @@ def test_a_geometric_mean_of_ratios() -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.low * found.high == pytest.approx(4.0)  # symmetric about 2 on the log scale
-
-
-def test_differences_are_paired_by_seed() -> None:
-    a = dict(enumerate(SLEEP_A)) | {77: 5.0}
-    b = dict(enumerate(SLEEP_B)) | {99: -5.0}
-    found = paired_difference(b, a)
-    assert (found.low, found.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-7)
-    assert found.n == 10
-    assert paired_difference({0: 1.0}, {1: 1.0}).value is None
 
 
 @pytest.mark.parametrize(
@@ -136,12 +125,3 @@ def test_widening_adds_squares_and_keeps_the_ends_apart() -> None:
     found = widen([0.9, 0.9], [0.04, 0.03], images)
     assert found.low.tolist() == pytest.approx([0.9 - math.hypot(0.04, 0.04), 0.87])
     assert found.high.tolist() == pytest.approx([0.95, 0.93])
-
-
-def test_no_trials_have_no_difference() -> None:
-    low, high = tango_interval([0, 9], [0, 0], [0, 9])
-    assert np.isnan([low[0], high[0]]).all()
-    assert 0 < low[1] < 1
-    assert high[1] == 1
-    with pytest.raises(InputError, match="confidence"):
-        tango_interval(1, 1, 5, confidence=95)

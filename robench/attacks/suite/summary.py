@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from robench.attacks.evaluation.metrics import Distances
 from robench.attacks.evaluation.scales import scale_of_shape
-from robench.spec.record import wilson_interval
+from robench.stats.proportion import wilson_interval
 from robench.stats.resampling import Figure
 
 if TYPE_CHECKING:

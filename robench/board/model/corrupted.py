@@ -12,7 +12,7 @@ from robench.board.model.comparable import ROW
 from robench.board.model.dense_parent import no_arrays
 from robench.board.model.measured import measured
 from robench.errors import StoreError
-from robench.measure.corruption_error import LEAST_ERRORS, error_ratio
+from robench.stats.error_ratio import LEAST_ERRORS, error_ratio
 from robench.stats.resampling import Figure, ratio_of_bounded_means
 
 if TYPE_CHECKING:

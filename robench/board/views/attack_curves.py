@@ -34,7 +34,7 @@ from robench.board.model.estimates import estimates
 from robench.board.model.format import level
 from robench.board.model.measured import FRACTION, measured
 from robench.board.views.base import View
-from robench.spec.record import wilson_interval
+from robench.stats.proportion import wilson_interval
 
 if TYPE_CHECKING:
     from robench.board.model.leaderboard import Leaderboard

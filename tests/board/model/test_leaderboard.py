@@ -10,8 +10,8 @@ import pytest
 from robench.board.model.leaderboard import Leaderboard, leaderboard
 from robench.board.model.rows import Row
 from robench.spec import Metric, PluginRef, Record
-from robench.spec.record import wilson_interval
 from robench.stats.intervals import student_t
+from robench.stats.proportion import wilson_interval
 
 SHARED = {("greyscale", 1.0), ("contrast", 1.0), ("contrast", 0.3)}
 """Pictures that other kinds show at level 0, or at infinity; these are no degradation either."""

@@ -91,7 +91,7 @@ def test_nothing_imports_upwards(path: Path) -> None:
 SUBROOMS = {
     "attacks": ["core", "evaluation", "algorithms", "libraries", "suite"],
     "board": ["model", "pictures", "charts", "views", "render"],
-    "deploy": ["kernels", "forms"],
+    "deploy": ["forms", "kernels"],
 }
 
 

@@ -66,6 +66,7 @@ def _findings(data: Path | None) -> Iterator[tuple[str, str]]:
         yield _package(module, use, "missing", f"pip install {distribution}")
     for extra, (module, use) in EXTRAS.items():
         yield _package(module, use, "none", f"pip install 'robench[{extra}]'")
+    yield _kernels()
     yield _data_root(data)
 
 
@@ -81,6 +82,15 @@ def _threads() -> tuple[str, str]:
     if variable is None or variable == "1":
         return "ok", "workers use one torch thread each"
     return "careful", f"OMP_NUM_THREADS={variable}: workers use one torch thread all the same"
+
+
+def _kernels() -> tuple[str, str]:
+    from robench.deploy.backends import why_off
+
+    reason = why_off()
+    if reason is None:
+        return "ok", "compiled convolution kernels are on"
+    return "none", f"compiled convolution kernels are off: {reason}"
 
 
 def _torchvision() -> tuple[str, str]:

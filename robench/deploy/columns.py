@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from robench.deploy.autotune import fastest, sizes, timed
+from robench.deploy.backends import has_kernel
 from robench.deploy.forms.cropped import CroppedConv2d
-from robench.deploy.forms.direct import DirectConv2d, has_kernel
+from robench.deploy.forms.direct import DirectConv2d
 from robench.deploy.forms.gathered import GatheredConv2d
 from robench.graph.budget import CHOICE_S, Budget
 from robench.graph.observe import observe

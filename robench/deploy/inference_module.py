@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from robench.deploy.dispatcher import has_modes, has_own_memory, is_unwatched
 from robench.deploy.executables import FAILURES, executable
-from robench.deploy.forms.watched import is_unwatched
 from robench.deploy.recipe import SCRIPTED
 
 if TYPE_CHECKING:
@@ -92,14 +92,13 @@ class InferenceForm(nn.Module):
     def _are_served(self, inputs: Tensor) -> bool:
         return (
             is_unwatched()
-            and not torch._C._len_torch_dispatch_stack()
+            and not has_modes()
             and type(inputs) is Tensor
             and inputs.shape[1:] == self.recipe.input_shape
             and inputs.numel() > 0
             and (inputs.is_cpu or inputs.is_cuda)
             and inputs.layout is torch.strided
-            and not inputs.is_neg()
-            and not inputs._is_zerotensor()
+            and has_own_memory(inputs)
             and not (inputs.requires_grad and torch.is_grad_enabled())
             and not self.training
         )

@@ -20,9 +20,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.deploy.forms.direct import has_kernel
+from robench.deploy.backends import has_kernel
+from robench.deploy.dispatcher import is_transformed, is_unwatched, to_dense
 from robench.deploy.forms.scattered import ScatteredConv2d
-from robench.deploy.forms.watched import is_transformed, is_unwatched
 from robench.errors import CompactionError, InputError, NotApplicableError
 from robench.graph.checks import check_example, check_network, precision_of
 from robench.graph.observe import observe, run
@@ -83,7 +83,9 @@ class CsrLinear(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """[…, in_features] → […, out_features]."""
         if not is_unwatched():
-            return F.linear(rows, self._dense(), None if self.bias is None else self.bias[:, 0])
+            return F.linear(
+                rows, to_dense(self.weight), None if self.bias is None else self.bias[:, 0]
+            )
         columns = rows.reshape(-1, self.in_features).t()
         written: Tensor = (
             torch.sparse.mm(self.weight, columns)
@@ -91,11 +93,6 @@ class CsrLinear(nn.Module):
             else torch.addmm(self.bias, self.weight, columns)
         )
         return written.t().reshape(*rows.shape[:-1], self.out_features)
-
-    def _dense(self) -> Tensor:
-        # A transform would wrap the sparse tensor first, which torch does not do.
-        with torch._C._DisableFuncTorch():
-            return self.weight.to_dense()
 
 
 class HalfPrecision(nn.Module):

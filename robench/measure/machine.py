@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from robench.deploy import backends
 from robench.errors import MeasurementError
 
 __all__ = ["check_machine", "fingerprint", "hardware_key"]
@@ -27,9 +28,9 @@ def fingerprint() -> dict[str, Any]:
     Returns:
         ``cpu``, ``cores`` (physical), ``cores_logical``, ``cores_usable`` by this process,
         ``memory_gib``, ``system``, ``architecture``, ``kernel``, ``python``, ``torch``,
-        ``llvmlite`` (the version of what compiles kernels, or ``None``), ``threads`` of torch,
-        ``gpus``, ``hardware``: see :func:`hardware_key`, and ``key``: 12 hexadecimal digits that
-        are equal where everything but the kernel's version is.
+        ``llvmlite`` (version of the compiler of kernels; ``None`` without kernels), ``threads`` of
+        torch, ``gpus``, ``hardware``: see :func:`hardware_key`, and ``key``: 12 hexadecimal digits,
+        equal where everything but the version of the operating system's kernel is equal.
     """
     import torch
 
@@ -93,7 +94,7 @@ def _facts() -> dict[str, Any]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
-        "llvmlite": _version_of("llvmlite"),
+        "llvmlite": _version_of("llvmlite") if backends.is_enabled() else None,
         "gpus": [torch.cuda.get_device_name(index) for index in gpus],
     }
 

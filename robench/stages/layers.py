@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from robench.compaction.surgery import shrink_layer
 from robench.deploy.autotune import fastest, timed
+from robench.deploy.backends import has_kernel
 from robench.deploy.columns import apply_columns, choose_columns
-from robench.deploy.forms.direct import has_kernel
 from robench.deploy.forms.scattered import ScatteredConv2d
 from robench.errors import CompactionError
 from robench.measure.latency import LatencySample, sample_latency, stopwatch_for

@@ -161,7 +161,7 @@ def work(layer: nn.Module, written: int) -> tuple[float, float, int]:
     """Multiply-accumulates for so many outputs, the same in whole vectors, and weights."""
     if isinstance(layer, DirectConv2d):
         macs = whole = 0.0
-        for layout in layer.layouts:
+        for layout in layouts(layer):
             shape, positions = layout.shape, math.prod(layout.shape.positions)
             images = written / (shape.all_filters * math.prod(shape.written))
             lanes = sum(
@@ -179,10 +179,16 @@ def work(layer: nn.Module, written: int) -> tuple[float, float, int]:
     return written * inputs, written * inputs * fill, filters * inputs
 
 
+def layouts(layer: DirectConv2d) -> list[Any]:
+    """How the compiled kernel computes each group of a layer."""
+    kernel = layer.kernel
+    return [] if kernel is None else kernel.layouts
+
+
 def kernel(layer: nn.Module) -> tuple[int, int, int, int]:
     """Filters, inputs of each, width of the kernel and horizontal stride of a layer."""
     if isinstance(layer, DirectConv2d):
-        shape = layer.layouts[0].shape
+        shape = layouts(layer)[0].shape
         return shape.all_filters, shape.columns, shape.kernel[1], shape.stride[1]
     if isinstance(layer, nn.Linear):
         return layer.out_features, layer.in_features, 1, 1

@@ -10,16 +10,16 @@ from torch import nn
 
 import robench.deploy.columns as columns
 from robench.compaction import compact, load, report_of, save
+from robench.deploy.backends import why_off
 from robench.deploy.columns import apply_columns, choose_columns
 from robench.deploy.forms.cropped import CroppedConv2d
 from robench.deploy.forms.direct import DirectConv2d
 from robench.deploy.forms.gathered import GatheredConv2d
-from robench.deploy.kernels.native import this_machine
 from robench.errors import InputError
 from robench.graph.budget import Budget
 from robench.measure.counter import count_operations
 
-compiled = pytest.mark.skipif(this_machine() is None, reason="this machine compiles no kernels")
+compiled = pytest.mark.skipif(why_off() is not None, reason="this machine compiles no kernels")
 
 
 def network(*, share: float, window: int | None = None) -> nn.Sequential:

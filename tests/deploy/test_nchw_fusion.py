@@ -10,13 +10,13 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from robench.deploy import inference, nchw_fusion
+from robench.deploy.backends import why_off
 from robench.deploy.forms.direct import DirectConv2d
 from robench.deploy.inference import inference_form
 from robench.deploy.inference_module import InferenceForm
-from robench.deploy.kernels.native import this_machine
 from robench.models import build
 
-pytestmark = pytest.mark.skipif(this_machine() is None, reason="no kernels are compiled here")
+pytestmark = pytest.mark.skipif(why_off() is not None, reason="no kernels are compiled here")
 IMAGES = torch.rand(3, 4, 12, 12, generator=torch.Generator().manual_seed(0))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from robench.deploy.forms.extents import padding_of
-from robench.deploy.forms.watched import is_transformed
+from robench.deploy.dispatcher import is_transformed
+from robench.deploy.forms.extents import Geometry, padding_of
 from robench.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ class GatheredConv2d(nn.Module):
     def __init__(self, conv: nn.Conv2d, columns: Tensor, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.register_buffer("columns", columns)
-        self._made_of: dict[str, Any] = {
-            "kernel_size": conv.kernel_size, "stride": conv.stride, "padding": conv.padding,
-            "dilation": conv.dilation, "groups": conv.groups, "bias": conv.bias is not None,
-        }  # fmt: skip
+        self.geometry = Geometry.of(conv)
         self.padded = _Padded(conv, input_shape)
         self.products = nn.ModuleList(
             _Product(conv, group, columns, input_shape) for group in range(len(columns))
@@ -58,10 +55,10 @@ class GatheredConv2d(nn.Module):
     def convolution(self) -> nn.Conv2d:
         """The convolution that this is a form of, with zeros in the other columns."""
         parts = [cast("_Product", product) for product in self.products]
-        filters = sum(part.out_features for part in parts)
-        weight = parts[0].weight
+        weight, geometry = parts[0].weight, self.geometry
         conv = nn.Conv2d(
-            self.padded.input_shape[0], filters, **self._made_of,
+            geometry.channels, geometry.filters, geometry.kernel, geometry.stride,
+            geometry.padding, geometry.dilation, geometry.groups, geometry.has_bias,
             dtype=weight.dtype, device=weight.device,
         )  # fmt: skip
         with torch.no_grad():

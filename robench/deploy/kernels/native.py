@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from robench.deploy.kernels.layout import Shape
 
-__all__ = ["Kernel", "kernel_for", "this_machine"]
+__all__ = ["Kernel", "kernel_for", "this_machine", "why_off"]
 
 _WORTH_A_THREAD = 8_000_000
 """Multiplications of a thread: with fewer, to wake it costs more than it gains."""
@@ -46,6 +46,15 @@ def this_machine() -> Machine | None:
     if has.get("avx512f") and has.get("avx512vl"):
         return Machine(lanes=16, registers=32)
     return Machine(lanes=8, registers=16) if has.get("avx2") and has.get("fma") else None
+
+
+def why_off() -> str | None:
+    """Reason that nothing can be compiled here, or ``None``."""
+    if importlib.util.find_spec("llvmlite") is None:
+        return "llvmlite is not installed (pip install 'robench[kernels]')"
+    if this_machine() is None:
+        return "the processor has neither AVX2 with FMA nor NEON of AArch64"
+    return None
 
 
 @lru_cache(maxsize=256)

@@ -14,15 +14,15 @@ from torch.nn import functional as F
 from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
+from robench.deploy.backends import has_kernel, why_off
 from robench.deploy.columns import used_columns
-from robench.deploy.forms import direct
-from robench.deploy.forms.direct import DirectConv2d, has_kernel
-from robench.deploy.kernels.native import this_machine
+from robench.deploy.forms.direct import DirectConv2d
+from robench.deploy.kernels.native import Kernel
 from robench.errors import InputError
 from robench.measure.counter import count_operations
 
 few = settings(max_examples=12, deadline=None)
-compiled = pytest.mark.skipif(this_machine() is None, reason="this machine compiles no kernels")
+compiled = pytest.mark.skipif(why_off() is not None, reason="this machine compiles no kernels")
 
 
 def convolution(*, share: float = 0.0, groups: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -44,13 +44,13 @@ def form_of(conv: nn.Conv2d, **follows: bool) -> DirectConv2d:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images each call of a kernel computed."""
     seen: list[int] = []
-    original = direct._Call.__call__
+    original = Kernel.__call__
 
-    def counted(self, read: int, added: int, written: int, count: int) -> None:
-        seen.append(count)
-        original(self, read, added, written, count)
+    def counted(self: Kernel, *places: int) -> None:
+        seen.append(places[-1])
+        original(self, *places)
 
-    monkeypatch.setattr(direct._Call, "__call__", counted)
+    monkeypatch.setattr(Kernel, "__call__", counted)
     return seen
 
 
@@ -171,7 +171,7 @@ def test_other_image_sizes() -> None:
 
 def test_a_machine_without_kernels_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
     conv, maps = convolution(share=0.5), torch.rand(2, 4, 12, 10)
-    monkeypatch.setattr(direct, "this_machine", lambda: None)
+    monkeypatch.setenv("ROBENCH_KERNELS", "off")
     assert not has_kernel(conv, maps)
     with torch.no_grad():
         torch.testing.assert_close(form_of(conv)(maps), conv(maps))
@@ -193,7 +193,7 @@ def test_operations_are_counted_and_memory_as_it_is_taken() -> None:
     found, dense = (count_operations(one, maps) for one in (form, nn.Sequential(conv).eval()))
     assert found.macs_nonzero == dense.macs_nonzero
     assert found.macs == 6 * int(used_columns(conv).sum()) * 12 * 10
-    if this_machine() is not None:
+    if why_off() is None:
         with torch.no_grad():
             form(maps)  # which takes its own memory once
         assert count_operations(form, maps).peak_activation_bytes == dense.peak_activation_bytes

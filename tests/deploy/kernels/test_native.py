@@ -89,7 +89,7 @@ def test_threads_share_the_work(monkeypatch: pytest.MonkeyPatch, count: int, pad
         torch.set_num_threads(threads)
     assert len(parts) == 3
     assert sum((images[1] - images[0]) * (images[3] - images[2]) for images in parts) == (
-        count * form.layouts[0].blocks[2]
+        count * form.kernel.layouts[0].blocks[2]
     )
     torch.testing.assert_close(found, conv(maps), atol=1e-5, rtol=1e-5)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["CATEGORIES", "CATEGORY_OF", "groups_of"]
+__all__ = ["CATEGORIES", "CATEGORY_OF"]
 
 _IDS = {
     "airplane": "n02690373",
@@ -65,16 +65,3 @@ CATEGORY_OF: Mapping[str, str] = MappingProxyType(
     {wordnet_id: category for category, ids in CATEGORIES.items() for wordnet_id in ids}
 )
 """The category of each WordNet id."""
-
-
-def groups_of(classes: tuple[str, ...]) -> list[list[int]]:
-    """For each category the positions of its classes, as `robench.measure.answers.decide` takes.
-
-    Args:
-        classes: WordNet ids in the order of a network's outputs; others are passed over.
-    """
-    groups: dict[str, list[int]] = {category: [] for category in CATEGORIES}
-    for place, name in enumerate(classes):
-        if name in CATEGORY_OF:
-            groups[CATEGORY_OF[name]].append(place)
-    return list(groups.values())

@@ -23,7 +23,6 @@ __all__ = [
     "NO_ANSWER",
     "area_under_levels",
     "confusion_matrix",
-    "decide",
     "level_at_half_accuracy",
     "response_entropy_bits",
 ]
@@ -140,48 +139,6 @@ def _between(low: float, high: float, share: float) -> float:
     if math.isinf(low) or math.isinf(high):
         return 1 / ((1 - share) / low + share / high)
     return (1 - share) * low + share * high
-
-
-def decide(
-    probabilities: ArrayLike,
-    groups: Sequence[Sequence[int]],
-    rule: Literal["sum", "mean"],
-) -> NDArray[np.int64]:
-    """The answers of a network with fine classes, such as ImageNet's 1,000, in coarse categories.
-
-    The rule changes the figures: the sum favours categories of many classes, such as dogs and birds
-    in 16-class-ImageNet, so that a figure must name it.
-
-    Args:
-        probabilities: [N, classes], at least 0: a softmax over all fine classes.
-        groups: for each category the positions of its classes; other classes are passed over.
-        rule: ``"sum"`` of the probabilities of a category (Geirhos et al. 2018, arXiv 1808.08750)
-            or their ``"mean"`` (the model-vs-human toolbox of Geirhos et al. 2021).
-
-    Returns:
-        int64 [N], positions in `groups`; the first of equal ones.
-
-    Raises:
-        InputError: another shape, an empty category, a position that is no class, or another rule.
-    """
-    given = np.asarray(probabilities, dtype=np.float64)
-    if given.ndim != 2 or not all(len(group) for group in groups) or not groups:
-        raise InputError(
-            f"probabilities of shape {given.shape} for categories of "
-            f"{[len(group) for group in groups]} classes",
-            allowed="probabilities [N, classes], and at least one class in each category",
-        )
-    positions = [place for group in groups for place in group]
-    if min(positions) < 0 or max(positions) >= given.shape[1]:
-        raise InputError(
-            f"categories hold classes from {min(positions)} to {max(positions)}",
-            allowed=f"0 to {given.shape[1] - 1}",
-        )
-    if rule not in ("sum", "mean"):
-        raise InputError(f"there is no rule {rule!r}", allowed=("sum", "mean"))
-    combine = np.sum if rule == "sum" else np.mean
-    scores = np.stack([combine(given[:, list(group)], axis=1) for group in groups], axis=1)
-    return np.asarray(scores.argmax(axis=1), dtype=np.int64)
 
 
 def _checked(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from robench.data import load
-from robench.data.sixteen_classes import CATEGORIES, CATEGORY_OF, groups_of
+from robench.data.sixteen_classes import CATEGORIES, CATEGORY_OF
 from robench.errors import DataError
 
 NAMES = [
@@ -32,15 +32,6 @@ def test_they_are_those_of_the_published_trials(data_root: Path) -> None:
     ids = trials["image"].str.extract(r"^(n\d{8})_")[0]
     found = set(zip(ids, trials["category"].astype(str), strict=True))
     assert found == set(CATEGORY_OF.items())
-
-
-def test_groups_of_a_networks_classes() -> None:
-    classes = ("n02123394", "n00000000", "n02690373", "n02123159")
-    groups = groups_of(classes)
-    assert len(groups) == 16
-    assert groups[NAMES.index("cat")] == [0, 3]
-    assert groups[NAMES.index("airplane")] == [2]
-    assert groups[NAMES.index("dog")] == []
 
 
 def imagenet(tree, train: int = 12, test: int = 3, **changes: int) -> Path:

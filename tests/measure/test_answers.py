@@ -14,7 +14,6 @@ from robench.measure.answers import (
     NO_ANSWER,
     area_under_levels,
     confusion_matrix,
-    decide,
     level_at_half_accuracy,
     response_entropy_bits,
 )
@@ -74,15 +73,6 @@ def test_level_at_half_accuracy_by_hand() -> None:
     assert level_at_half_accuracy([0, 1], [0.0, 0.0]) is None
 
 
-def test_decisions_by_sum_and_by_mean_differ() -> None:
-    # Three dogs share what one knife has more of than any of them.
-    probabilities = [[0.2, 0.2, 0.2, 0.4], [0.0, 0.0, 0.0, 0.9]]
-    groups = [[0, 1, 2], [3]]
-    assert decide(probabilities, groups, "sum").tolist() == [0, 1]
-    assert decide(probabilities, groups, "mean").tolist() == [1, 1]
-    assert decide(probabilities, [[3], [1]], "mean").tolist() == [0, 0]  # others are passed over
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -93,10 +83,6 @@ def test_decisions_by_sum_and_by_mean_differ() -> None:
         (lambda: confusion_matrix([0, 1], [0], 2), "2 answers for 1 labels"),
         (lambda: area_under_levels([0.5]), "1 levels"),
         (lambda: level_at_half_accuracy([1], [0.5, 0.5]), "2 accuracies for 1 levels"),
-        (lambda: decide([0.5], [[0]], "sum"), r"shape \(1,\)"),
-        (lambda: decide([[0.5]], [[]], "sum"), "categories of"),
-        (lambda: decide([[0.5]], [[1]], "sum"), "classes from 1 to 1"),
-        (lambda: decide([[0.5]], [[0]], "max"), "no rule 'max'"),
     ],
 )
 def test_bad_input(call, message: str) -> None:

@@ -39,6 +39,7 @@ FLOORS = [
     SERVICES,
     {"analysis"},
     {"board"},
+    {"claims"},
     {"api"},
     {"cli"},
     {"__main__", "__init__"},

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from robench.cli import board, check, check_attack, doctor, evaluate, list_, new, run, show
+from robench.cli import board, check, check_attack, claims, doctor, evaluate, list_, new, run, show
 from robench.cli.output import show_warnings, tell
 from robench.errors import RobenchError, UsageError
 
@@ -32,6 +32,7 @@ app.command("check")(check.check)
 app.command("check-attack")(check_attack.check_attack)
 app.command("evaluate")(evaluate.evaluate)
 app.command("board")(board.board)
+app.command("claims")(claims.claims)
 app.command("doctor")(doctor.doctor)
 
 

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import math
-import sys
-from pathlib import Path
-from types import ModuleType
-
+import numpy as np
 import pytest
 
-import robench
+from robench.claims import claim
+from robench.claims.base import Evidence
 from robench.reference.published_transfer import PUBLISHED_LEVELS, published_matrix
 from robench.spec import Cell, Distortion, Metric, PluginRef, Recipe, Record
 
 SHARES = ("(2)", "(3)", "(5)")
 
 
-@pytest.fixture(scope="module")
-def judge() -> ModuleType:
-    path = Path(__file__).parent / "crossgen.py"
-    spec = importlib.util.spec_from_file_location("crossgen_judge", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def logits(_: str, __: object = None) -> dict[str, np.ndarray]:
+    """Sixteen classes."""
+    return {"logits": np.zeros((4, 16))}
 
 
 def cell(distortion: Distortion | None, seed: int, method: str = "dense", level: float = 0.0):
@@ -86,16 +75,16 @@ def published(seeds: int = 3) -> list[Record]:
     return found
 
 
-def verdicts(judge: ModuleType, records: list[Record]) -> dict[str, tuple[float | None, str]]:
+def verdicts(name: str, records: list[Record]) -> dict[str, tuple[float | None, str]]:
     return {
         statement.name: (statement.interval.value, statement.verdict)
-        for _, statements in judge.judged(records, {"sixteen": 1 / 16})
+        for _, statements in claim(name).judge(Evidence(records, logits))
         for statement in statements
     }
 
 
-def test_what_the_paper_found_holds_of_its_own_figures(judge: ModuleType) -> None:
-    found = verdicts(judge, published())
+def test_what_the_paper_found_holds_of_its_own_figures() -> None:
+    found = verdicts("noise-generalisation", published())
     assert {name.partition(" ")[0] for name in found} == set(SHARES)
     assert {verdict for _, verdict in found.values()} == {"holds"}
     value, _ = found["(2) salt-and-pepper to uniform-noise: share gained"]
@@ -106,7 +95,7 @@ def test_what_the_paper_found_holds_of_its_own_figures(judge: ModuleType) -> Non
     assert value == pytest.approx(0.747 + 0.001)
 
 
-def test_networks_that_do_generalise_are_told_from_those(judge: ModuleType) -> None:
+def test_networks_that_do_generalise_are_told_from_those() -> None:
     def robust(record: Record) -> Record:
         if record.cell.recipe.distortion is None:
             return record
@@ -116,15 +105,15 @@ def test_networks_that_do_generalise_are_told_from_those(judge: ModuleType) -> N
         )
         return record.model_copy(update={"metrics": metrics})
 
-    found = verdicts(judge, [robust(record) for record in published()])
+    found = verdicts("noise-generalisation", [robust(record) for record in published()])
     assert found["(2) salt-and-pepper to uniform-noise: share gained"][1] == "does not hold"
     assert found["(3) all but uniform-noise, on uniform-noise: share gained"][1] == "does not hold"
     assert found["(5) uniform-noise alone, on clean images: share kept"][1] == "does not hold"
     assert found["(3) all but uniform-noise: least accuracy on what it saw"][1] == "holds"
 
 
-def test_few_seeds_leave_it_open(judge: ModuleType) -> None:
-    found = verdicts(judge, published(seeds=2))
+def test_few_seeds_leave_it_open() -> None:
+    found = verdicts("noise-generalisation", published(seeds=2))
     assert {verdict for _, verdict in found.values()} == {"open: fewer than 3 seeds"}
 
 
@@ -152,8 +141,8 @@ def noise_trained(gaussian: float, adversarial: float) -> list[Record]:
     return found
 
 
-def test_the_ordering_is_on_noise_that_nobody_saw(judge: ModuleType) -> None:
-    found = verdicts(judge, noise_trained(gaussian=0.5, adversarial=0.6))
+def test_the_ordering_is_on_noise_that_nobody_saw() -> None:
+    found = verdicts("noise-ordering", noise_trained(gaussian=0.5, adversarial=0.6))
     above, further = (
         found["(order) unseen noise: gaussian-noise (0.5 clean) less clean"],
         found[
@@ -166,47 +155,21 @@ def test_the_ordering_is_on_noise_that_nobody_saw(judge: ModuleType) -> None:
     assert radius == (pytest.approx(3.0), "holds")
 
 
-def test_an_ordering_the_other_way_round_does_not_hold(judge: ModuleType) -> None:
-    found = verdicts(judge, noise_trained(gaussian=0.5, adversarial=0.4))
+def test_an_ordering_the_other_way_round_does_not_hold() -> None:
+    found = verdicts("noise-ordering", noise_trained(gaussian=0.5, adversarial=0.4))
     name = "(order) unseen noise: adversarial-noise (0.5 clean) less gaussian-noise (0.5 clean)"
     assert found[name] == (pytest.approx(-0.1), "does not hold")
 
 
-def test_sparse_networks_are_reported(judge: ModuleType) -> None:
+def test_sparse_networks_are_reported() -> None:
     noise = Distortion(kinds=("uniform-noise",))
     found = []
     for method, level, own, other in (("dense", 0.0, 0.9, 0.5), ("halo", 0.9, 0.8, 0.2)):
         for seed in range(3):
             graded = [("uniform-noise", 0.35, own), ("contrast", 0.05, other)]
             found += records_of(cell(noise, seed, method, level), 0.99, {"degrade": graded})
-    assert verdicts(judge, found) == {
+    assert verdicts("sparse-noise", found) == {
         "halo at 0.9 less dense, own": (pytest.approx(-0.1), "reported"),
         "halo at 0.9 less dense, others": (pytest.approx(-0.3), "reported"),
         "halo at 0.9 less dense, gap": (pytest.approx(0.2), "reported"),
     }
-
-
-@pytest.mark.parametrize(
-    ("values", "least", "most", "verdict"),
-    [
-        ([0.1, 0.1, 0.1], -math.inf, 0.2, "holds"),
-        ([0.3, 0.3, 0.3], -math.inf, 0.2, "does not hold"),
-        ([0.0, 0.2, 0.4], -math.inf, 0.2, "open"),
-        ([0.1, math.nan, 0.1], -math.inf, 0.2, "not defined"),
-        ([0.1, 0.1, 0.1], 0.0, math.inf, "holds"),
-        ([], 0.0, math.inf, "not defined"),
-    ],
-)
-def test_a_verdict_is_that_of_the_interval(
-    judge: ModuleType, values: list[float], least: float, most: float, verdict: str
-) -> None:
-    statement = judge.Statement("figure", values, least=least, most=most, remark="by hand")
-    assert statement.verdict == verdict
-    assert verdict in statement.line()
-
-
-def test_the_suites_can_be_put_on_other_images(judge: ModuleType) -> None:
-    suite = judge.changed(robench.load_suite("crossgen"), "digits", {"name": "mlp", "widths": [16]})
-    assert {choice.name for grid in suite.grids for choice in grid.data} == {"digits"}
-    assert suite.grids[0].models[0].params == {"widths": [16]}
-    assert judge.changed(suite, None, None) == suite

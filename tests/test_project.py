@@ -153,3 +153,5 @@ def test_the_citation_is_complete_and_of_this_version() -> None:
     assert citation["type"] in ("software", "dataset")
     assert citation["license"] == PROJECT["license"]
     assert citation["version"] == PROJECT["version"] == robench.__version__
+    released = f"## [{robench.__version__}] - {citation['date-released']}"
+    assert released in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()

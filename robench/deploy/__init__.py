@@ -1,4 +1,4 @@
-"""How a network is executed: forms of layers, inference forms, kernels, and which is quickest."""
+"""How a network is executed: forms of layers, inference forms, kernels and the autotuner."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Convolutions over the columns that are left, after shape-wise sparsity.
+"""Convolutions over their nonzero columns, after shape-wise sparsity.
 
 A column of a convolution is one position of the kernel in one input channel, over all filters: a
-shape fibre (Wen et al. 2016, arXiv 1608.03665). Columns that are zero leave a convolution of the
-same size, which no dense kernel computes any quicker. Three forms do: a smaller kernel, where zero
-columns lie along its border; the columns that are left gathered into a matrix, and multiplied; and
-a kernel that was compiled for them. That last one also serves layers that lost filters or channels:
-libraries compute narrow layers hardly any quicker than wide ones. Which is quickest depends on the
-shape, so each is timed against the dense layer, and a layer is only replaced where it loses.
+shape fibre (Wen et al. 2016, arXiv 1608.03665), and a column of the im2col matrix. Dense kernels
+gain nothing from zero columns. Three forms do: ``cropped`` to a smaller kernel, if its border is
+zero; ``gathered``, im2col over the nonzero columns and a matrix product; and ``direct``,
+a kernel compiled for them. The last one also helps layers that lost filters or channels: libraries
+compute narrow layers hardly faster than wide ones. Which form is fastest depends on the shape, so
+each is timed against the dense layer, and a layer is only replaced if the form is faster.
 """
 
 from __future__ import annotations
@@ -45,24 +45,23 @@ Form = Literal["dense", "cropped", "gathered", "direct"]
 
 _ALONE = "there is no other form of it"
 _LEAST_SHARE = 0.1
-"""Share of zero columns below which nothing is tried."""
+"""Least share of zero columns from which other forms are tried."""
 
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """How a convolution that lost columns, filters or channels is computed.
+    """The form of a convolution that lost columns, filters or channels.
 
     Attributes:
         name: qualified name of the layer.
-        form: ``dense`` as before, ``cropped`` to a smaller kernel, ``gathered``, or ``direct``, by
-            a kernel of its own.
+        form: ``dense`` (unchanged), ``cropped``, ``gathered`` or ``direct``.
         columns: input channels times kernel positions.
-        columns_kept: those that some filter uses.
-        input_shape: (channels, height, width) that the layer reads.
+        columns_kept: columns with a nonzero weight.
+        input_shape: (channels, height, width) of the layer's input.
         window: first row, last row, first column, last column of the kernel that are used.
-        latency_ms: form → batch size → milliseconds, the best of several calls; of the layer that
-            was timed in its place, where that has the same shape and the same columns.
-        note: why there are no times of its own, or ``None``.
+        latency_ms: form → batch size → milliseconds, minimum of several calls. If an equal layer
+            was timed instead, its latencies.
+        note: reason that the layer was not timed itself, or ``None``.
     """
 
     name: str
@@ -81,20 +80,20 @@ def choose_columns(
     narrowed: Container[str] = (),
     budget: Budget | None = None,
 ) -> list[ColumnChoice]:
-    """Find the quickest form of every convolution with zero columns, or that became narrower.
+    """Find the fastest form of every convolution with zero columns, or that became narrower.
 
-    Layers of the same shape and the same columns are timed once. Those that save most
-    multiply-accumulates come first; what the budget does not reach stays dense, and says so.
+    Layers of the same shape and the same columns are timed once. Layers that save most
+    multiply-accumulates come first; layers that the budget does not reach stay dense, with a note.
 
     Args:
         model: in evaluation mode, in the precision and on the device in which it will run; it
-            stays as it is.
+            is not changed.
         example: a batch of inputs; one input and the whole batch are timed.
         narrowed: names of the layers that lost filters or channels.
-        budget: of the time that this may take; a minute by default.
+        budget: time limit; a minute by default.
 
     Returns:
-        One choice for each convolution that was to be tried in another form, in module order.
+        One choice for each convolution that has another form, in module order.
     """
     found = {
         name: part
@@ -119,11 +118,11 @@ def choose_columns(
 
 
 def forms_of(conv: nn.Conv2d, maps: Tensor) -> dict[str, nn.Module]:
-    """The convolution as it is, ``dense``, and the other forms of it that there are.
+    """All forms of a convolution on this machine: itself as ``dense``, and the others.
 
     Args:
-        conv: a plain one.
-        maps: what it reads, [N, C, H, W].
+        conv: a plain convolution.
+        maps: its input, [N, C, H, W].
     """
     used, shape = used_columns(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
     forms: dict[str, nn.Module] = {"dense": conv}
@@ -140,7 +139,7 @@ def forms_of(conv: nn.Conv2d, maps: Tensor) -> dict[str, nn.Module]:
 def apply_columns(
     model: nn.Module, choices: Iterable[ColumnChoice], used: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Give convolutions the forms that were chosen, in place.
+    """Replace convolutions by their chosen forms, in place.
 
     Args:
         model: changed in place.
@@ -161,13 +160,13 @@ def apply_columns(
 
 
 def undo_columns(model: nn.Module) -> nn.Module:
-    """Give convolutions in another form the plain one again, in place; cropped ones stay.
+    """Replace gathered and direct forms by plain convolutions, in place; cropped ones stay cropped.
 
     Returns:
-        The model, or what takes its place where it is such a convolution itself.
+        The model, or its replacement if it is such a form itself.
     """
     if isinstance(model, DirectConv2d):
-        # What took the steps behind it along cannot be told apart any more.
+        # Fused steps cannot be separated from the convolution any more.
         return undo_columns(model.layer) if model.is_alone else model
     for name, part in list(model.named_children()):
         plain = undo_columns(part)
@@ -189,7 +188,7 @@ def _where_some_are_zero(columns: Tensor) -> Tensor | None:
 
 
 def has_zero_columns(conv: nn.Conv2d) -> bool:
-    """Whether enough columns are zero to be left out, and each group has one that is not."""
+    """Whether enough columns are zero to try other forms, and each group has a nonzero one."""
     if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
         return False
     used = used_columns(conv)
@@ -203,7 +202,7 @@ def used_columns(conv: nn.Conv2d) -> Tensor:
 
 
 def _window(used: Tensor) -> tuple[int, int, int, int]:
-    """The smallest part of the kernel that holds everything that is used."""
+    """The smallest window of the kernel that holds all nonzero weights."""
     kernel = used.flatten(0, 1).any(0)
     rows, columns = kernel.any(1).nonzero(), kernel.any(0).nonzero()
     return int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
@@ -211,13 +210,13 @@ def _window(used: Tensor) -> tuple[int, int, int, int]:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """A convolution that may be computed in another form.
+    """A convolution that may get another form.
 
     Attributes:
-        name: qualified.
-        conv: itself.
-        read: what it reads, for one input.
-        written: what it writes.
+        name: qualified name.
+        conv: the module.
+        read: its input, for one input of the network.
+        written: its output.
     """
 
     name: str
@@ -227,7 +226,7 @@ class _Layer:
 
     @property
     def macs_saved(self) -> int:
-        """Multiply-accumulates that columns of zeros save, or a quicker form where none is."""
+        """Multiply-accumulates that skipping zero columns saves, or an estimate if none is zero."""
         used = used_columns(self.conv)
         zero = 1 - int(used.sum()) / used.numel()
         macs = self.conv.weight.numel() * math.prod(self.written.shape[2:])
@@ -235,7 +234,7 @@ class _Layer:
 
     @property
     def kind(self) -> object:
-        """Equal for layers of which one form is as quick as that of the other."""
+        """Key that is equal for layers whose forms have the same latency."""
         conv = self.conv
         shape = (*conv.weight.shape, *conv.stride, *conv.dilation, conv.groups, str(conv.padding))
         used = used_columns(conv).flatten().cpu().numpy().tobytes()
@@ -257,7 +256,7 @@ def _untimed(layer: _Layer) -> ColumnChoice:
 
 
 def _choose(layer: _Layer, count: int) -> ColumnChoice:
-    """The quickest form, for one input and for `count` of them."""
+    """The fastest form, for one input and for `count` of them."""
     forms = forms_of(layer.conv, layer.read)
     if len(forms) == 1:
         return replace(_untimed(layer), note=_ALONE)

@@ -1,12 +1,11 @@
-"""A whole network made ready for execution in one of several ways, each of the same function.
+"""Executable forms of a whole network, all of the same function.
 
-``plain``: as torch calls it, step by step. ``channels last``: the channels of one pixel lie side by
-side, so that the library's convolutions read whole vectors of them, and convolutions of few filters
-and max pooling have quicker forms (:mod:`robench.deploy.nhwc_forms`). ``planar``: one channel lies
-after the other, and convolutions have kernels of their own (:mod:`robench.deploy.nchw_fusion`).
-``frozen``: TorchScript with the weights as constants, which spares the calls from Python, in either
-layout. ``optimised``: TorchScript whose weights were laid out for oneDNN beforehand, which serves
-depthwise convolutions best. None needs a compiler.
+``plain``: eager torch, step by step. ``channels last``: NHWC layout, in which the library's
+convolutions read the channels of a pixel as whole vectors; narrow convolutions and max pooling have
+faster forms (:mod:`robench.deploy.nhwc_forms`). ``planar``: NCHW layout with fused, compiled
+convolutions (:mod:`robench.deploy.nchw_fusion`). ``frozen``: TorchScript with the weights as
+constants, which avoids calls from Python, in either layout. ``optimised``: TorchScript with weights
+in the layout of oneDNN, best for depthwise convolutions. None needs a compiler.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import torch
 from torch import fx, nn
 from torch.jit._trace import TracerWarning
 
-from robench.deploy.nchw_fusion import take
+from robench.deploy.nchw_fusion import fuse
 from robench.deploy.nhwc_forms import in_form
 
 if TYPE_CHECKING:
@@ -35,26 +34,26 @@ FAILURES = (
     RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError, TracerWarning,
     SystemError,
 )  # fmt: skip
-"""What torch raises, and the forms of layers, for networks that they do not take."""
+"""What torch and the forms of layers raise for networks that they do not support."""
 _TRACED = 2
-"""Inputs that are traced: with a single one, a batch of one might become part of the graph."""
+"""Batch size for tracing: a batch size of 1 might become a constant of the graph."""
 _CALLS_BEFORE = 3
-"""TorchScript looks at its first calls, and changes its code after that."""
+"""Warm-up calls: TorchScript profiles its first calls and optimises its code after them."""
 
 
 def executable(
     execution: Execution, network: fx.GraphModule, recipe: Recipe, example: Tensor
 ) -> Callable[[Tensor], Tensor]:
-    """A function that computes a network, of weights of its own.
+    """Build a function that computes a network, with its own copy of the weights.
 
     Args:
-        execution: which way.
-        network: of plain layers, in evaluation mode; it stays as it is.
+        execution: how the network is executed.
+        network: of plain layers, in evaluation mode; it is not changed.
         recipe: names the forms of its layers.
-        example: at least one input; what is made does not depend on its values.
+        example: at least one input; only its shape matters.
 
     Raises:
-        FAILURES: there is no such thing for this network, or on this machine.
+        FAILURES: this network cannot be executed so, or not on this machine.
     """
     own = copy.deepcopy(network).requires_grad_(requires_grad=False).eval()
     if execution in ("channels last", "frozen channels last"):
@@ -63,7 +62,7 @@ def executable(
         for name, form in recipe.narrow.items():
             own.set_submodule(name, in_form(own.get_submodule(name), form))
     elif execution == "planar":
-        take(own, recipe.planar, example[:1])
+        fuse(own, recipe.planar, example[:1])
     elif execution != "plain":
         return _scripted(own, example, is_optimised=execution == "optimised")
     return own
@@ -74,9 +73,9 @@ def _scripted(
 ) -> Callable[[Tensor], Tensor]:
     batch = example[torch.arange(_TRACED, device=example.device) % len(example)].contiguous()
     with warnings.catch_warnings(), torch.no_grad():
-        # TorchScript is kept by torch, but not developed any more: each call says so.
+        # TorchScript is deprecated, and each call warns of it.
         warnings.simplefilter("ignore", DeprecationWarning)
-        # That something depends on the values, or the number, of what is traced.
+        # Raised where the graph depends on the values or the number of the traced inputs.
         warnings.simplefilter("error", TracerWarning)
         traced = torch.jit.trace(network, batch, check_trace=False)  # type: ignore[no-untyped-call]
         make = torch.jit.optimize_for_inference if is_optimised else torch.jit.freeze
@@ -87,10 +86,10 @@ def _scripted(
 
 
 def put_channels_last(module: fx.GraphModule) -> None:
-    """Hand the first convolutions their maps with channels last, and lay all filters out alike.
+    """Convert the input of the first convolutions, and all filters, to channels last (NHWC).
 
-    What convolutions write then lies likewise. What comes before them is left as it is: steps over
-    three channels are slow where these lie last.
+    The outputs of convolutions then have the same layout. Steps before the first convolution keep
+    NCHW: on three channels they are slow in NHWC.
     """
     parts, behind = dict(module.named_modules()), set[fx.Node]()
     for node in list(module.graph.nodes):
@@ -108,5 +107,5 @@ def put_channels_last(module: fx.GraphModule) -> None:
     for node in module.graph.nodes:
         part = parts.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(part, nn.Conv2d):
-            # Not `contiguous`: filters of one channel lie either way, and would stay as they are.
+            # Not `contiguous`: filters of one channel satisfy both layouts, and would stay.
             part.weight.data = part.weight.data.to(memory_format=torch.channels_last)

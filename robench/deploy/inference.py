@@ -1,10 +1,9 @@
-"""The form in which a network would be deployed, quicker for dense and compacted networks alike.
+"""The inference form: a network as it would be deployed, for dense and compacted networks alike.
 
-BatchNorm in evaluation mode is one scale and one offset a channel, which the layer before it can
-take over. Rectifiers need no memory of their own. How the network that is left is executed is
-measured, for a single input and for a batch: step by step with maps in one of two layouts, or as
-TorchScript (:mod:`robench.deploy.executables`). It is a form of its own, never put in another's
-place.
+BatchNorm in evaluation mode is one scale and one offset per channel, which are folded into the
+layer before it. ReLUs work in place. The execution of the remaining network is chosen by timing,
+for a single input and for a batch: eager in NCHW or NHWC layout, or as TorchScript
+(:mod:`robench.deploy.executables`). Results name the form; it never silently replaces a network.
 """
 
 from __future__ import annotations
@@ -45,16 +44,16 @@ _IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 _IMAGES = 4
 """Dimensions of a batch of images."""
 _LEAST_GAIN = 1.03
-"""Times quicker that an execution must be than a simpler one, so that noise does not decide."""
+"""Least speed-up over a simpler execution, so that noise does not decide."""
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A network of fewer steps.
+    """A network with folded BatchNorms.
 
     Attributes:
-        network: in which BatchNorms are folded and rectifiers write in place.
-        layers: those that took a BatchNorm over.
+        network: with in-place ReLUs.
+        layers: names of the layers that a BatchNorm was folded into.
     """
 
     network: fx.GraphModule
@@ -70,19 +69,19 @@ class Folded:
 def inference_form(
     model: nn.Module, example: Tensor, *, choice_s: float = CHOICE_S
 ) -> InferenceForm:
-    """Fold BatchNorm, rectify in place, and execute the rest in the way that is the quickest here.
+    """Fold BatchNorm, make ReLU work in place, and choose the fastest execution on this machine.
 
     The result computes the same function and has the same input gradients, which is proven on
-    `example` and on random inputs as :func:`robench.compact` does, for each way that it uses. What
-    is quickest was measured on one thread, for inputs of this size; see :class:`InferenceForm` for
-    what computes others, and gradients. Its ``.recipe`` says what was chosen, and the times.
+    `example` and on random inputs as :func:`robench.compact` does, for each execution that it uses.
+    Latency was measured on one thread, for inputs of this size; :class:`InferenceForm` says how
+    other sizes and gradients are computed. Its ``.recipe`` holds the choice and the latencies.
 
     Args:
-        model: in evaluation mode, float32 or float64; it stays as it is.
+        model: in evaluation mode, float32 or float64; it is not changed.
         example: real inputs, [N, …] as the network takes them, N ≥ 1; one of them and all are
             timed.
-        choice_s: seconds for timing forms of single layers, those with most to gain first; those
-            that are not reached stay as they are. The whole network is timed in any case.
+        choice_s: seconds for timing forms of single layers, those with most to gain first; layers
+            that are not reached are not changed. The whole network is always timed.
 
     Raises:
         InputError: the network is in training mode, or does not take the example.
@@ -99,7 +98,7 @@ def inference_form(
         if not plain.layers and not plain.calls(nn.Conv2d):
             raise NotApplicableError("there is neither a BatchNorm to fold nor a convolution")
         recipe = _recipe(plain, inputs.to(precision), budget)
-        # What a layer writes that took a BatchNorm over cannot be compared by its name.
+        # The output of a layer with a folded BatchNorm differs, so it cannot be compared by name.
         same = {
             name: torch.ones(_units(plain.network, name), dtype=torch.bool)
             for name in plain.calls(nn.Conv2d, nn.Linear)
@@ -116,10 +115,10 @@ def inference_form(
 
 
 def _proven(recipe: Recipe, prove: Callable[[Recipe], None]) -> Recipe:
-    """The recipe without what computes something else.
+    """The recipe without executions that compute another function.
 
-    TorchScript does at times: it takes a BatchNorm of tokens for one of features. What is robench's
-    own must be equal.
+    TorchScript sometimes does: it treats a BatchNorm over tokens as one over features. robench's
+    own executions must be equal, so a difference there is an error.
     """
     proven: set[Execution] = set()
     while waiting := {recipe.many, recipe.one} - proven:
@@ -140,10 +139,10 @@ def _units(network: nn.Module, name: str) -> int:
 
 
 def folded(model: nn.Module, example: Tensor) -> Folded:
-    """A copy of a network with fewer steps, of plain layers.
+    """A copy of a network with folded BatchNorms and without idle steps, of plain layers.
 
     Args:
-        model: it stays as it is.
+        model: it is not changed.
         example: inputs of the shape that it takes, in its precision; their values do not matter.
 
     Raises:
@@ -151,14 +150,14 @@ def folded(model: nn.Module, example: Tensor) -> Folded:
         CompactionError: a layer is called twice, or its weight is computed on each call.
     """
     module = traced_copy(undo_columns(copy.deepcopy(model).eval()))
-    _leave_out_idle(module)
+    _remove_idle_steps(module)
     layers = _fold(module, example)
-    _rectify_in_place(module)
+    _make_relu_in_place(module)
     return Folded(module.eval(), layers)
 
 
 def _recipe(plain: Folded, example: Tensor, budget: Budget) -> Recipe:
-    """What is quickest for this network, in the precision of the example."""
+    """The fastest executions and forms of layers, in the precision of the example."""
     single = copy.deepcopy(plain.network).to(example.dtype).requires_grad_(requires_grad=False)
     precision = str(example.dtype).removeprefix("torch.")
     recipe = Recipe(tuple(example.shape[1:]), precision)
@@ -183,7 +182,7 @@ def _recipe(plain: Folded, example: Tensor, budget: Budget) -> Recipe:
 
 
 def _chosen(recipe: Recipe) -> Recipe:
-    """The recipe with the quickest executions, of those that nothing is said against."""
+    """The recipe with the fastest executions among those without a note."""
     timed_ms = {
         execution: list(recipe.latency_ms[execution].values())
         for execution in get_args(Execution)
@@ -202,7 +201,7 @@ def _chosen(recipe: Recipe) -> Recipe:
 def _made(
     candidates: tuple[Execution, ...], single: fx.GraphModule, recipe: Recipe, example: Tensor
 ) -> tuple[dict[str, InferenceForm], dict[str, str]]:
-    """The ways in which the network can be executed here, and why not in the others."""
+    """Executions that work for this network on this machine, and why the others do not."""
     forms: dict[str, InferenceForm] = {}
     notes: dict[str, str] = {}
     for execution in candidates:
@@ -218,8 +217,8 @@ def _made(
     return forms, notes
 
 
-def _leave_out_idle(module: fx.GraphModule) -> None:
-    """Leave out steps that do nothing in evaluation mode."""
+def _remove_idle_steps(module: fx.GraphModule) -> None:
+    """Remove steps that do nothing in evaluation mode."""
     parts = dict(module.named_modules())
     for node in list(module.graph.nodes):
         if node.op == "call_module" and isinstance(parts[str(node.target)], _IDLE):
@@ -229,8 +228,8 @@ def _leave_out_idle(module: fx.GraphModule) -> None:
     module.recompile()
 
 
-def _rectify_in_place(module: fx.GraphModule) -> None:
-    """Have a rectifier write over what a layer or a sum made for it alone."""
+def _make_relu_in_place(module: fx.GraphModule) -> None:
+    """Let a ReLU overwrite its input if a layer or a sum wrote it and nothing else reads it."""
     parts = dict(module.named_modules())
     for name, part in parts.items():
         if type(part) is nn.ReLU:
@@ -248,11 +247,11 @@ def _is_made_for(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
 
 
 def _fold(module: fx.GraphModule, example: Tensor) -> set[str]:
-    """Fold each BatchNorm that alone reads a layer, in place; names of these layers."""
+    """Fold each BatchNorm that is the only reader of a layer, in place; names of these layers."""
     parts = dict(module.named_modules())
     linear = [name for name, part in parts.items() if isinstance(part, nn.Linear)]
     seen = observe(module, linear, example[:1])
-    # BatchNorm's channels are the tokens of [N, L, F], and not the features that Linear gives.
+    # In [N, L, F], BatchNorm's channels are the tokens L, not the features F that Linear writes.
     of_tokens = {name for name, (_, written) in seen.items() if written.ndim > 2}
     folded: set[str] = set()
     for node in list(module.graph.nodes):

@@ -1,4 +1,4 @@
-"""An inference form as a module: a plain network, and quicker ways to execute it beside it."""
+"""An inference form as a module: a plain network, and its faster executables."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ __all__ = ["InferenceForm"]
 
 
 class InferenceForm(nn.Module):
-    """A network that is executed in the quickest way where nobody wants more than its logits.
+    """A network with a fast executable for calls that need its logits only.
 
-    `network` holds all parameters, and is what ``state_dict``, ``load_state_dict`` and moves to
-    another device or precision act on. It computes by itself whatever the quicker ways do not
-    serve: gradients of inputs and of parameters, tangents and transforms of torch, other image
-    sizes, inputs of another precision, training mode, and calls that a hook or a mode follows.
-    Quicker ways have weights of their own, twice the memory, and are made anew, in seconds at most,
-    at the first call after a weight was changed, loaded or moved, and after copying or unpickling.
-    What torch has no record of, writing into ``parameter.data``, they do not notice: call
-    :meth:`renew` after that.
+    `network` holds all parameters: ``state_dict``, ``load_state_dict`` and moves to another device
+    or precision act on it. It computes itself whenever the executables do not apply: gradients of
+    inputs and of parameters, tangents and transforms of torch, other image sizes or precisions,
+    training mode, and calls that a hook or a mode observes. Executables have their own copy of the
+    weights (twice the memory). They are rebuilt, in seconds at most, at the first call after a
+    weight was changed, loaded or moved, and after copying or unpickling. Writes into
+    ``parameter.data`` leave no trace in torch and are not noticed: call :meth:`renew` after them.
 
     Args:
         network: of plain layers, in evaluation mode.
-        recipe: how it is executed.
+        recipe: the chosen executions.
     """
 
     def __init__(self, network: fx.GraphModule, recipe: Recipe) -> None:
@@ -52,11 +51,11 @@ class InferenceForm(nn.Module):
         return logits
 
     def renew(self) -> None:
-        """Forget what was made of the weights: it is made of what they are now."""
+        """Drop the executables; they are rebuilt from the current weights."""
         self._made_of = None
 
     def executable(self, inputs: Tensor) -> Callable[[Tensor], Tensor]:
-        """What computes such inputs: the plain network, or a quicker way to execute it."""
+        """What computes such inputs: the plain network, or an executable."""
         if not self._are_served(inputs):
             return self.network
         execution = self.recipe.one if len(inputs) == 1 else self.recipe.many
@@ -75,7 +74,7 @@ class InferenceForm(nn.Module):
         return made
 
     def adopt(self, execution: Execution, made: Callable[[Tensor], Tensor]) -> None:
-        """Take a way to execute the network that was made of it as it is."""
+        """Use an executable that was already built from the current weights."""
         self._made, self._made_of = {execution: made}, _Snapshot(self.network)
 
     def get_submodule(self, target: str) -> nn.Module:
@@ -86,7 +85,7 @@ class InferenceForm(nn.Module):
             return self.network.get_submodule(target)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what was made of the weights, which is made again."""
+        """Everything but the executables, which are rebuilt."""
         return {**self.__dict__, "_made": {}, "_made_of": None}
 
     def _are_served(self, inputs: Tensor) -> bool:
@@ -104,7 +103,7 @@ class InferenceForm(nn.Module):
         )
 
     def _make(self, execution: Execution, inputs: Tensor) -> Callable[[Tensor], Tensor]:
-        """The plain network where this torch, or this machine, cannot execute it otherwise."""
+        """Build an executable; the plain network if this torch or this machine cannot."""
         try:
             with torch.inference_mode(mode=False), torch.no_grad():
                 return executable(execution, self.network, self.recipe, inputs.clone())

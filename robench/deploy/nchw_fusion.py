@@ -1,7 +1,7 @@
-"""Which other form computes a convolution, and what follows it, more quickly where maps are planes.
+"""Operator fusion in the channels-first layout (NCHW), which is torch's default.
 
-One channel lies after the other there, as torch has it by default. A convolution by a kernel of its
-own takes along what follows it: a residual sum, a rectifier, a pooling.
+A compiled kernel computes a convolution together with the ops after it: a residual sum, a ReLU, a
+max pooling. Forms of the convolution alone (cropped, gathered) are candidates as well.
 """
 
 from __future__ import annotations
@@ -28,25 +28,26 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["fuse_fastest", "take"]
+__all__ = ["fuse", "fuse_fastest"]
 
 _SLACK_S = 5e-6
-"""What a form may lose with one input, for gains with a batch."""
+"""Seconds by which a form may be slower with one input, for gains with a batch."""
 _LEAST_GAIN = 1.03
+"""Least speed-up of a form with a batch."""
 _SUMS = (operator.add, torch.add)
-_RECTIFIERS = (torch.relu, F.relu, "relu")
+_RELUS = (torch.relu, F.relu, "relu")
 
 
 @dataclass(frozen=True)
 class _Chain:
-    """A convolution, and the steps behind it that a kernel may take along.
+    """A convolution and the steps after it that a kernel can fuse.
 
     Attributes:
-        node: its step.
-        behind: the others, in forward order.
-        added: the step whose maps a residual sum adds, or ``None``.
-        rectified: whether there is a rectifier.
-        pooled: whether there is a pooling.
+        node: step of the convolution.
+        behind: the fused steps, in forward order.
+        added: the other operand of a residual sum, or ``None``.
+        rectified: whether a ReLU is fused.
+        pooled: whether a max pooling is fused.
     """
 
     node: fx.Node
@@ -57,18 +58,18 @@ class _Chain:
 
     @property
     def name(self) -> str:
-        """Of the convolution."""
+        """Qualified name of the convolution."""
         return str(self.node.target)
 
     @property
     def kind(self) -> tuple[bool, bool, bool]:
-        """What follows it."""
+        """Which ops are fused: sum, ReLU, pooling."""
         return self.added is not None, self.rectified, self.pooled
 
     def direct(self, conv: nn.Conv2d, maps: Tensor) -> DirectConv2d:
-        """All of it in one."""
+        """The convolution with all fused ops as one module."""
         used, shape = used_columns(conv), (maps.shape[1], maps.shape[2], maps.shape[3])
-        # Weights that were loaded later may be all zero, of which a kernel leaves none out.
+        # Weights that were loaded later may be all zero; then the kernel skips no column.
         is_whole = bool(used.all()) or not bool(used.flatten(1).any(1).all())
         return DirectConv2d(
             conv, shape, None if is_whole else used,
@@ -76,7 +77,7 @@ class _Chain:
         ).eval()  # fmt: skip
 
     def one_by_one(self, form: nn.Module, beside: dict[int, Tensor]) -> Callable[[Tensor], Tensor]:
-        """A form of the convolution, and the others behind it as torch computes them."""
+        """The unfused alternative: a form of the convolution, then torch's ops."""
 
         def call(maps: Tensor) -> Tensor:
             outputs: Tensor = form(maps)
@@ -92,18 +93,18 @@ class _Chain:
 def fuse_fastest(
     module: fx.GraphModule, example: Tensor, budget: Budget | None = None
 ) -> dict[str, str]:
-    """Give each convolution, with what follows it, the form that is the quickest here; in place.
+    """Give each convolution, with the ops after it, its fastest form on this machine; in place.
 
-    Those that multiply most come first; equal ones with equal steps behind them are timed once.
+    Convolutions with most multiply-accumulates come first. Equal ones are timed once.
 
     Args:
         module: in evaluation mode, in any precision.
         example: a batch in the precision in which it will run; one input and all are timed.
-        budget: of the time that this may take; a minute by default.
+        budget: time limit; a minute by default.
 
     Returns:
-        Qualified name → form of the convolutions that got another one, in the order in which they
-        did: what one of them took along another does not find any more.
+        Qualified name → form of the convolutions that were replaced, in the order of replacement:
+        an op that one of them fused is no longer there for another.
     """
     single = copy.deepcopy(module).to(example.dtype)
     parts = dict(module.named_modules())
@@ -121,16 +122,16 @@ def fuse_fastest(
         if kind not in timed_before:
             timed_before[kind] = _best(chain, conv, read, written, len(example))
         if timed_before[kind] != "dense":
-            _take(module, chain, timed_before[kind], read, shapes)
+            _replace(module, chain, timed_before[kind], read, shapes)
             taken[name] = timed_before[kind]
     return taken
 
 
-def take(module: fx.GraphModule, forms: Mapping[str, str], example: Tensor) -> None:
-    """Give convolutions the forms that :func:`fuse_fastest` chose, in place and in that order.
+def fuse(module: fx.GraphModule, forms: Mapping[str, str], example: Tensor) -> None:
+    """Apply the forms that :func:`fuse_fastest` chose, in place and in that order.
 
     Args:
-        module: of the same steps as the one that these were chosen for, in evaluation mode.
+        module: with the same steps as the one that the forms were chosen for, in evaluation mode.
         forms: qualified name → form.
         example: one input, [1, …].
 
@@ -142,23 +143,23 @@ def take(module: fx.GraphModule, forms: Mapping[str, str], example: Tensor) -> N
         chain = _chain(module, name, shapes)
         (read,) = chain.node.all_input_nodes
         maps = example.new_empty(shapes[read])
-        _take(module, chain, form, maps, shapes)
+        _replace(module, chain, form, maps, shapes)
 
 
-def _take(
+def _replace(
     module: fx.GraphModule,
     chain: _Chain,
     form: str,
     maps: Tensor,
     shapes: dict[fx.Node, torch.Size],
 ) -> None:
-    """One convolution in a form, or as it is where its columns are such that it has none."""
+    """Replace one convolution by a form, if its columns allow that form."""
     conv = module.get_submodule(chain.name)
     if not isinstance(conv, nn.Conv2d):
         raise ValueError(f"{chain.name!r} is no Conv2d")
     if form == "direct":
         module.set_submodule(chain.name, chain.direct(conv, maps))
-        _take_along(module, chain, shapes)
+        _insert(module, chain, shapes)
     else:
         module.set_submodule(chain.name, forms_of(conv, maps).get(form, conv))
 
@@ -168,13 +169,13 @@ def _macs(conv: nn.Module, written: Tensor) -> int:
 
 
 def _shapes(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, torch.Size]:
-    """Of what each step gives for one input."""
+    """Shape of each step's output for one input."""
     values = Traced(module, example[:1].to(precision_of(module))).values
     return {node: value.shape for node, value in values.items() if isinstance(value, torch.Tensor)}
 
 
 def _best(chain: _Chain, conv: nn.Conv2d, read: Tensor, written: Tensor, count: int) -> str:
-    """The quickest form, for one input and for `count` of them."""
+    """Name of the fastest form, for one input and for `count` of them."""
     maps, outputs = (_drawn(count, one) for one in (read, written))
     beside = {size: outputs[:size].clone() for size in sizes(maps)}
     forms = forms_of(conv, maps)
@@ -192,12 +193,12 @@ def _drawn(count: int, like: Tensor) -> Tensor:
     return torch.rand(shape, dtype=like.dtype, device=like.device)
 
 
-def _take_along(module: fx.GraphModule, chain: _Chain, shapes: dict[fx.Node, torch.Size]) -> None:
-    """Call the convolution with what is added, and leave out the steps behind it."""
+def _insert(module: fx.GraphModule, chain: _Chain, shapes: dict[fx.Node, torch.Size]) -> None:
+    """Call the fused convolution with both operands, and erase the fused steps."""
     if not chain.behind:
         return
     (maps,) = chain.node.all_input_nodes
-    # What is added may be computed after the convolution, and is there where the sum is.
+    # The other operand may be computed after the convolution, so call it where the sum was.
     place = chain.node if chain.added is None else chain.behind[0]
     with module.graph.inserting_before(place):
         read = (maps,) if chain.added is None else (maps, chain.added)
@@ -224,7 +225,7 @@ def _chain(module: fx.GraphModule, name: str, shapes: dict[fx.Node, torch.Size])
         (following,) = last.users
         if not behind and _is_sum(following, node, shapes):
             (added,) = (one for one in following.all_input_nodes if one is not node)
-        elif not rectified and _is_rectifier(following, parts):
+        elif not rectified and _is_relu(following, parts):
             rectified = True
         elif not pooled and added is None and _is_pooling(following, parts):
             pooled = True
@@ -236,9 +237,10 @@ def _chain(module: fx.GraphModule, name: str, shapes: dict[fx.Node, torch.Size])
 
 
 def _is_sum(node: fx.Node, conv: fx.Node, shapes: dict[fx.Node, torch.Size]) -> bool:
-    """Whether a step adds other maps, as many, to those of a convolution.
+    """Whether a step adds a tensor of the same shape to the output of a convolution.
 
-    The convolution comes later then: nothing else may read its maps, lest it writes over them.
+    The fused convolution runs at the position of the sum; no other op may read its input, because
+    an in-place op could overwrite it first.
     """
     operands, (maps,) = node.all_input_nodes, conv.all_input_nodes
     return (
@@ -251,10 +253,10 @@ def _is_sum(node: fx.Node, conv: fx.Node, shapes: dict[fx.Node, torch.Size]) -> 
     )
 
 
-def _is_rectifier(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
+def _is_relu(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
     if node.op == "call_module":
         return type(parts[str(node.target)]) is nn.ReLU
-    return node.target in _RECTIFIERS
+    return node.target in _RELUS
 
 
 def _is_pooling(node: fx.Node, parts: dict[str, nn.Module]) -> bool:

@@ -1,4 +1,4 @@
-"""Which other form computes a narrow convolution or a pooling more quickly, channels last."""
+"""Faster forms of narrow convolutions and poolings in the channels-last layout (NHWC)."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ __all__ = ["fastest_forms", "in_form"]
 
 _AS_IT_IS = "as it is"
 _NARROW = 32
-"""Filters from which vectors are full enough; such convolutions are not tried."""
+"""Number of filters from which vectors are full enough; wider convolutions are not tried."""
 _PIXELS = (2, 3, 4)
 _SLACK_S = 5e-6
-"""What a form may lose with one input: the price of a step or two more, for gains with a batch."""
+"""Seconds by which a form may be slower with one input (the cost of one or two more steps), for
+gains with a batch."""
 
 
 def fastest_forms(
     model: nn.Module, example: Tensor, budget: Budget | None = None
 ) -> dict[str, str]:
-    """The convolutions and poolings that another form computes more quickly here.
+    """The convolutions and poolings that another form computes faster on this machine.
 
-    Those that write most come first; equal ones are timed once.
+    Those with the largest output come first. Equal ones are timed once.
 
     Args:
         model: in evaluation mode, in the precision and on the device in which it will run; it
-            stays as it is.
+            is not changed.
         example: a batch of inputs; one input and the whole batch are timed.
-        budget: of the time that this may take; a minute by default.
+        budget: time limit; a minute by default.
 
     Returns:
         Qualified name → name of the other form, see :func:`in_form`.
@@ -65,8 +66,8 @@ def in_form(part: nn.Module, form: str) -> nn.Module:
     """A convolution or a pooling in one of the forms.
 
     Args:
-        part: it stays as it is.
-        form: ``rows`` of a pooling, or of a convolution ``2 pixels``, ``3 pixels``, ``4 pixels``.
+        part: the layer; it is not changed.
+        form: ``rows`` of a pooling; ``2 pixels``, ``3 pixels`` or ``4 pixels`` of a convolution.
 
     Raises:
         ValueError: there is no such form, or it does not fit.
@@ -82,7 +83,7 @@ def in_form(part: nn.Module, form: str) -> nn.Module:
 
 
 def _like(read: Tensor, count: int) -> Tensor:
-    """So many maps, which lie in memory as the given ones do."""
+    """A random batch of `count` inputs in the same memory layout as `read`."""
     last = torch.channels_last
     is_last = read.ndim == 4 and read.is_contiguous(memory_format=last)
     maps = torch.rand((count, *read.shape[1:]), dtype=read.dtype, device=read.device)

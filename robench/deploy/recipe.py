@@ -1,4 +1,4 @@
-"""How an inference form is computed: what was chosen, as data that can be written down."""
+"""The autotuner's choices for an inference form, as plain data."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Execution: TypeAlias = Literal[
 
 
 SCRIPTED: tuple[Execution, ...] = ("frozen", "frozen channels last", "optimised")
-"""Those that TorchScript computes."""
+"""Executions by TorchScript."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What was measured to be the quickest for a network, on the machine that chose.
+    """The fastest execution of a network, as measured on the machine that chose.
 
     Attributes:
-        input_shape: shape of the inputs, without the batch, for which it was chosen.
-        precision: of the network and its inputs, for which it was chosen, as torch calls it.
-        one: how a single input is computed.
-        many: how a batch is computed.
-        narrow: layer → its form, where maps have their channels last.
-        planar: layer → its form, where maps are planes, in the order in which they are given.
-        latency_ms: execution → batch size → milliseconds, the best of several calls.
-        notes: execution that was not timed or is not equal, or ``layers`` → why.
+        input_shape: shape of one input for which it was chosen.
+        precision: of network and inputs for which it was chosen, such as ``float32``.
+        one: execution of a single input.
+        many: execution of a batch.
+        narrow: layer → its form in channels last (NHWC).
+        planar: layer → its form in channels first (NCHW), in the order of replacement.
+        latency_ms: execution → batch size → milliseconds, minimum of several calls.
+        notes: execution that was not timed or is not equal, or ``layers`` → reason.
     """
 
     input_shape: tuple[int, ...]

@@ -205,7 +205,7 @@ def test_equal_convolutions_are_timed_once_and_the_costliest_first(
     assert len(seen) == 4  # the last one has a rectifier behind it
     assert list(taken) == ["1", "2", "3", "4", "0"]
     other = fx.symbolic_trace(model.eval())
-    nchw_fusion.take(other, taken, IMAGES[:1])
+    nchw_fusion.fuse(other, taken, IMAGES[:1])
     assert steps(other) == steps(module) == ["DirectConv2d"] * 5
     with pytest.raises(ValueError, match="no step"):
-        nchw_fusion.take(other, {"9": "direct"}, IMAGES[:1])
+        nchw_fusion.fuse(other, {"9": "direct"}, IMAGES[:1])

@@ -1,5 +1,5 @@
-"""Other forms of a convolution or a pooling, of the same function: one file a form.
+"""Other forms of a convolution or a pooling, of the same function: one file per form.
 
-None is quickest for every shape; which one a layer gets is measured (:mod:`robench.compaction`'s
-`columns`, `narrow` and `planar`).
+None is fastest for every shape, so the autotuner chooses (:mod:`robench.deploy.columns`,
+:mod:`robench.deploy.nhwc_forms`, :mod:`robench.deploy.nchw_fusion`).
 """

@@ -1,4 +1,4 @@
-"""A convolution with a smaller kernel, where zero columns lie along its border."""
+"""A convolution with a smaller kernel, for zero columns along the border of the kernel."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["CroppedConv2d"]
 
 
 class CroppedConv2d(nn.Module):
-    """A convolution with a smaller kernel, and the padding that puts it where it was.
+    """A convolution with a smaller kernel, and the padding that keeps its position.
 
     Args:
-        conv: the convolution; its kernel's border may be zero.
+        conv: the convolution; the border of its kernel is zero.
         window: first row, last row, first column, last column of the kernel that are kept.
     """
 
@@ -46,6 +46,6 @@ class CroppedConv2d(nn.Module):
                 self.conv.bias.copy_(conv.bias)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """[N, C, H, W] → [N, filters, H', W'], as the whole kernel would give."""
+        """[N, C, H, W] → [N, filters, H', W'], equal to those of the original kernel."""
         outputs: Tensor = self.conv(F.pad(maps, self.padding))
         return outputs

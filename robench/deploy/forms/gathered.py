@@ -1,4 +1,4 @@
-"""A convolution over some of its columns: gathered into a matrix, and multiplied."""
+"""A convolution over some of its columns: im2col of these columns and a matrix product."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["GatheredConv2d"]
 
 _NEAR = 2**20
-"""Numbers that are gathered at a time: 4 MiB in single precision, about what a near cache holds."""
+"""Numbers gathered at a time: 4 MiB in float32, about the size of an L2 cache."""
 
 
 class GatheredConv2d(nn.Module):
-    """A convolution as products with the columns that some filter uses, one product a group.
+    """A convolution as a matrix product over its nonzero columns, one product per group.
 
     Args:
         conv: the convolution, padded with zeros.
         columns: bool [G, C / G, kernel height, kernel width], which each group uses, at least one.
-        input_shape: (C, H, W) of the maps that it reads; others are refused.
+        input_shape: (C, H, W) of its input; others are refused.
     """
 
     columns: Tensor
@@ -46,14 +46,14 @@ class GatheredConv2d(nn.Module):
         """[N, C, H, W] → [N, filters, H', W'].
 
         Raises:
-            InputError: the maps are of another size.
+            InputError: the input has another size.
         """
         images = self.padded(maps)
         outputs = [product(images) for product in self.products]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
 
     def convolution(self) -> nn.Conv2d:
-        """The convolution that this is a form of, with zeros in the other columns."""
+        """The plain convolution, with zeros in the other columns."""
         parts = [cast("_Product", product) for product in self.products]
         weight, geometry = parts[0].weight, self.geometry
         conv = nn.Conv2d(
@@ -72,7 +72,7 @@ class GatheredConv2d(nn.Module):
 
 
 class _Padded(nn.Module):
-    """The maps with their padding, one row an image; maps of another size are refused."""
+    """Pads the input and flattens each image; inputs of another size are refused."""
 
     def __init__(self, conv: nn.Conv2d, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -90,10 +90,10 @@ class _Padded(nn.Module):
 
 
 class _Product(nn.Linear):
-    """The columns of one group, gathered from padded images and multiplied by its filters.
+    """im2col of one group's columns from padded images, multiplied by the group's filters.
 
-    A column reads the same window of every image, shifted: a view of the images, of which the
-    columns that are used are copied. Few images are gathered at a time, so that they stay near.
+    A column of the im2col matrix is a shifted window of the image. All windows are one strided view
+    of the images, from which the used ones are copied, a few images at a time to stay in the cache.
     """
 
     offsets: Tensor
@@ -121,7 +121,7 @@ class _Product(nn.Linear):
         channel, row, column = own.nonzero(as_tuple=True)
         channel = channel + group * len(own)
         offsets = (channel * height + row * rows_apart) * width + column * columns_apart
-        # Where in a padded image each column begins.
+        # Offset of each column's window in a flat padded image.
         self.register_buffer("offsets", offsets, persistent=False)
         self.span = int(offsets.max()) + 1
         self.images_at_once = max(1, _NEAR // (offsets.numel() * math.prod(self.output_size)))
@@ -140,9 +140,9 @@ class _Product(nn.Linear):
         return images.as_strided(size, strides + self.strides).index_select(0, self.offsets)
 
     def _gathered(self, images: Tensor) -> Tensor:
-        """The same, place by place, for gradients: that of the view would take far more memory.
+        """Differentiable im2col by index: the gradient of the strided view would take more memory.
 
-        Tangents and batched dimensions need not lie in memory as the view takes it for granted.
+        Tangents and batched dimensions may have another memory layout than the view assumes.
         """
         steps = (torch.arange(size, device=images.device) for size in self.output_size)
         down, across = (step * stride for step, stride in zip(steps, self.strides, strict=True))

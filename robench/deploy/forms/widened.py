@@ -1,10 +1,10 @@
-"""A convolution of few filters, several pixels at a time.
+"""A narrow convolution (few filters) that computes several pixels at a time.
 
-A processor multiplies vectors of 8 or 16 numbers, and the libraries put the filters of one pixel in
-a vector: five filters take as long as sixteen. Here the filters of neighbouring pixels share one.
-Filters of `pixels` neighbours in a row are the same kernel, shifted: together they are one
-convolution with `pixels` times the filters, a wider kernel and a wider stride, and with channels
-last in memory its outputs lie where those of the narrow convolution would.
+A CPU multiplies vectors of 8 or 16 numbers, and the libraries fill a vector with the filters of one
+pixel: five filters take as long as sixteen. Here the filters of neighbouring pixels share a vector.
+The filters of `pixels` neighbours in a row are the same kernel, shifted. Together they are one
+convolution with `pixels` times the filters, a wider kernel and a wider stride. In channels-last
+memory (NHWC) its outputs have the same addresses as those of the narrow convolution.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class WidenedConv2d(nn.Module):
 
     Args:
         conv: the convolution: one group, not dilated, padded with zeros by numbers.
-        pixels: how many; the width of what it writes must be a multiple.
+        pixels: number of pixels at a time; must divide the width of the output.
     """
 
     def __init__(self, conv: nn.Conv2d, pixels: int) -> None:

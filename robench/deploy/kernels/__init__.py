@@ -1,5 +1,5 @@
-"""Convolutions as machine code made for their shape: over the columns that are left, not lowered.
+"""Convolution kernels, generated as LLVM IR for one shape: over nonzero columns, without im2col.
 
-`layout` says where numbers lie and which of them are computed together, `convolution` writes that
-down for LLVM with what `code` gives, and `native` has it compiled and calls it.
+`layout` computes memory layout and register tiles, `convolution` generates the IR with the builder
+in `code`, `native` compiles it and calls it by address, and `calls` binds kernels to layers.
 """

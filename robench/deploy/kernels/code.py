@@ -1,4 +1,4 @@
-"""Lines of code for LLVM, as they are written: values with a name, loops with what they carry."""
+"""A small builder of LLVM IR: named values, and loops with loop-carried values."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Code", "Loop"]
 
 
 class Loop:
-    """A loop that is being written.
+    """A loop under construction.
 
     Attributes:
-        index: name of its counter, an i64.
-        carried: names of what it carries from turn to turn.
-        results: the same after the last turn; there once the loop is closed.
+        index: name of the counter, an i64.
+        carried: names of the loop-carried values (phi nodes).
+        results: their names after the last iteration; valid once the loop is closed.
     """
 
     def __init__(self, index: str, carried: list[str]) -> None:
@@ -25,12 +25,12 @@ class Loop:
         self.results = list(carried)
 
     def carry(self, values: Sequence[str]) -> None:
-        """What it carries into the next turn."""
+        """Set the values for the next iteration."""
         self.results = list(values)
 
 
 class Code:
-    """Functions in LLVM's language, line by line."""
+    """A module of LLVM IR, line by line."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -45,25 +45,25 @@ class Code:
         self._lines.append(line)
 
     def let(self, value: str) -> str:
-        """Give a value a name."""
+        """Assign a value to a new name."""
         name = f"%v{self._number()}"
         self.do(f"  {name} = {value}")
         return name
 
     def at(self, pointer: str, index: str | int, kind: str = "float") -> str:
-        """The place of a number that lies so many behind another."""
+        """Address of the element `index` after `pointer`."""
         return self.let(f"getelementptr {kind}, ptr {pointer}, i64 {index}")
 
     def load(self, kind: str, pointer: str) -> str:
-        """What lies there, wherever it lies."""
+        """Unaligned load."""
         return self.let(f"load {kind}, ptr {pointer}, align 4")
 
     def store(self, kind: str, value: str, pointer: str) -> None:
-        """Put a value there."""
+        """Unaligned store."""
         self.do(f"  store {kind} {value}, ptr {pointer}, align 4")
 
     def splat(self, lanes: int, value: str) -> str:
-        """A vector of so many times the same number."""
+        """Broadcast a number to a vector of `lanes`."""
         kind = vector(lanes)
         first = self.let(f"insertelement {kind} poison, float {value}, i64 0")
         zeros = f"<{lanes} x i32> zeroinitializer"
@@ -71,7 +71,7 @@ class Code:
 
     @contextmanager
     def function(self, head: str) -> Iterator[None]:
-        """A function without a result."""
+        """A function that returns void."""
         self.do(f"define {head} {{")
         self._start("entry")
         yield
@@ -85,12 +85,12 @@ class Code:
         *,
         carried: Sequence[tuple[str, str]] = (),
     ) -> Iterator[Loop]:
-        """Count from `first` to just before `end`, at least once.
+        """Count from `first` to `end` - 1, at least one iteration.
 
         Args:
-            end: where to stop, an i64.
-            first: where to begin, less than `end`.
-            carried: type and value of what goes from turn to turn; see :meth:`Loop.carry`.
+            end: upper bound, an i64.
+            first: first index, less than `end`.
+            carried: type and initial value of the loop-carried values; see :meth:`Loop.carry`.
         """
         number, before = self._number(), self._block
         head, index = f"loop{number}", f"%i{number}"
@@ -112,7 +112,7 @@ class Code:
         self._start(f"{head}.end")
 
     def choose(self, condition: str, calls: tuple[str, str]) -> None:
-        """One of two calls."""
+        """Branch to one of two calls."""
         number = self._number()
         yes, no, end = (f"{word}{number}" for word in ("yes", "no", "end"))
         self.do(f"  br i1 {condition}, label %{yes}, label %{no}")
@@ -132,5 +132,5 @@ class Code:
 
 
 def vector(lanes: int) -> str:
-    """The type of a vector of so many numbers."""
+    """Type of a vector of `lanes` floats."""
     return f"<{lanes} x float>"

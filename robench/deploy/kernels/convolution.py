@@ -1,4 +1,4 @@
-"""A convolution of one shape, in LLVM's language."""
+"""LLVM IR of a convolution of one shape."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _ZERO = "zeroinitializer"
 
 
 def written_for(layout: Layout) -> str:
-    """A module with one function, :data:`ENTRY`, which C would declare like this.
+    """Generate a module with one function, :data:`ENTRY`, of this C declaration.
 
     ``void convolve(const float *images, const float *added, float *outputs, const float *weights,
     const int32_t *channels, const int32_t *offsets, const float *bias, float *scratch,
     int64_t first_image, int64_t end_image, int64_t first_block, int64_t end_block)``
 
-    Images are [N, all channels, H, W] from the group's first channel on, what is added and outputs
-    [N, all filters, H', W'] from its first filter on, weights [filters, columns]; `channels` are
-    those that are used, offsets and the size of `scratch` as :class:`Layout` has them, blocks those
-    of filters. Where columns are scattered, weights are those of one filter after the other, each
-    with its offset, and behind the channels stands where each filter begins, and where the last one
-    ends; none may be empty.
+    `images` is [N, all channels, H, W] from the group's first channel on; `added` and `outputs` are
+    [N, all filters, H', W'] from its first filter on; `weights` is [filters, columns]. `channels`
+    are the used channels, `offsets` and the size of `scratch` are those of :class:`Layout`, blocks
+    are blocks of filters. If columns are scattered, `weights` holds the nonzero weights of one
+    filter after the other, each with its offset, and `channels` is followed by the first index of
+    each filter and the end of the last one; no filter may be empty.
     """
     code = Code()
     writer = _Writer(code, layout)
@@ -51,7 +51,7 @@ class _Writer:
         self._masked: set[int] = set()
 
     def entry(self) -> None:
-        """Image by image: spread it, then block of filters by block."""
+        """For each image: copy it to padded planes, then compute block after block of filters."""
         code, shape = self.code, self.shape
         height, width = shape.written
         large, many, count = self.layout.blocks
@@ -95,7 +95,7 @@ class _Writer:
                     code.do(f"  call void @block{large}{passed}")
 
     def spread(self) -> None:
-        """Copy the maps to planes, with zeros around them."""
+        """Copy the input to planes, zero-padded."""
         code, layout, shape = self.code, self.layout, self.shape
         height, width = shape.maps
         phases = len(layout.phases)
@@ -113,7 +113,7 @@ class _Writer:
             self._clear(code.at("%planes", layout.planes - beyond), beyond)
 
     def _plane(self, maps: str, plane: str, phase: tuple[int, int]) -> None:
-        """One channel and phase: row r, place p is pixel (r · stride + phase − padding, …)."""
+        """One channel and phase: element (r, p) is pixel (r · stride + phase − padding, …)."""
         code, shape, pitch = self.code, self.shape, self.layout.pitch
         rows, places = (
             range(-((own - beside) // step), -((own - beside - extent) // step))
@@ -137,9 +137,9 @@ class _Writer:
         self._clear(code.at(plane, beyond), self.layout.plane - beyond)
 
     def _row(self, read: str, write: str, count: int) -> int:
-        """Copy a row; how many numbers were written, with the zeros behind them.
+        """Copy a row; number of elements written, trailing zeros included.
 
-        They may reach into what is written next, but not beyond the last plane and its margin.
+        The zeros may overlap the next row, which is written later, but stay within the margin.
         """
         code, step = self.code, self.shape.stride[1]
         if step > 1:
@@ -161,7 +161,7 @@ class _Writer:
             )
 
     def block(self, filters: int) -> None:
-        """All outputs of some filters."""
+        """All outputs of a block of filters."""
         code = self.code
         names = ("%maps", "%added", "%weights", "%range", "%offsets", "%bias", "%outputs", "%stage")
         with code.function(f"internal void @block{filters}({_unshared(names)})"):
@@ -204,31 +204,31 @@ class _Writer:
             columns.carry(results)
         values = iter(columns.results)
         for number in range(len(starts)):
-            self._put_down_all(segments, number, write, [next(values) for _ in segments])
+            self._store_all(segments, number, write, [next(values) for _ in segments])
 
     def _range(self) -> tuple[str | int, str | int]:
-        """The first column, and the one behind the last."""
+        """First and end index of the columns."""
         if not self.shape.scattered:
             return 0, self.shape.columns
         edges = [self.code.load("i32", self.code.at("%range", edge, "i32")) for edge in (0, 1)]
         first, end = (self.code.let(f"zext i32 {edge} to i64") for edge in edges)
         return first, end
 
-    def _put_down_all(
+    def _store_all(
         self, segments: tuple[Segment, ...], number: int, write: str | int, values: list[str]
     ) -> None:
-        """The sums of one filter."""
+        """Store the sums of one filter."""
         if self.layout.pools_at_once:
             pairs = zip(values[::2], values[1::2], segments[::2], strict=True)
             for above, below, segment in pairs:
                 largest = self._largest(segment.lanes, above, below)
-                self._put_down(segment, number, write, largest)
+                self._store_one(segment, number, write, largest)
         else:
             for value, segment in zip(values, segments, strict=True):
-                self._put_down(segment, number, write, value)
+                self._store_one(segment, number, write, value)
 
     def _first(self, segment: Segment, number: int, write: str | int, start: str) -> str:
-        """What the sums begin with: the bias, and what is added."""
+        """Initial value of a sum: bias plus the fused operand."""
         value = self.code.splat(segment.lanes, start)
         if not self.shape.added or self.layout.is_staged:
             return value
@@ -236,12 +236,12 @@ class _Writer:
         return self._plus(segment.lanes, value, place)
 
     def _plus(self, lanes: int, value: str, place: str, count: int | None = None) -> str:
-        """A vector and what lies there, of which some first numbers may be all there is."""
+        """Add a vector from memory, of which only the first `count` elements may exist."""
         own = self._masked_load(lanes, lanes if count is None else count, place)
         return self.code.let(f"fadd {vector(lanes)} {value}, {own}")
 
     def _written(self, maps: str, segment: Segment, number: int, write: str | int) -> str:
-        """The place of a segment of one filter in maps of the outputs' size."""
+        """Address of a segment of one filter in a tensor of the outputs' size."""
         height, width = self.shape.written
         place = self.code.at(maps, number * height * width + segment.write)
         return self.code.at(place, write)
@@ -255,7 +255,7 @@ class _Writer:
         return code.at(code.at(maps, offset), beyond)
 
     def _read_ahead(self, segments: tuple[Segment, ...], maps: str, column: str) -> None:
-        """Have memory fetch what a later column reads: it lies in another channel, far away."""
+        """Prefetch what a later column reads: it lies in another channel, far away in memory."""
         later = self.code.let(f"add i64 {column}, {self.layout.read_ahead}")
         for segment in segments:
             place = self._place(maps, later, segment.read)
@@ -268,26 +268,26 @@ class _Writer:
             f"call {kind} @llvm.fma.v{lanes}f32({kind} {read}, {kind} {weights}, {kind} {so_far})"
         )
 
-    def _put_down(self, segment: Segment, number: int, write: str | int, value: str) -> None:
+    def _store_one(self, segment: Segment, number: int, write: str | int, value: str) -> None:
         code, layout = self.code, self.layout
         lanes = segment.lanes // (2 if layout.pools_at_once else 1)
         if layout.is_staged:
             place = code.at(code.at("%stage", number * layout.stage + segment.write), write)
         else:
             place = self._written("%outputs", segment, number, write)
-            value = self._rectified(lanes, value)
+            value = self._relu(lanes, value)
         code.store(vector(lanes), value, place)
 
-    def _rectified(self, lanes: int, value: str) -> str:
+    def _relu(self, lanes: int, value: str) -> str:
         if not self.shape.rectified:
             return value
         kind = vector(lanes)
-        # Not a number stays what it is.
+        # NaN stays NaN, as in torch.
         negative = self.code.let(f"fcmp olt {kind} {value}, {_ZERO}")
         return self.code.let(f"select <{lanes} x i1> {negative}, {kind} {_ZERO}, {kind} {value}")
 
     def _finish(self, filter_number: str) -> None:
-        """Rows of one filter from the stage to their place, rectified and pooled."""
+        """Copy rows of one filter from the staging buffer to the output, with ReLU and pooling."""
         code, layout = self.code, self.layout
         height, width = self.shape.written
         staged = code.at("%stage", code.let(f"mul i64 {filter_number}, {layout.stage}"))
@@ -304,11 +304,11 @@ class _Writer:
                 value = self._pooled(read, place, lanes)
                 if self.shape.added:
                     value = self._plus(lanes, value, code.at(beside, place), count)
-                value = self._rectified(lanes, value)
+                value = self._relu(lanes, value)
                 self._masked_store(lanes, count, value, code.at(write, place))
 
     def _pooled(self, read: str, place: int, lanes: int) -> str:
-        """The numbers of a row, or the largest of four each."""
+        """Elements of a row, or the maximum of 2 x 2 neighbours."""
         code = self.code
         if not self.shape.pooled:
             return code.load(vector(lanes), code.at(read, place))
@@ -320,7 +320,7 @@ class _Writer:
         return self._largest(2 * lanes, above, below)
 
     def _largest(self, lanes: int, above: str, below: str) -> str:
-        """The largest of each four, of two rows of them."""
+        """Maximum of 2 x 2 neighbours in two rows."""
         code, wide = self.code, vector(lanes)
         rows = self._larger(lanes, above, below)
         left, right = (
@@ -333,14 +333,14 @@ class _Writer:
 
     def _larger(self, lanes: int, one: str, other: str) -> str:
         kind = vector(lanes)
-        # Not a number wins, on either side.
+        # NaN wins on either side, as in torch.
         is_one = self.code.let(f"fcmp ogt {kind} {one}, {other}")
         is_lost = self.code.let(f"fcmp uno {kind} {one}, {one}")
         taken = self.code.let(f"or <{lanes} x i1> {is_one}, {is_lost}")
         return self.code.let(f"select <{lanes} x i1> {taken}, {kind} {one}, {kind} {other}")
 
     def _masked_load(self, lanes: int, count: int, place: str) -> str:
-        """The first numbers of a vector, and zeros; nothing beyond them is read."""
+        """Masked load: the first `count` elements, zeros after them; nothing beyond is read."""
         kind = vector(lanes)
         if count == lanes:
             return self.code.load(kind, place)
@@ -351,7 +351,7 @@ class _Writer:
         )
 
     def _masked_store(self, lanes: int, count: int, value: str, place: str) -> None:
-        """Put down the first numbers of a vector, and nothing beyond them."""
+        """Masked store of the first `count` elements."""
         kind = vector(lanes)
         if count == lanes:
             self.code.store(kind, value, place)
@@ -377,7 +377,7 @@ class _Writer:
 
 
 def _unshared(names: tuple[str, ...]) -> str:
-    """Pointers to memory that no other of them points to."""
+    """Parameters that do not alias each other."""
     return ", ".join(f"ptr noalias {name}" for name in names)
 
 

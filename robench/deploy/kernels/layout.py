@@ -1,12 +1,12 @@
-"""Where a convolution finds its numbers, and which of its outputs are computed together.
+"""Memory layout and register tiling of a direct convolution.
 
-A column (one channel, one position of the kernel) reads the same window of the maps as any other,
-shifted. Let the maps lie so that neighbours in a row of the output read neighbours in memory: then
-the outputs are sums, over the columns, of shifted vectors times one weight each (Park et al. 2017,
-arXiv 1608.01409), and nothing has to be lowered. Padded or strided maps are spread out first: one
-plane a channel and phase of the stride. Rows of a plane share the zeros between them.
+A column (one channel, one position of the kernel) reads a shifted window of the input. If
+neighbours in a row of the output read neighbours in memory, the outputs are sums over the columns
+of shifted vectors times one weight each (Park et al. 2017, arXiv 1608.01409), without im2col. A
+padded or strided input is first copied to planes, one per channel and phase of the stride. Rows of
+a plane share the padding between them.
 
-A tile is what fits into the registers: some vectors of outputs, of several filters.
+A tile is what fits into the vector registers: some vectors of outputs of several filters.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "Machine", "Segment", "Shape", "Tile", "channels_of"]
 
 _LINE = 16
-"""Numbers of a line of the nearest memory."""
+"""Float32 numbers per cache line."""
 _PRODUCT_CYCLES = 4.0
-"""From the beginning of a product to its end; others are begun meanwhile."""
+"""Latency of a fused multiply-add; others overlap with it."""
 _TILE_CYCLES = 40
-"""What beginning and ending a tile takes, roughly."""
+"""Estimated overhead of a tile."""
 _VECTORS = 4
-"""Vectors of a tile that were quickest where the count of cycles tells no difference."""
+"""Preferred vectors per tile, where the estimated cycles are alike."""
 _ALIKE = 0.02
+"""Share by which estimates may differ and still count as alike."""
 _READ_AHEAD = 8
-"""Columns."""
+"""Prefetch distance, in columns."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the code is made for.
+    """The target processor.
 
     Attributes:
-        lanes: single-precision numbers of the widest vector.
-        registers: vectors that the processor holds.
+        lanes: float32 numbers of the widest vector.
+        registers: number of vector registers.
     """
 
     lanes: int
@@ -49,22 +50,22 @@ class Machine:
 
 @dataclass(frozen=True)
 class Shape:
-    """One group of a convolution of images, and what follows it.
+    """One group of a convolution, and the fused ops.
 
     Attributes:
-        channels: of which the group uses some column.
-        filters: that it writes.
-        columns: products a number that it writes.
-        maps: height and width that it reads.
+        channels: number of input channels with a nonzero column.
+        filters: number of filters of the group.
+        columns: multiply-accumulates per output.
+        maps: height and width of the input.
         kernel, stride, padding, dilation: as a Conv2d has them, vertical first.
-        all_channels: of the image, of which the group's are neighbours.
-        all_filters: likewise, of what is written.
-        has_bias: whether the filters have one.
-        added: whether maps of the same size as the outputs are added, before what follows; never
-            where they are pooled.
-        rectified: whether negative numbers become zero.
-        scattered: whether each filter has columns of its own, of which `columns` is the mean.
-        pooled: whether the largest of 2 x 2 neighbours is written for each four, rounding down.
+        all_channels: input channels of all groups.
+        all_filters: filters of all groups.
+        has_bias: whether the filters have a bias.
+        added: whether a second input, of the size of the output, is summed before the ReLU; not
+            together with `pooled`.
+        rectified: whether a ReLU follows.
+        scattered: whether each filter has its own columns, `columns` on average.
+        pooled: whether max pooling of 2 x 2 with stride 2 follows, which rounds down.
     """
 
     channels: int
@@ -85,7 +86,7 @@ class Shape:
 
     @property
     def positions(self) -> tuple[int, int]:
-        """Rows and places of the convolution's outputs, before they are pooled."""
+        """Height and width of the convolution's output, before pooling."""
         down, across = (
             (extent + 2 * beside - apart * (size - 1) - 1) // step + 1
             for extent, beside, apart, size, step in zip(
@@ -96,14 +97,14 @@ class Shape:
 
     @property
     def written(self) -> tuple[int, int]:
-        """Height and width of the maps that are written."""
+        """Height and width of the output."""
         height, width = self.positions
         return (height // 2, width // 2) if self.pooled else (height, width)
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One vector of outputs: where it reads, where it is written, how many lanes it has."""
+    """One vector of outputs: read offset, write offset, lanes."""
 
     read: int
     write: int
@@ -172,35 +173,35 @@ class Layout:
 
     @cached_property
     def plane(self) -> int:
-        """Numbers of one plane."""
+        """Size of one plane, in numbers."""
         height, above = self.shape.maps[0], self.shape.padding[0]
         rows = math.ceil((height + 2 * above) / self.shape.stride[0])
         return rows * self.pitch + self.shape.padding[1]
 
     @cached_property
     def planes(self) -> int:
-        """Numbers of all planes, and of what vectors read beyond them, in whole vectors."""
+        """Size of all planes and of the margin that vectors read beyond them, in numbers."""
         used = self.plane * len(self.phases) * self.shape.channels
         return (math.ceil(used / self.machine.lanes) + 2) * self.machine.lanes
 
     @cached_property
     def stage_pitch(self) -> int:
-        """Numbers from one row of what is staged to the next."""
+        """Row pitch of the staging buffer, in numbers."""
         return self.pitch if self._is_flat else self._row_lanes
 
     @cached_property
     def stage(self) -> int:
-        """Numbers of what is staged of one filter."""
+        """Size of the staging buffer of one filter, in numbers."""
         return self.shape.positions[0] * self.stage_pitch + 2 * self.machine.lanes
 
     @cached_property
     def scratch(self) -> int:
-        """Numbers of memory that a call needs for itself."""
+        """Size of the scratch memory of a call, in numbers."""
         staged = self.stage * self.blocks[0] if self.is_staged else 0
         return (self.planes if self.is_spread else 0) + staged
 
     def offsets(self, columns: Sequence[tuple[int, int, int]]) -> list[int]:
-        """Where each column begins, then where to read on: what is read ahead of the last ones.
+        """Offset of each column's window, then padding for the prefetches of the last columns.
 
         Args:
             columns: channel, row and place of the kernel, in the order of the weights.
@@ -221,12 +222,12 @@ class Layout:
 
     @property
     def read_ahead(self) -> int:
-        """By how many columns memory is read ahead."""
+        """Prefetch distance, in columns."""
         return _READ_AHEAD
 
     @cached_property
     def blocks(self) -> tuple[int, int, int]:
-        """Filters of the larger blocks, how many of these there are, and blocks in all.
+        """Filters per large block, number of large blocks, number of all blocks.
 
         The other blocks have one filter less.
         """
@@ -236,19 +237,19 @@ class Layout:
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
-        """All outputs of one filter."""
+        """Tiles that cover all outputs of one filter."""
         return tuple(self._tiles(self._extent[1]))
 
     @cached_property
     def _row_lanes(self) -> int:
-        """Lanes that a row of outputs takes of its own."""
+        """Lanes of the vectors that cover one row of outputs."""
         return sum(self._vectors(self.shape.positions[1]))
 
     @cached_property
     def _is_flat(self) -> bool:
-        """Whether vectors run on from row to row, over what lies between them.
+        """Whether vectors run across row ends, over the padding between rows.
 
-        That is so where it takes fewer lanes, by what spreading the maps is worth.
+        They do if this takes fewer lanes, with an allowance for the copy to planes.
         """
         height, width = self.shape.positions
         flat = sum(self._vectors((height - 1) * self.pitch + width))
@@ -261,10 +262,10 @@ class Layout:
 
     @cached_property
     def _extent(self) -> tuple[int, int]:
-        """Filters and vectors of a tile: what takes the fewest cycles."""
-        most = 3 * self.machine.registers // 4  # the rest holds weights, some ahead of their turn
+        """Filters and vectors per tile, with the fewest estimated cycles."""
+        most = 3 * self.machine.registers // 4  # the others hold weights
         if self.shape.scattered:
-            # No other filter shares what is read: it goes to a product at once.
+            # No other filter shares the loaded vector, so it is an operand of the product.
             together, largest = range(1, 2), most
         else:
             together, largest = range(1, self.shape.filters + 1), most // 2 - 1
@@ -279,7 +280,7 @@ class Layout:
         return min(alike, key=lambda extent: (abs(extent[1] - _VECTORS), -extent[0]))
 
     def _cycles(self, filters: int, vectors: int) -> float:
-        """Roughly, for all outputs."""
+        """Estimated cycles for all outputs."""
         blocks = math.ceil(self.shape.filters / filters)
         own = self.shape.filters / blocks
         at_once = 1 if self.machine.lanes >= _LINE else 2
@@ -287,8 +288,7 @@ class Layout:
         for tile in self._tiles(vectors):
             lanes = [segment.lanes for segment in tile.segments]
             products = sum(lanes) / self.machine.lanes * own / at_once
-            # Two numbers are read a cycle, and memory is read ahead; a vector counts twice where
-            # it crosses a line of the memory.
+            # Two loads per cycle, and prefetches; a vector that crosses a cache line counts twice.
             reads = (sum(2 + one / _LINE for one in lanes) + own) / 2
             column = max(products, reads, _PRODUCT_CYCLES)
             total += tile.repeats * (column * self.shape.columns + _TILE_CYCLES)
@@ -317,7 +317,10 @@ class Layout:
             yield Tile(tuple(rest), 1, 0, 0)
 
     def _row_tiles(self, vectors: int) -> Iterator[Tile]:
-        """Some whole rows at a time, or a piece of each; pairs of rows where they are pooled."""
+        """Tiles cover several full rows, or part of a row if it does not fit in registers.
+
+        With pooling they cover pairs of rows.
+        """
         height, width = self.shape.positions
         together = 2 if self.pools_at_once else 1
         row, bands, vectors = self._vectors(width), height // together, vectors // together
@@ -343,7 +346,7 @@ class Layout:
                 yield Tile(segments, repeats, count * read, count * write)
 
     def _band(self, number: int, row: list[int], piece: range) -> Iterator[Segment]:
-        """Vectors of one row, or of two that are pooled."""
+        """Vectors of one row, or of a pair of rows that is pooled."""
         for vector in piece:
             place, lanes = sum(row[:vector]), row[vector]
             if self.pools_at_once:
@@ -355,12 +358,12 @@ class Layout:
                 yield Segment(number * self.pitch + place, number * pitch + place, lanes)
 
     def _vectors(self, numbers: int) -> list[int]:
-        """Lanes of the vectors that hold so many numbers; the last ones may be shorter."""
+        """Lanes of the vectors that hold `numbers` numbers; the last ones may be shorter."""
         whole, rest = divmod(numbers, self.machine.lanes)
         found = [self.machine.lanes] * whole
         lanes = self.machine.lanes
         while rest > 0:
-            # Half a vector where the rest fits, and never a chain of small ones.
+            # Half a vector if the rest fits, so that at most one short vector follows.
             while lanes > 4 and rest <= lanes // 2:
                 lanes //= 2
             found.append(lanes)
@@ -369,5 +372,5 @@ class Layout:
 
 
 def channels_of(columns: Sequence[tuple[int, int, int]]) -> list[int]:
-    """The channels that some column (channel, row, place) is of, in ascending order."""
+    """Channels of the columns (channel, row, place), in ascending order."""
     return sorted({channel for channel, _, _ in columns})

@@ -1,6 +1,6 @@
-"""Machine code for this processor, compiled by LLVM in this process; no compiler is needed.
+"""Just-in-time compilation by LLVM in this process; no compiler needs to be installed.
 
-llvmlite (https://llvmlite.readthedocs.io) brings LLVM along. Code of one shape is compiled once a
+llvmlite (https://llvmlite.readthedocs.io) contains LLVM. Code of one shape is compiled once per
 process, in some tens of milliseconds.
 """
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["Kernel", "kernel_for", "this_machine", "why_off"]
 
 _WORTH_A_THREAD = 8_000_000
-"""Multiplications of a thread: with fewer, to wake it costs more than it gains."""
+"""Least number of multiplications per thread: with fewer, waking it costs more than it gains."""
 _lock = threading.Lock()
 _own = threading.local()
 
 
 @lru_cache(maxsize=1)
 def this_machine() -> Machine | None:
-    """What code is made for here; ``None`` without llvmlite, or without fused multiplication."""
+    """The target; ``None`` without llvmlite, or without fused multiply-add."""
     if importlib.util.find_spec("llvmlite") is None:
         return None
     if platform.machine().lower() in ("arm64", "aarch64"):
@@ -64,7 +64,7 @@ def kernel_for(shape: Shape, machine: Machine) -> Kernel:
 
 
 class Kernel:
-    """A convolution of one shape, as machine code.
+    """A compiled convolution of one shape.
 
     Args:
         layout: of the shape, for this machine.
@@ -91,10 +91,10 @@ class Kernel:
         bias: int,
         count: int,
     ) -> None:
-        """Compute all outputs; the numbers are addresses, as :func:`written_for` has them.
+        """Compute all outputs; the arguments are addresses, as in :func:`written_for`.
 
-        Images are shared out to as many threads as torch uses, or blocks of filters where there
-        are too few images.
+        Images are divided among as many threads as torch uses; with fewer images than threads,
+        blocks of filters are.
         """
         if not count:
             return
@@ -118,18 +118,18 @@ class Kernel:
         self._call(*places, self._scratch(), *part)
 
     def _scratch(self) -> int:
-        """Memory of this thread alone, which kernels use one after the other."""
+        """Thread-local scratch memory, shared by the kernels of the thread."""
         held: Tensor | None = getattr(_own, "scratch", None)
         if held is None or held.numel() < self.layout.scratch:
-            # Kept at twice of what is asked, so that it seldom has to grow.
+            # Twice the required size, so that it seldom has to grow.
             size = 2 * self.layout.scratch + 1
-            # Whatever the defaults of torch are for precision and device.
+            # Explicit, since torch's default precision and device may differ.
             held = _own.scratch = torch.empty(size, dtype=torch.float32, device="cpu")
         return held.data_ptr()
 
 
 def _shares(count: int, threads: int) -> list[tuple[int, int]]:
-    """Nearly equal parts of 0 … count, none of them empty."""
+    """Nearly equal, nonempty parts of range(count)."""
     parts = min(count, threads)
     edges = [count * number // parts for number in range(parts + 1)]
     return list(pairwise(edges))
@@ -137,7 +137,7 @@ def _shares(count: int, threads: int) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=1)
 def _pool(_process: int) -> ThreadPoolExecutor:
-    """Threads of this process; a fork has none of its parent's."""
+    """Thread pool of this process; a fork does not inherit threads."""
     return ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="robench-kernels")
 
 
@@ -156,7 +156,7 @@ def _features() -> dict[str, bool]:
 
 
 def _compiled(source: str) -> tuple[Any, int]:
-    """What keeps the code in memory, and where it begins."""
+    """The engine, which owns the code, and the address of the function."""
     binding = _llvm()
     target = binding.Target.from_default_triple().create_target_machine(
         cpu=binding.get_host_cpu_name(),

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle
+from robench.attacks.core.oracle import Oracle
 from robench.spec.base import Frozen
 
 __all__ = ["CarliniWagner"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robench.engine.given import Given
+from robench.engine.external import ExternalModel
 from robench.engine.progress import Progress
 from robench.engine.run import Engine, Run, run_suite
 from robench.errors import StoreError, UsageError
@@ -147,7 +147,7 @@ def evaluate(
 
     load_plugins(plugins)
     checked = suite if isinstance(suite, Suite) else load_suite(suite)
-    given = Given(
+    given = ExternalModel(
         path=Path(weights),
         model=_model_choice(model),
         name=name or Path(weights).stem,

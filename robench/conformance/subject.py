@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from robench.conformance.method_run import Setting, as_planned
 from robench.conformance.networks import NETWORKS
 from robench.conformance.observer import source_files
 from robench.conformance.report import SubjectInfo
 from robench.conformance.rule import BrokenError, SkippedError
-from robench.conformance.trial import Setting, as_planned
 from robench.methods import METHODS
 from robench.methods.base import Method, check_plugin
 from robench.spec import is_dense
@@ -23,8 +23,8 @@ from robench.spec import is_dense
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from robench.conformance.method_run import Trial
     from robench.conformance.observer import Fault
-    from robench.conformance.trial import Trial
     from robench.registry import Registry
 
 __all__ = ["PluginSubject", "Subject", "line_of_definition"]
@@ -169,7 +169,7 @@ class Subject(PluginSubject):
             setting = replace(setting, level=0.0)
         if setting not in self._trials:
             trained = None
-            if self.kind.trains_once and setting.level > 0:
+            if self.kind.shares_training and setting.level > 0:
                 trained = self.trial(**{**changes, "level": 0.0})
             self.note(setting.label)
             self._trials[setting] = as_planned(self.kind, self.params, setting, trained=trained)

@@ -73,12 +73,12 @@ class CsrLinear(nn.Module):
 
     def __deepcopy__(self, memo: dict[int, object]) -> CsrLinear:
         """A copy with a weight of its own, which torch does not make of sparse tensors."""
-        twin = copy.copy(self)
-        twin._buffers = {
+        surrogate = copy.copy(self)
+        surrogate._buffers = {
             name: None if value is None else value.clone() for name, value in self._buffers.items()
         }
-        memo[id(self)] = twin
-        return twin
+        memo[id(self)] = surrogate
+        return surrogate
 
     def forward(self, rows: Tensor) -> Tensor:
         """[…, in_features] → […, out_features]."""

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from robench.engine.context import Setting
-from robench.engine.drive import Driver, Ended
+from robench.engine.driver import Driver, Ended
 from robench.engine.pool import WorkerPool
 from robench.engine.schedule import Listener, Schedule
-from robench.engine.warm import warm_up
+from robench.engine.warm_up import warm_up
 from robench.engine.worker import run_cell
 from robench.spec import Cell
 from robench.store import Store
-from robench.store.claims import Claims
+from robench.store.leases import Leases
 
 __all__ = ["run_in_process", "run_in_workers"]
 
@@ -39,7 +39,7 @@ class _ThisProcess:
 
 
 def run_in_process(
-    schedule: Schedule, setting: Setting, claims: Claims, listener: Listener
+    schedule: Schedule, setting: Setting, leases: Leases, listener: Listener
 ) -> Driver:
     """Run all cells in this process, one after the other: for debuggers and for tests.
 
@@ -48,20 +48,20 @@ def run_in_process(
         StoreError: a record cannot be written.
     """
     warm_up(setting.stages)
-    driver = Driver(schedule, Store(setting.results), claims, listener, _ThisProcess(setting))
+    driver = Driver(schedule, Store(setting.results), leases, listener, _ThisProcess(setting))
     driver.run()
     return driver
 
 
 def run_in_workers(
-    schedule: Schedule, setting: Setting, claims: Claims, listener: Listener, *, jobs: int
+    schedule: Schedule, setting: Setting, leases: Leases, listener: Listener, *, jobs: int
 ) -> Driver:
     """Run all cells in `jobs` worker processes, those that take time by themselves.
 
     Args:
         schedule: the cells.
         setting: what they share.
-        claims: of this run.
+        leases: of this run.
         listener: is told of each start and end.
         jobs: how many processes; each has one torch thread, so as many as there are cores.
 
@@ -73,6 +73,6 @@ def run_in_workers(
     # Workers without work would only start, beside a cell that takes time.
     width = min(jobs, max(1, schedule.side_by_side))
     pool = WorkerPool(setting, width)
-    driver = Driver(schedule, Store(setting.results), claims, listener, pool)
+    driver = Driver(schedule, Store(setting.results), leases, listener, pool)
     driver.run()
     return driver

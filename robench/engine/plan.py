@@ -327,7 +327,7 @@ def _cells_of_network(
     for method in _donors_first(methods):
         kind: type[Method] = registry.get(method.name)
         parent = start.id if starts_from_dense(kind) and grid.recipe.dense_steps else None
-        if kind.trains_once:
+        if kind.shares_training:
             shared = network.train_cell(
                 grid, distortion, role="start", level=0.0, method=method, parent=parent
             )
@@ -357,7 +357,7 @@ def _donor_of(method: PluginRef) -> str | None:
 
     kind = all_registries()["methods"].get(method.name)
     with blamed_on("method", method.name, kind):
-        return make(kind, method.params).donor()
+        return make(kind, method.params).mask_source()
 
 
 def _donors_first(methods: list[PluginRef]) -> list[PluginRef]:

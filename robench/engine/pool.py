@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 
 from robench.engine.context import Setting
-from robench.engine.drive import Ended, Lost
+from robench.engine.driver import Ended, Lost
 from robench.engine.start import Process, Starter, starter, unfit
 from robench.engine.worker import GRACE_S, over_limit
 from robench.errors import WorkersError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from robench.engine.schedule import runs_alone
 from robench.escape import for_terminal
 from robench.spec import Cell, Record
-from robench.store.claims import OtherRun
+from robench.store.leases import OtherRun
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
@@ -159,7 +159,7 @@ class Progress:
 
 
 class _Notes(logging.Handler):
-    """Turns log lines into notes."""
+    """TimingLocks log lines into notes."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()

@@ -18,14 +18,14 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from robench.engine.context import Setting, load_data
-from robench.engine.drive import Driver, Ended, Lost
+from robench.engine.driver import Driver, Ended, Lost
 from robench.engine.interrupts import within
 from robench.engine.schedule import Listener, Schedule, runs_alone
 from robench.engine.worker import GRACE_S, over_limit, prepare_process, run_cell
 from robench.errors import StoreError, UsageError, text_of
 from robench.spec import Cell, Record
 from robench.store import Store
-from robench.store.claims import Claims
+from robench.store.leases import Leases
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -66,7 +66,7 @@ class _Cluster:
 def run_on_ray(
     schedule: Schedule,
     setting: Setting,
-    claims: Claims,
+    leases: Leases,
     listener: Listener,
     *,
     jobs: int | None = None,
@@ -76,7 +76,7 @@ def run_on_ray(
     Args:
         schedule: the cells.
         setting: what they share; the results folder must be the same for every machine.
-        claims: of this run.
+        leases: of this run.
         listener: is told of each start and end.
         jobs: cores to use on this machine where no cluster is joined; `None` is all of them.
 
@@ -91,7 +91,7 @@ def run_on_ray(
         ray.init(num_cpus=jobs or None, log_to_driver=False, include_dashboard=False)
     width = int(ray.cluster_resources().get("CPU", 1)) + 1
     cluster = _Cluster(ray, setting, width)
-    driver = Driver(schedule, Store(setting.results), claims, listener, cluster)
+    driver = Driver(schedule, Store(setting.results), leases, listener, cluster)
     try:
         driver.run()
     finally:

@@ -9,7 +9,7 @@ from robench.engine.plan import matches
 from robench.errors import CheckpointError, NewerRecordError
 from robench.spec import Cell, Record
 from robench.store import Store
-from robench.store.claims import Claims
+from robench.store.leases import Leases
 
 __all__ = ["Standing", "standing"]
 
@@ -32,7 +32,7 @@ class Standing:
 def standing(
     store: Store,
     cells: list[Cell],
-    claims: Claims,
+    leases: Leases,
     note: Note,
     *,
     force: str | None = None,
@@ -47,7 +47,7 @@ def standing(
     Args:
         store: the results.
         cells: of the plan.
-        claims: of this run.
+        leases: of this run.
         note: is told what a person should know.
         force: a pattern of cells that are done again although they are there.
         again: statuses of records that do not count.
@@ -66,7 +66,7 @@ def standing(
         is_again = record is not None and (record.status in again or _is_stale(record, done))
         if is_forced or is_again or not redone.isdisjoint(cell.needs):
             redone.add(cell.id)
-            if not claims.is_claimed(cell.id):
+            if not leases.is_leased(cell.id):
                 store.remove(cell.id)
         elif record is not None:
             done[cell.id] = _relabelled(store, record, cell)

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Literal
 
 from robench.engine.context import Setting, is_worker
-from robench.engine.given import Given, plan_given
-from robench.engine.guests import with_guests
+from robench.engine.external import ExternalModel, plan_external
 from robench.engine.local import run_in_process, run_in_workers
 from robench.engine.plan import plan, select
 from robench.engine.progress import Progress, choose_progress
 from robench.engine.resume import Standing, standing
+from robench.engine.run_plugins import with_guests
 from robench.engine.schedule import Schedule
 from robench.engine.worker import load_plugins
 from robench.errors import UsageError
 from robench.spec import Cell, Record, Suite
 from robench.store import Store
-from robench.store.claims import Claims
+from robench.store.leases import Leases
 from robench.store.sweep import sweep
 
 __all__ = ["Engine", "Run", "default_jobs", "run_suite"]
@@ -66,7 +66,7 @@ def run_suite(
     data_root: Path | None = None,
     device: str | None = None,
     progress: Progress | None = None,
-    given: Given | None = None,
+    given: ExternalModel | None = None,
 ) -> Run:
     """Do what a suite asks for and is not there yet.
 
@@ -104,39 +104,41 @@ def run_suite(
         guests = [name for kind, name in found if kind == "method"]
         suite = with_guests(suite, found)
         if given is not None:
-            cells = plan_given(suite, given, data_root=data_root, device=place, note=progress.note)
+            cells = plan_external(
+                suite, given, data_root=data_root, device=place, note=progress.note
+            )
         else:
             cells = plan(
                 suite, data_root=data_root, device=place, guests=guests, note=progress.note
             )
     cells = _only(cells, only)
-    claims = Claims(results.resolve())
+    leases = Leases(results.resolve())
     setting = Setting(
         results=results.resolve(),
         data_root=data_root,
         plugins=tuple(Path(p).resolve() for p in plugins),
         stages=frozenset(cell.stage for cell in cells),
         limit_s=suite.cell_limit_s,
-        run_file=claims.run_file,
+        run_file=leases.run_file,
     )
     again = {"interrupted", *(_FAILURES if retry_failed else ())}
-    claims.open()
+    leases.open()
     try:
-        sweep(claims)
-        there = standing(store, cells, claims, progress.note, force=force, again=again)
-        done = _carry_out(there, setting, claims, progress, engine=engine, jobs=jobs)
+        sweep(leases)
+        there = standing(store, cells, leases, progress.note, force=force, again=again)
+        done = _carry_out(there, setting, leases, progress, engine=engine, jobs=jobs)
         # A network that was trained again may have other weights than its evaluations speak of.
-        if done and (there := standing(store, cells, claims, progress.note)).pending:
-            done += _carry_out(there, setting, claims, progress, engine=engine, jobs=jobs)
+        if done and (there := standing(store, cells, leases, progress.note)).pending:
+            done += _carry_out(there, setting, leases, progress, engine=engine, jobs=jobs)
     finally:
-        claims.close()
+        leases.close()
     return Run(suite, tuple(cells), done, store)
 
 
 def _carry_out(
     there: Standing,
     setting: Setting,
-    claims: Claims,
+    leases: Leases,
     progress: Progress,
     *,
     engine: Engine,
@@ -151,11 +153,11 @@ def _carry_out(
         if engine == "ray":
             from robench.engine.ray import run_on_ray
 
-            return run_on_ray(schedule, setting, claims, progress, jobs=jobs).written
+            return run_on_ray(schedule, setting, leases, progress, jobs=jobs).written
         if jobs == 0:
-            return run_in_process(schedule, setting, claims, progress).written
+            return run_in_process(schedule, setting, leases, progress).written
         workers = min(jobs or default_jobs(), len(pending))
-        return run_in_workers(schedule, setting, claims, progress, jobs=workers).written
+        return run_in_workers(schedule, setting, leases, progress, jobs=workers).written
 
 
 def resolve_device(asked: str) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from robench.spec import Cell, Record
 from robench.stages import STAGES
-from robench.store.claims import OtherRun
+from robench.store.leases import OtherRun
 
 __all__ = ["Listener", "Schedule", "runs_alone"]
 

@@ -24,12 +24,12 @@ import psutil
 from robench.engine.context import Setting
 from robench.errors import WorkersError
 
-__all__ = ["Nursery", "Process", "Programs", "Starter", "starter"]
+__all__ = ["ForkServer", "Process", "Programs", "Starter", "starter"]
 
 _PROGRAM = """\
 import sys
 sys.path[:] = {path!r}
-from robench.engine.serve import {function}
+from robench.engine.worker_main import {function}
 {function}({descriptor}, {parent})
 """
 _FAREWELL_S = 2.0
@@ -68,7 +68,7 @@ def starter(setting: Setting) -> Starter:
     import torch
 
     is_safe = sys.platform == "linux" and not torch.cuda.is_available()
-    return Nursery(setting) if is_safe else Programs(setting)
+    return ForkServer(setting) if is_safe else Programs(setting)
 
 
 @dataclass
@@ -138,7 +138,7 @@ class _Copy:
 
 
 @dataclass
-class Nursery:
+class ForkServer:
     """Workers are copies of one prepared process.
 
     Args:
@@ -215,7 +215,7 @@ def unfit(why: str) -> WorkersError:
 
 
 def _run(function: str) -> _Program:
-    """Start a program that calls a function of `robench.engine.serve`.
+    """Start a program that calls a function of `robench.engine.worker_main`.
 
     The caller's script is never imported, so that it needs no ``if __name__ == "__main__"``.
     """

@@ -12,7 +12,7 @@ from robench.engine.context import Setting, context_of
 from robench.engine.interrupts import OverLimit, is_interrupted, within
 from robench.engine.provenance import provenance
 from robench.engine.resolve import check_code
-from robench.engine.warm import warm_up
+from robench.engine.warm_up import warm_up
 from robench.errors import (
     CheckpointError,
     NotApplicableError,

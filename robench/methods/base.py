@@ -17,6 +17,7 @@ re-application of masks and the last count of zeros. A method never sees validat
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
@@ -57,7 +58,8 @@ class TrainState:
         masks: which weights survive. Empty at first, so that nothing is masked; a weight that is
             masked is zero after every step. Replace or edit it in any hook.
         task: what the outputs are: logits of classes, or one standardised number.
-        donor: the masks that another method ended with, for a method that names one in `donor`.
+        donor: the masks that another method ended with, for a method that names one in
+            `mask_source`.
         step: optimiser steps done.
         epoch: full passes over the training data done.
         native: the level that the method came to by itself, before `finish` brought the network to
@@ -114,6 +116,9 @@ class TrainState:
         self.optimiser.add_param_group({"params": list(parameters)})
 
 
+_FORMER_NAMES = {"donor": "mask_source", "trains_once": "shares_training"}
+
+
 class Method:
     """A way to make a network sparse: subclasses set the attributes and fill the hooks they need.
 
@@ -132,11 +137,23 @@ class Method:
     """Set it on the instance, in `__init__`, where it depends on the parameters."""
     starts_from: ClassVar[Literal["init", "dense"]] = "init"
     """Whether the run begins with initial weights or with those of the shared dense network."""
-    trains_once: ClassVar[bool] = False
+    shares_training: ClassVar[bool] = False
     """Whether one trained network serves all levels. It is then trained once, at level 0, and each
     level is `finish` alone, called on a fresh instance and a copy of that network; `finish` must
     neither need what the other hooks left on `self`, nor train."""
     Params: ClassVar[type[BaseModel]] = Frozen
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take the names of before 0.2, for one release."""
+        super().__init_subclass__(**options)
+        for old, new in _FORMER_NAMES.items():
+            if old in cls.__dict__ and new not in cls.__dict__:
+                warnings.warn(
+                    f"{cls.__qualname__}.{old} is called {new} now; the old name goes with 0.3",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+                setattr(cls, new, cls.__dict__[old])
 
     def __init__(self, params: BaseModel | None = None) -> None:
         self.params: Any = self.Params() if params is None else params
@@ -149,7 +166,7 @@ class Method:
         """
         return True
 
-    def donor(self) -> str | None:
+    def mask_source(self) -> str | None:
         """The name of the method whose masks this one wants to see in `state.donor`.
 
         It is then trained at the same level, and from the same start, as that method.

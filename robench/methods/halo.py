@@ -61,7 +61,7 @@ class Halo(Method):
     name = "halo"
     version = 2
     starts_from = "init"
-    trains_once = True
+    shares_training = True
 
     class Params(Frozen):
         """The penalty, and what it is on."""

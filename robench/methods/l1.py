@@ -40,7 +40,7 @@ class L1(Method):
 
     name = "l1"
     starts_from = "init"
-    trains_once = True
+    shares_training = True
 
     class Params(Frozen):
         """The penalty, and how it is applied."""

@@ -40,7 +40,7 @@ class LayerShuffle(Method):
 
     params: Params
 
-    def donor(self) -> str:
+    def mask_source(self) -> str:
         """The method whose masks are shuffled."""
         return self.params.of
 

@@ -58,7 +58,7 @@ class RegularizationLearning(Method):
 
     name = "rln"
     starts_from = "init"
-    trains_once = True
+    shares_training = True
 
     class Params(Frozen):
         """How strong the regularisation is, how fast that is learnt, and for which weights."""

@@ -12,7 +12,7 @@ from torch import nn
 from robench.errors import NotApplicableError
 from robench.methods.base import Method, TrainState
 from robench.methods.masks import Masks, zeros_at
-from robench.methods.tools.silence import Silence
+from robench.methods.tools.frozen_units import Silence
 from robench.models.base import prunable
 from robench.models.chain import Layer, chain
 from robench.spec.base import Frozen

@@ -13,11 +13,11 @@ from robench.errors import NotApplicableError
 from robench.methods.base import Method, Structure, TrainState
 from robench.methods.masks import zeros_at
 from robench.methods.tools.branch_removal import BranchGroups, branches_of
+from robench.methods.tools.frozen_units import Silence
 from robench.methods.tools.groups import GROUPS, Groups
 from robench.methods.tools.lambda_path import LambdaPath
 from robench.methods.tools.layer_removal import LayerGroups, layers_in
 from robench.methods.tools.removal import ChainGroups, Removable
-from robench.methods.tools.silence import Silence
 from robench.methods.tools.snapshot import Snapshot
 from robench.models.base import prunable
 from robench.models.chain import chain

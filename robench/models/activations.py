@@ -1,8 +1,8 @@
 """Activations by name, and smooth stand-ins for those whose gradients lead an attack astray.
 
 An activation that jumps offers `surrogates() -> Mapping[str, nn.Module]`: modules that resemble it
-and have a usable gradient. From these :func:`twins` makes whole networks, whose gradients an attack
-may use in place of the network's own.
+and have a usable gradient. From these :func:`surrogates` makes whole networks, whose gradients an
+attack may use in place of the network's own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from robench.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Activation", "KWinners", "Sign", "SoftWinners", "make_activation", "twins"]
+__all__ = ["Activation", "KWinners", "Sign", "SoftWinners", "make_activation", "surrogates"]
 
 Activation = Literal["relu", "tanh", "k-wta", "sign"]
 
@@ -114,14 +114,14 @@ class Sign(nn.Module):
         return {"tanh": nn.Tanh()}
 
 
-def twins(model: nn.Module) -> dict[str, nn.Module]:
+def surrogates(model: nn.Module) -> dict[str, nn.Module]:
     """Networks with the same weights, whose activations are stand-ins with usable gradients.
 
     Args:
-        model: any network. The twins share its parameters and buffers, and its mode.
+        model: any network. The surrogates share its parameters and buffers, and its mode.
 
     Returns:
-        One twin for each name under which any activation of the network offers a stand-in; an
+        One surrogate for each name under which any activation of the network offers a stand-in; an
         activation that offers none under that name stays as it is. Empty for ordinary networks.
     """
     offers = {
@@ -139,9 +139,9 @@ def twins(model: nn.Module) -> dict[str, nn.Module]:
 def _with_replaced(model: nn.Module, replacements: Mapping[str, nn.Module]) -> nn.Module:
     """A copy of the modules, but not of their tensors, in which some are replaced."""
     tensors = [*model.parameters(), *model.buffers()]
-    twin = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+    surrogate = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
     for path, module in replacements.items():
         if not path:
             return module.train(model.training)
-        twin.set_submodule(path, module.train(model.training))
-    return twin
+        surrogate.set_submodule(path, module.train(model.training))
+    return surrogate

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.errors import InputError, NotApplicableError
-from robench.models.activations import twins
+from robench.models.activations import surrogates
 from robench.models.residual import identity_branches
 from robench.spec.base import Frozen
 from robench.spec.params import check_params_schema, parse_params
@@ -166,16 +166,16 @@ class Network(nn.Module):
         """
         return identity_branches(self)
 
-    def attack_views(self) -> Mapping[str, nn.Module]:
-        """Twins whose gradients an attack may use in place of this network's own, by name.
+    def surrogate_networks(self) -> Mapping[str, nn.Module]:
+        """Surrogates whose gradients an attack may use in place of this network's own, by name.
 
-        What counts is the answer of this network; a twin lends its gradient alone (Athalye,
-        Carlini, Wagner 2018, arXiv 1802.00420, call that a backward pass by differentiable
-        approximation). A twin takes the same inputs, gives as many logits, and is in evaluation
-        mode when this network is. By default: this network with the stand-ins that its activations
-        offer, see `robench.models.activations`; none where no activation jumps.
+        Backward pass differentiable approximation, BPDA (Athalye, Carlini, Wagner 2018, arXiv
+        1802.00420): the logits are those of this network, the gradient is that of the surrogate. A
+        surrogate takes the same inputs, gives as many logits, and is in evaluation mode when this
+        network is. By default: this network with the differentiable surrogates that its
+        activations offer, see `robench.models.activations`; none where no activation jumps.
         """
-        return twins(self)
+        return surrogates(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, classes] of inputs [N, *input_shape] in [0, 1]."""

@@ -1,4 +1,4 @@
-"""Turns what pydantic has to say about a suite into one message that a person can act on."""
+"""TimingLocks what pydantic has to say about a suite into one message that a person can act on."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _numbers(params: Mapping[str, JsonValue], name: str) -> list[float]:
 
 def _trained(cell: Cell, context: Context, network: Network) -> loop.TrainResult:
     method = make(cell.method.name, cell.method.params)
-    is_finished_only = method.trains_once and cell.role == "result"
+    is_finished_only = method.shares_training and cell.role == "result"
     steps, learning_rate = _budget(cell, method, is_trained=is_finished_only)
     settings = loop.RunSettings(
         cell.recipe,
@@ -114,7 +114,7 @@ def _budget(cell: Cell, method: Method, *, is_trained: bool) -> tuple[int, float
     The phase that follows a dense network may have a learning rate of its own.
     """
     recipe = cell.recipe
-    if cell.role == "start" and not method.trains_once:
+    if cell.role == "start" and not method.shares_training:
         return recipe.dense_steps, recipe.learning_rate
     is_from_dense = cell.parent is not None
     if is_trained:

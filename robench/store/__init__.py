@@ -2,7 +2,7 @@
 
 * `robench.store.records`: the folder, and everything that lies in it for good;
 * `robench.store.reading`: from the bytes of a record to a record, older ones migrated;
-* `robench.store.claims`: which run does which cell;
+* `robench.store.leases`: which run does which cell;
 * `robench.store.owner`: which process is meant, and whether it is still alive;
 * `robench.store.sweep`: what dead processes left behind.
 """

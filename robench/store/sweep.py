@@ -1,4 +1,4 @@
-"""What dead processes left behind: half-written files, claims, and runs that never said goodbye."""
+"""What dead processes left behind: half-written files, leases, and runs that never said goodbye."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from robench.files import writer_of
-from robench.store.claims import Claims
+from robench.store.leases import Leases
 
 __all__ = ["sweep"]
 
@@ -16,14 +16,14 @@ _OLD_S = 3600.0
 """Seconds after which nobody writes at a temporary file any more, whoever began it."""
 
 
-def sweep(claims: Claims) -> int:
+def sweep(leases: Leases) -> int:
     """Remove what no living process needs; gives the number of half-written files.
 
     Args:
-        claims: of the run that sweeps; the folder is that of its results.
+        leases: of the run that sweeps; the folder is that of its results.
     """
-    root = claims.root
-    others = claims.others()
+    root = leases.root
+    others = leases.others()
     # A process id says nothing about a process of another machine.
     is_alone_here = all(other.owner.is_here for other in others)
     count = 0
@@ -31,8 +31,8 @@ def sweep(claims: Claims) -> int:
         if _is_left_behind(path, is_alone_here):
             path.unlink(missing_ok=True)
             count += 1
-    alive = {claims.token, *(other.token for other in others)}
-    if not others:  # else one of them may be taking a dead run's claim over just now
+    alive = {leases.token, *(other.token for other in others)}
+    if not others:  # else one of them may be taking a dead run's lease over just now
         for link in (root / ".claims").glob("*.*"):
             link.unlink(missing_ok=True)
     for path in (root / ".runs").glob("*.json"):

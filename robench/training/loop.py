@@ -148,7 +148,7 @@ def train(
     batches = _batches(model, data, settings)
     state = _state(model, data, settings, batches)
     state.masks = _on(settings.device, masks)
-    if donor is not None and method.donor() is not None:
+    if donor is not None and method.mask_source() is not None:
         state.donor = _on(settings.device, donor)
     shapes, zeros = _shapes(model), count_zeros(state.prunable)
     wanted = _wanted_zeros(state)  # now, since a method may change what it was lent
@@ -162,7 +162,7 @@ def train(
 
 
 def finish(model: nn.Module, method: Method, data: Data, settings: RunSettings) -> TrainResult:
-    """Bring a network that a method with `trains_once` has trained to a level, in place.
+    """Bring a network that a method with `shares_training` has trained to a level, in place.
 
     Nothing is trained: it is the last hook alone. Arguments, errors and result are those of
     `train`, where `RunSettings.steps` are those that the network was trained for.
@@ -375,7 +375,7 @@ def _checked_level(
     total = sum(weight.numel() for weight in weights.values())
     zeros = count_zeros(weights)
     allowed = tolerance(weights, method.structure)
-    is_shared = method.trains_once and level == 0
+    is_shared = method.shares_training and level == 0
     if is_shared or wanted - allowed <= zeros <= max(wanted, zeros_before) + allowed:
         return zeros / total
     if zeros == native_zeros > wanted:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from robench.attacks.suite.suites import AttackSuite, Member
-from robench.models.activations import KWinners, Sign, twins
+from robench.models.activations import KWinners, Sign, surrogates
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +92,8 @@ def short() -> AttackSuite:
 class WithTwins(nn.Sequential):
     """Layers that offer the stand-ins of their activations."""
 
-    def attack_views(self) -> Mapping[str, nn.Module]:
-        return twins(self)
+    def surrogate_networks(self) -> Mapping[str, nn.Module]:
+        return surrogates(self)
 
 
 def trained(activation: Callable[[], nn.Module], level: float = 0.0, radius: float = 0.0) -> Task:

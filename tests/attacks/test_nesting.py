@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from robench.attacks.core.problem import examine
-from robench.attacks.core.views import gradient_views
-from robench.attacks.suite.closest import Closest
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.surrogates import gradient_sources
+from robench.attacks.suite.best_adversarials import Closest
 from robench.attacks.suite.minimal import minimal_l2
+from robench.attacks.suite.runs import runs_of
 from robench.attacks.suite.suites import SUITES, AttackSuite, Member
-from robench.attacks.suite.trials import runs_of
 from robench.errors import InputError
 
 NETWORKS = ("digits", "winners", "signs", "robust")
@@ -63,11 +63,11 @@ def test_the_runs_of_a_suite_are_the_first_ones_of_those_that_extend_it(
     name: str, suites: tuple[AttackSuite, ...], request: pytest.FixtureRequest
 ) -> None:
     task = request.getfixturevalue(name)
-    problem = examine(task.model, *task.correct(3))
+    inputs = check_inputs(task.model, *task.correct(3))
     runs = []
     for suite in suites:
-        views = gradient_views(problem, smoothed=suite.smoothed)
-        runs.append(list(runs_of(suite, views, problem).values()))
+        views = gradient_sources(inputs, smoothed=suite.smoothed)
+        runs.append(list(runs_of(suite, views, inputs).values()))
     assert len(runs[0]) < len(runs[1]) < len(runs[2])
     for shorter, longer in itertools.pairwise(runs):
         for own, same in zip(shorter, longer, strict=False):

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from robench.attacks import ATTACKS
-from robench.attacks.core.budget import Oracle, lengths, per_row
 from robench.attacks.core.losses import likeliest_others
+from robench.attacks.core.oracle import Oracle, lengths, per_row
 from robench.attacks.evaluation.optimality import optimality
 from robench.attacks.libraries.advlib import family
 from robench.attacks.libraries.base import LibraryAttack

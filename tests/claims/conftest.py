@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from robench.claims import claim
+from robench.claims.base import Evidence
 from robench.spec import Cell, Metric, PluginRef, Recipe, Record
 
 SEEDS = range(3)
@@ -94,3 +96,17 @@ MAKERS: dict[str, Callable[..., Iterator[Record]]] = {
 def made() -> Callable[..., list[Record]]:
     """``made("ssl", left=0.5)``: records for a claim, changed in this."""
     return lambda name, **changes: list(MAKERS[name](**changes))
+
+
+@pytest.fixture
+def verdicts() -> Callable[..., list[str]]:
+    """``verdicts("ssl", records)``: of each figure of a claim, in order."""
+
+    def of(name: str, records: Sequence[Record]) -> list[str]:
+        return [
+            statement.verdict
+            for _, statements in claim(name).judge(Evidence(records, lambda *_: {}))
+            for statement in statements
+        ]
+
+    return of

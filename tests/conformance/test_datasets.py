@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from robench.conformance.datasets import data, guarded
+from robench.conformance.method_run import initial
 from robench.conformance.networks import NETWORKS
-from robench.conformance.trial import initial
 from robench.data.base import to_float
 from robench.models.base import prunable
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from robench.conformance import RULES, Subject, check_rule
-from robench.conformance.trial import STEPS, Setting, as_planned
+from robench.conformance.method_run import STEPS, Setting, as_planned
 from robench.data import load
 from robench.methods.base import Method
 from robench.methods.masks import Masks, magnitude_masks

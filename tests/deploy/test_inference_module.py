@@ -136,11 +136,11 @@ def test_copies_and_moves(execution: Execution, made: list[int]) -> None:
     form = form_of(model, execution)
     with torch.no_grad():
         form(IMAGES)
-        for twin in (copy.deepcopy(form), pickle.loads(pickle.dumps(form))):
-            close(twin(IMAGES), model(IMAGES))
-            for weight in twin.parameters():
+        for surrogate in (copy.deepcopy(form), pickle.loads(pickle.dumps(form))):
+            close(surrogate(IMAGES), model(IMAGES))
+            for weight in surrogate.parameters():
                 weight.zero_()
-            assert not twin(IMAGES).any()
+            assert not surrogate(IMAGES).any()
         close(form(IMAGES), model(IMAGES))
         double = copy.deepcopy(form).double()
         close(double(IMAGES.double()), model.double()(IMAGES.double()))

@@ -67,10 +67,10 @@ def test_rows_may_have_any_number_of_dimensions(shape: tuple[int, ...]) -> None:
 
 def test_copies_are_apart_and_precision_may_change() -> None:
     kernel = CsrLinear(nn.Linear(8, 5))
-    twin = copy.deepcopy(kernel)
-    twin.weight.values().zero_()
+    surrogate = copy.deepcopy(kernel)
+    surrogate.weight.values().zero_()
     rows = torch.rand(3, 8)
-    torch.testing.assert_close(twin(rows), kernel.bias.t().expand(3, 5))
+    torch.testing.assert_close(surrogate(rows), kernel.bias.t().expand(3, 5))
     assert bool(kernel.weight.values().all())
     assert kernel.double()(rows.double()).dtype == torch.float64
 

@@ -9,8 +9,8 @@ import pytest
 
 from robench.attacks.suite import suites
 from robench.attacks.suite.suites import AttackSuite, Member
-from robench.engine.guests import with_guests
 from robench.engine.plan import plan
+from robench.engine.run_plugins import with_guests
 from robench.errors import SuiteError
 from robench.spec import Cell, load_suite
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 import robench
-from robench.engine.drive import TRIES
+from robench.engine.driver import TRIES
 from robench.engine.progress import Silent
 from robench.spec import Record
 

@@ -63,14 +63,14 @@ def test_synflow_scores_are_the_flow_through_each_weight(example: Load) -> None:
 
 
 def test_carlini_wagner_finds_the_distance_to_a_plane(example: Load) -> None:
-    from robench.attacks.core.budget import Oracle
-    from robench.attacks.core.problem import examine
+    from robench.attacks.core.inputs import check_inputs
+    from robench.attacks.core.oracle import Oracle
 
     attack = example("carlini_wagner").CarliniWagner
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()
     images = 0.4 + 0.2 * torch.rand(6, 1, 4, 4)
-    oracle = Oracle(examine(model, images, None))
+    oracle = Oracle(check_inputs(model, images, None))
     attack(steps=200, searches=8).run(oracle)
     weights, biases = (p.detach().double() for p in model[1].parameters())
     logits = images.double().flatten(1) @ weights.T + biases

@@ -108,3 +108,25 @@ def test_the_registry_does_not_import_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_names_of_before_are_taken_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match="Old.trains_once is called shares_training now"):
+
+        class Old(Method):
+            """Written for 0.1."""
+
+            name = "old"
+            trains_once = True
+
+    with pytest.warns(DeprecationWarning, match="Older.donor is called mask_source now"):
+
+        class Older(Old):
+            """Asks for masks."""
+
+            def donor(self) -> str:
+                return "magnitude"
+
+    assert Old.shares_training
+    assert Older().mask_source() == "magnitude"
+    assert Old().mask_source() is None

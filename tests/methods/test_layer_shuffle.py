@@ -94,8 +94,8 @@ def test_a_run_is_masked_from_the_first_step_at_the_level_of_the_donor(network, 
 
 
 def test_it_asks_for_the_masks_of_the_method_that_is_named():
-    assert make("layer-shuffle").donor() == "magnitude"
-    assert make("layer-shuffle", {"of": "ssl"}).donor() == "ssl"
+    assert make("layer-shuffle").mask_source() == "magnitude"
+    assert make("layer-shuffle", {"of": "ssl"}).mask_source() == "ssl"
     with pytest.raises(ParameterError, match="shuffle of a shuffle"):
         make("layer-shuffle", {"of": "layer-shuffle"})
 

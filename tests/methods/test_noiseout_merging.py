@@ -495,9 +495,9 @@ class TestBookkeeping:
 
     def test_grouped_readers_and_shared_weights_are_left_out(self):
         shared = nn.Linear(8, 8)
-        twin = nn.Linear(8, 8)
-        twin.weight = shared.weight
-        model = nn.Sequential(nn.Linear(4, 8), shared, nn.Linear(8, 8), twin, nn.Linear(8, 2))
+        surrogate = nn.Linear(8, 8)
+        surrogate.weight = shared.weight
+        model = nn.Sequential(nn.Linear(4, 8), shared, nn.Linear(8, 8), surrogate, nn.Linear(8, 2))
         assert not links(model)
         grouped = nn.Sequential(
             nn.Conv2d(1, 4, 3), nn.Conv2d(4, 6, 3, groups=2), nn.Conv2d(6, 3, 3)

@@ -325,7 +325,7 @@ class Proximal(Method):
     """The lasso by its proximal step, on the weights alone."""
 
     name = "proximal"
-    trains_once = True
+    shares_training = True
 
     def after_step(self, state):
         for weight in state.prunable.values():

@@ -1,4 +1,4 @@
-"""Activations that jump, and the twins whose gradients stand in for theirs."""
+"""Activations that jump, and the surrogates whose gradients stand in for theirs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robench.errors import InputError, ParameterError
 from robench.models import build
-from robench.models.activations import KWinners, Sign, SoftWinners, make_activation, twins
+from robench.models.activations import KWinners, Sign, SoftWinners, make_activation, surrogates
 
 
 def made(name: str, **params: object) -> nn.Module:
@@ -84,30 +84,31 @@ def test_a_twin_shares_the_weights_and_replaces_the_activations(
     name: str, activation: str, view: str
 ) -> None:
     network = made(name, activation=activation)
-    twin = network.attack_views()[view]
-    assert list(network.attack_views()) == [view]
+    surrogate = network.surrogate_networks()[view]
+    assert list(network.surrogate_networks()) == [view]
     assert all(
-        own is other for own, other in zip(network.parameters(), twin.parameters(), strict=True)
+        own is other
+        for own, other in zip(network.parameters(), surrogate.parameters(), strict=True)
     )
     assert not any(
-        isinstance(module, Sign) or type(module) is KWinners for module in twin.modules()
+        isinstance(module, Sign) or type(module) is KWinners for module in surrogate.modules()
     )
-    assert not any(module.training for module in twin.modules())
+    assert not any(module.training for module in surrogate.modules())
     x = torch.rand(2, 1, 8, 8)
-    assert not torch.equal(network(x), twin(x))
+    assert not torch.equal(network(x), surrogate(x))
     with torch.no_grad():
         first = next(network.parameters())
         first.mul_(2)
-        assert torch.equal(next(twin.parameters()), first)
+        assert torch.equal(next(surrogate.parameters()), first)
 
 
 def test_ordinary_networks_offer_none() -> None:
-    assert not made("mlp").attack_views()
-    assert not twins(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
+    assert not made("mlp").surrogate_networks()
+    assert not surrogates(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
 
 
 def test_an_activation_alone_is_its_own_twin() -> None:
-    assert isinstance(twins(Sign().eval())["tanh"], nn.Tanh)
+    assert isinstance(surrogates(Sign().eval())["tanh"], nn.Tanh)
 
 
 def test_activations_by_name() -> None:

@@ -16,7 +16,7 @@ class OneForAll(Method):
     """Sets a share of the weights to zero while it trains; the levels are cut out afterwards."""
 
     name = "one-for-all"
-    trains_once = True
+    shares_training = True
 
     class Params(Frozen):
         """How sparse it makes the network by itself."""
@@ -43,7 +43,7 @@ class Borrower(Method):
 
         of: str = "magnitude"
 
-    def donor(self):
+    def mask_source(self):
         return self.params.of
 
     def prepare(self, state):

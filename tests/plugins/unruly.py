@@ -243,7 +243,7 @@ class SupportsAgrees(_Fair):
 
 class TrainsOnce(Method):
     name = "breaks-trains-once"
-    trains_once = True
+    shares_training = True
     steps = 0
 
     def after_step(self, state):
@@ -260,7 +260,7 @@ class TrainsOnce(Method):
 class KeepsItsDonor(_Fair):
     name = "breaks-keeps-its-donor"
 
-    def donor(self):
+    def mask_source(self):
         return "random"
 
     def finish(self, state):

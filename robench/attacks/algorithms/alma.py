@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robench.attacks.core.aims import Aims
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, lengths, per_row
 from robench.attacks.core.geometry import distance_to_plane, radius_of_box, unit_direction
+from robench.attacks.core.oracle import Oracle, lengths, per_row
+from robench.attacks.core.targets import Targets
 from robench.spec.base import Frozen
 
 __all__ = ["ALMA"]
@@ -70,17 +70,17 @@ class ALMA(Attack):
     def run(self, oracle: Oracle) -> Tensor:
         """All targets of an image at once, as separate points of the same row."""
         steps = self.params.steps
-        aims = Aims.of(oracle, self.params.targets)
-        rows, images = aims.rows, oracle.images[aims.rows]
+        targets = Targets.of(oracle, self.params.targets)
+        rows, images = targets.rows, oracle.images[targets.rows]
         lagrangian = _Lagrangian(images, self.params.alpha)
         descent = _Descent(images, self.params.alpha)
         closest = _Closest(images, steps)
         moved = oracle.starts[rows] - images
         for step in range(steps):
             logits, gradient = oracle.gradient(
-                images + moved, rows, lambda logits: lagrangian.penalty(aims.ratio(logits))
+                images + moved, rows, lambda logits: lagrangian.penalty(targets.ratio(logits))
             )
-            distance, values = lengths(moved), aims.ratio(logits)
+            distance, values = lengths(moved), targets.ratio(logits)
             closest.update(step, moved, distance, oracle.is_adversarial(logits, rows))
             if step == 0:
                 plane = distance_to_plane(lagrangian.slope(values) * values, gradient)

@@ -10,15 +10,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robench.attacks.core.aims import Aims
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, per_row
 from robench.attacks.core.geometry import (
     distance_to_plane,
     into_ball,
     radius_of_box,
     unit_direction,
 )
+from robench.attacks.core.oracle import Oracle, per_row
+from robench.attacks.core.targets import Targets
 from robench.spec.base import Frozen
 
 __all__ = ["APGD"]
@@ -63,15 +63,17 @@ class APGD(Attack):
 
     def run(self, oracle: Oracle) -> Tensor:
         """Each radius for all images at once; targets are separate points of the same row."""
-        aims = Aims.of(oracle, self.params.targets)
+        targets = Targets.of(oracle, self.params.targets)
         widest = radius_of_box(oracle)
-        radius = distance_to_plane(*_evaluate(oracle, oracle.images, Aims.of(oracle, 0))).minimum(
-            widest
-        )
+        radius = distance_to_plane(
+            *_evaluate(oracle, oracle.images, Targets.of(oracle, 0))
+        ).minimum(widest)
         low = torch.zeros_like(radius)
         for _ in range(self.params.bisections):
             before = oracle.best_distance
-            tried = aims.select((low < widest)[aims.rows])  # else there is no larger ball to try
+            tried = targets.select(
+                (low < widest)[targets.rows]
+            )  # else there is no larger ball to try
             if not len(tried.rows):
                 break
             self._descend(oracle, _Search.start(oracle, tried, radius[tried.rows]))
@@ -89,7 +91,7 @@ class APGD(Attack):
             if not len(search.rows):
                 return
             search.move(oracle, self.params.momentum if step > 1 else 1.0)
-            search.record(*_evaluate(oracle, search.points, search.aims))
+            search.record(*_evaluate(oracle, search.points, search.targets))
             if step in checkpoints:
                 search.adapt(step - last)
                 last = step
@@ -99,7 +101,7 @@ class APGD(Attack):
 class _Search:
     """Where each point is within its ball, and what it needs to know of its past; first axis m."""
 
-    aims: Aims
+    targets: Targets
     radius: Tensor
     points: Tensor
     previous: Tensor
@@ -118,12 +120,12 @@ class _Search:
     """Whether the step was halved at the last checkpoint."""
 
     @classmethod
-    def start(cls, oracle: Oracle, aims: Aims, radius: Tensor) -> _Search:
+    def start(cls, oracle: Oracle, targets: Targets, radius: Tensor) -> _Search:
         """At the closest adversarial of each row, or else where it starts, pulled into its ball."""
-        points = into_ball(oracle.best[aims.rows], oracle.images[aims.rows], radius, oracle)
-        loss, gradient = _evaluate(oracle, points, aims)
+        points = into_ball(oracle.best[targets.rows], oracle.images[targets.rows], radius, oracle)
+        loss, gradient = _evaluate(oracle, points, targets)
         return cls(
-            aims=aims,
+            targets=targets,
             radius=radius,
             points=points,
             previous=points,
@@ -133,24 +135,24 @@ class _Search:
             best_loss=loss,
             best_gradient=gradient,
             step=2 * radius,
-            successes=torch.zeros_like(aims.rows),
+            successes=torch.zeros_like(targets.rows),
             loss_at_checkpoint=loss,
-            is_new_step=torch.zeros_like(aims.rows, dtype=torch.bool),
+            is_new_step=torch.zeros_like(targets.rows, dtype=torch.bool),
         )
 
     @property
     def rows(self) -> Tensor:
         """The image that each point belongs to."""
-        return self.aims.rows
+        return self.targets.rows
 
     def select(self, wanted: Tensor) -> _Search:
         """The search of some of the points, bool [m]."""
         kept = {
             field.name: getattr(self, field.name)[wanted]
             for field in fields(self)
-            if field.name != "aims"
+            if field.name != "targets"
         }
-        return _Search(aims=self.aims.select(wanted), **kept)
+        return _Search(targets=self.targets.select(wanted), **kept)
 
     def move(self, oracle: Oracle, momentum: float) -> None:
         """A step down the gradient, mixed with the last move, and back into the ball and the box.
@@ -188,10 +190,10 @@ class _Search:
         return into_ball(points, oracle.images[self.rows], self.radius, oracle)
 
 
-def _evaluate(oracle: Oracle, points: Tensor, aims: Aims) -> tuple[Tensor, Tensor]:
+def _evaluate(oracle: Oracle, points: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
     """The loss [m], which is negative where the aim is reached, and its gradient [m, ...]."""
-    logits, gradient = oracle.gradient(points, aims.rows, aims.ratio)
-    return aims.ratio(logits), gradient
+    logits, gradient = oracle.gradient(points, targets.rows, targets.ratio)
+    return targets.ratio(logits), gradient
 
 
 def _checkpoints(steps: int) -> set[int]:

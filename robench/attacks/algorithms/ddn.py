@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robench.attacks.core.aims import Aims
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, lengths, per_row
 from robench.attacks.core.geometry import radius_of_box, unit_direction
 from robench.attacks.core.losses import log_odds
+from robench.attacks.core.oracle import Oracle, lengths, per_row
+from robench.attacks.core.targets import Targets
 from robench.spec.base import Frozen
 
 __all__ = ["DDN"]
@@ -50,15 +50,15 @@ class DDN(Attack):
 
     def run(self, oracle: Oracle) -> Tensor:
         """All targets of an image at once, as separate points of the same row."""
-        aims = Aims.of(oracle, self.params.targets)
-        rows, images = aims.rows, oracle.images[aims.rows]
+        targets = Targets.of(oracle, self.params.targets)
+        rows, images = targets.rows, oracle.images[targets.rows]
         widest = radius_of_box(oracle)[rows]
         radius = torch.full_like(widest, self.params.initial_norm)
         points = oracle.starts[rows]
 
         def objective(logits: Tensor) -> Tensor:
-            value = log_odds(logits, aims.classes, aims.clean)
-            return value if aims.is_targeted else -value
+            value = log_odds(logits, targets.classes, targets.clean)
+            return value if targets.is_targeted else -value
 
         for step in range(self.params.steps):
             logits, gradient = oracle.gradient(points, rows, objective)

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, lengths, per_row
 from robench.attacks.core.losses import likeliest_others
+from robench.attacks.core.oracle import Oracle, lengths, per_row
 from robench.spec.base import Frozen
 
 __all__ = ["Boundaries", "DeepFool", "walk_to_boundary"]

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from robench.attacks.core.aims import Aims
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, lengths, per_row
+from robench.attacks.core.oracle import Oracle, lengths, per_row
+from robench.attacks.core.targets import Targets
 from robench.spec.base import Frozen
 
 __all__ = ["FAB", "projected"]
@@ -61,12 +61,12 @@ class FAB(Attack):
 
     def run(self, oracle: Oracle) -> Tensor:
         """All targets of an image at once, as separate points of the same row."""
-        aims = Aims.of(oracle, self.params.targets)
-        rows, images = aims.rows, oracle.images[aims.rows]
+        targets = Targets.of(oracle, self.params.targets)
+        rows, images = targets.rows, oracle.images[targets.rows]
         points = oracle.best[rows]  # the start, where nothing is found yet
         for step in range(self.params.steps):
-            logits, gradient = oracle.gradient(points, rows, aims.margin)
-            plane = projected(images, points, aims.margin(logits), gradient, box=oracle.box)
+            logits, gradient = oracle.gradient(points, rows, targets.margin)
+            plane = projected(images, points, targets.margin(logits), gradient, box=oracle.box)
             beyond = oracle.clip(images + (1 + self.params.overshoot) * (plane - images))
             points = torch.where(
                 per_row(lengths(gradient) > 0, points),

@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, lengths, per_row
 from robench.attacks.core.geometry import reach_of_box
 from robench.attacks.core.losses import log_odds
+from robench.attacks.core.oracle import Oracle, lengths, per_row
 from robench.spec.base import Frozen
 
 __all__ = ["FGSM"]

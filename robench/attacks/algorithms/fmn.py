@@ -10,16 +10,16 @@ from pydantic import Field
 from torch import Tensor
 
 from robench.attacks.algorithms.nearest import nearest_of_other_classes
-from robench.attacks.core.aims import Aims
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, lengths
+from robench.attacks.core.bisection import bisect_ray
 from robench.attacks.core.geometry import (
     distance_to_plane,
     into_ball,
     radius_of_box,
     unit_direction,
 )
-from robench.attacks.core.ray import bisect_ray
+from robench.attacks.core.oracle import Oracle, lengths
+from robench.attacks.core.targets import Targets
 from robench.spec.base import Frozen
 
 __all__ = ["FMN"]
@@ -63,20 +63,20 @@ class FMN(Attack):
 
     def run(self, oracle: Oracle) -> Tensor:
         """All targets of an image at once, as separate points of the same row."""
-        aims = Aims.of(oracle, self.params.targets)
-        rows, images = aims.rows, oracle.images[aims.rows]
+        targets = Targets.of(oracle, self.params.targets)
+        rows, images = targets.rows, oracle.images[targets.rows]
         widest = radius_of_box(oracle)[rows]
         if self.params.start == "adversarial":
             _find_starts(oracle)
         points = oracle.best[rows]  # the start, where nothing is found yet
         radius = lengths(points - images)
         for step in range(self.params.steps):
-            logits, gradient = oracle.gradient(points, rows, lambda logits: -aims.margin(logits))
+            logits, gradient = oracle.gradient(points, rows, lambda logits: -targets.margin(logits))
             gamma = self._decayed(step, self.params.gamma, _LAST_GAMMA)
             closest = oracle.best_distance[rows]
             smaller = torch.minimum(radius * (1 - gamma), closest)
             larger = radius * (1 + gamma)
-            plane = lengths(points - images) + distance_to_plane(aims.margin(logits), gradient)
+            plane = lengths(points - images) + distance_to_plane(targets.margin(logits), gradient)
             larger = torch.where(closest.isfinite(), larger, larger.maximum(plane))
             radius = torch.where(oracle.is_adversarial(logits, rows), smaller, larger)
             radius = radius.minimum(widest)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from robench.attacks.algorithms.nearest import nearest_of_other_classes
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, lengths, per_row
-from robench.attacks.core.ray import bisect_ray
+from robench.attacks.core.bisection import bisect_ray
+from robench.attacks.core.oracle import Oracle, lengths, per_row
 from robench.spec.base import Frozen
 
 __all__ = ["HopSkipJump"]

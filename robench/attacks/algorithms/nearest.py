@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.ray import bisect_ray
+from robench.attacks.core.bisection import bisect_ray
+from robench.attacks.core.oracle import Oracle
 from robench.spec.base import Frozen
 
 __all__ = ["NearestOtherClass", "nearest_of_other_classes"]

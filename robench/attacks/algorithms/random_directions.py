@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, per_row
 from robench.attacks.core.geometry import reach_of_box
+from robench.attacks.core.oracle import Oracle, per_row
 from robench.spec.base import Frozen
 
 __all__ = ["RandomDirections"]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from robench.attacks.algorithms.deepfool import Boundaries, walk_to_boundary
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle, lengths, per_row
 from robench.attacks.core.losses import logit_margin
+from robench.attacks.core.oracle import Oracle, lengths, per_row
 from robench.spec.base import Frozen
 
 __all__ = ["SuperDeepFool"]

@@ -1,1 +1,1 @@
-"""What all attacks stand on: the oracle, its budget of passes, the problem, the losses."""
+"""What all attacks stand on: the oracle, its budget of passes, the inputs, the losses."""

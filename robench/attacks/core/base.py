@@ -35,13 +35,13 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from robench.attacks.core import silence
-from robench.attacks.core.budget import BudgetExhaustedError, Oracle
+from robench.attacks.core import watchdog
 from robench.attacks.core.equality import EqualByValue
+from robench.attacks.core.inputs import AttackInputs, check_inputs, within_bounds
 from robench.attacks.core.judge import judge_all
 from robench.attacks.core.network import Classifier, without_autocast
-from robench.attacks.core.problem import Problem, examine, within_bounds
-from robench.attacks.core.silence import SilentError, ended_when_silent
+from robench.attacks.core.oracle import BudgetExhaustedError, Oracle
+from robench.attacks.core.watchdog import SilentError, ended_when_silent
 from robench.errors import AttackError
 from robench.spec.base import Frozen
 from robench.spec.params import check_params_schema, parse_params
@@ -184,7 +184,7 @@ class Attack(ABC):
             InputError: names what is wrong with the model, the images or the labels.
             AttackError: the attack raised.
         """
-        problem = examine(
+        inputs = check_inputs(
             model,
             images,
             labels,
@@ -194,31 +194,31 @@ class Attack(ABC):
             seed=seed,
             batch_size=batch_size,
         )
-        with without_autocast(problem.images.device):
-            parts = [self.attack(part, limit=limit) for part in problem.split()]
+        with without_autocast(inputs.images.device):
+            parts = [self.attack(part, limit=limit) for part in inputs.split()]
         result = AttackResult.join(parts)
         if result.error is not None:
             raise AttackError(f"the attack {self.name!r} {result.error}", where=repr(self))
         return result.to(images.device)
 
     @final
-    def attack(self, problem: Problem, *, limit: int | None = None) -> AttackResult:
-        """Attack the images of a problem at once; what the attack raises is recorded, not raised.
+    def attack(self, inputs: AttackInputs, *, limit: int | None = None) -> AttackResult:
+        """Attack all images at once; what the attack raises is recorded, not raised.
 
         Args:
-            problem: what `examine` returned, or a part of it.
+            inputs: what `check_inputs` returned, or a part of it.
             limit: forward and backward passes that one image may cost; `None` for no limit.
         """
         started = time.perf_counter()
-        forwards, backwards = torch.zeros_like(problem.labels), torch.zeros_like(problem.labels)
-        adversarial = problem.images.clone()
+        forwards, backwards = torch.zeros_like(inputs.labels), torch.zeros_like(inputs.labels)
+        adversarial = inputs.images.clone()
         distance = torch.zeros(len(adversarial), dtype=torch.float64, device=adversarial.device)
-        out_of_bounds = torch.zeros_like(problem.correct)
-        surest = problem.images.clone()
+        out_of_bounds = torch.zeros_like(inputs.correct)
+        surest = inputs.images.clone()
         error = None
-        rows = problem.correct.nonzero().flatten()
+        rows = inputs.correct.nonzero().flatten()
         if len(rows):
-            part = problem.select(rows)
+            part = inputs.select(rows)
             oracle = Oracle(part, limit=limit)
             points, error = self._search(oracle)
             out_of_bounds[rows] = ~within_bounds(points, box=part.box)
@@ -233,7 +233,7 @@ class Attack(ABC):
     def _search(self, oracle: Oracle) -> tuple[Tensor, str | None]:
         """The points that `run` returned, else the images, and what it raised."""
         try:
-            with ended_when_silent(oracle, silence.PATIENCE_S):
+            with ended_when_silent(oracle, watchdog.PATIENCE_S):
                 points = self.run(oracle)
             if not isinstance(points, Tensor) or points.shape != oracle.images.shape:
                 shape = getattr(points, "shape", type(points).__name__)
@@ -242,7 +242,7 @@ class Attack(ABC):
         except BudgetExhaustedError:
             return oracle.images, None
         except SilentError:
-            return oracle.images, f"asked nothing for {silence.PATIENCE_S:g} s, and was ended"
+            return oracle.images, f"asked nothing for {watchdog.PATIENCE_S:g} s, and was ended"
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
             return oracle.images, f"raised {type(error).__name__}: {error}"
 

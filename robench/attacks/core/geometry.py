@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robench.attacks.core.budget import Oracle, lengths, per_row
+from robench.attacks.core.oracle import Oracle, lengths, per_row
 
 __all__ = ["distance_to_plane", "into_ball", "radius_of_box", "reach_of_box", "unit_direction"]
 

@@ -5,7 +5,7 @@ failure of Pintor et al. 2022 (arXiv 2106.09947) and the advice of Carlini et al
 1902.06705). Thresholds were set on networks trained on digits: those with ReLU raise no warning,
 those with k-winners-take-all or sign activations do. ``df-gap`` is a note: it says that DeepFool
 alone would mislead, and nothing against the best of all attacks. The values come from
-`robench.attacks.suite.evidence`.
+`robench.attacks.suite.diagnostics`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from robench.attacks.algorithms.nearest import nearest_of_other_classes
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import BudgetExhaustedError, Oracle
+from robench.attacks.core.oracle import BudgetExhaustedError, Oracle
 from robench.attacks.libraries.params import OneByOne
 from robench.errors import NotApplicableError, PluginError
 

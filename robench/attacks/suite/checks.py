@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from robench.attacks import ATTACKS
-from robench.attacks.core.problem import Problem
-from robench.attacks.core.views import OWN, View
+from robench.attacks.core.inputs import AttackInputs
+from robench.attacks.core.surrogates import OWN, GradientSource
 from robench.attacks.evaluation.optimality import area, largest_distance
 from robench.attacks.suite.report import CheckReport
+from robench.attacks.suite.runs import Run, RunResult, run_all, with_seed
 from robench.attacks.suite.suites import Check, Member
-from robench.attacks.suite.trials import Run, Trial, run_all, with_seed
 
 __all__ = ["CHECKED", "Checks", "images_to_check", "run_checks"]
 
@@ -38,7 +38,7 @@ class Checks:
 
 def run_checks(
     checks: Sequence[Check],
-    problem: Problem,
+    inputs: AttackInputs,
     runs: Mapping[str, Run],
     found: Mapping[str, Tensor],
 ) -> Checks:
@@ -48,27 +48,27 @@ def run_checks(
 
     Args:
         checks: which of the flags are wanted.
-        problem: all images.
+        inputs: all images.
         runs: of the suite, by key.
         found: distance of each run after bisection, float64 [N].
     """
     if not checks:
         return Checks({}, None)
     started = time.perf_counter()
-    rows = problem.correct.nonzero().flatten()
+    rows = inputs.correct.nonzero().flatten()
     rows = rows[: images_to_check(len(rows))]
     if not len(rows):
-        nothing = torch.zeros_like(problem.labels)
+        nothing = torch.zeros_like(inputs.labels)
         return Checks(dict.fromkeys(checks), CheckReport(0, nothing, 0.0))
-    part = problem.select(rows)
+    part = inputs.select(rows)
     first = {key: distance[rows] for key, distance in found.items()}
-    spent = torch.zeros_like(problem.labels)
+    spent = torch.zeros_like(inputs.labels)
     values: dict[str, float | None] = {}
     for check in checks:
-        trials = _TRIALS[check](part, runs)
-        for trial in trials.values():
-            spent[rows] += trial.result.passes + trial.ray_forwards
-        second = {key: trial.distance_on_ray for key, trial in trials.items()}
+        results = _TRIALS[check](part, runs)
+        for result in results.values():
+            spent[rows] += result.result.passes + result.ray_forwards
+        second = {key: result.distance_on_ray for key, result in results.items()}
         values[check] = _VALUES[check](first, second)
     return Checks(values, CheckReport(len(rows), spent, time.perf_counter() - started))
 
@@ -78,25 +78,25 @@ def images_to_check(count: int) -> int:
     return min(count, max(LEAST, min(CHECKED, count // ONE_IN)))
 
 
-def _longer(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+def _longer(part: AttackInputs, runs: Mapping[str, Run]) -> dict[str, RunResult]:
     doubled = {key: run.doubled() for key, run in runs.items()}
     return _run(part, {key: run for key, run in doubled.items() if run is not None})
 
 
-def _reseeded(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
+def _reseeded(part: AttackInputs, runs: Mapping[str, Run]) -> dict[str, RunResult]:
     return _run(with_seed(part, _OTHER_SEED), runs)
 
 
-def _random(part: Problem, _runs: Mapping[str, Run]) -> dict[str, Trial]:
+def _random(part: AttackInputs, _runs: Mapping[str, Run]) -> dict[str, RunResult]:
     member = Member("random-directions", {"directions": _DIRECTIONS, "steps": 10})
     attack = ATTACKS.get(member.attack)(**member.params)
-    return _run(part, {"noise": Run("noise", member, attack, View(OWN), 0, ray_steps=12)})
+    return _run(part, {"noise": Run("noise", member, attack, GradientSource(OWN), 0, ray_steps=12)})
 
 
-def _run(part: Problem, runs: Mapping[str, Run]) -> dict[str, Trial]:
-    """The runs on all images, as many at a time as the problem says."""
+def _run(part: AttackInputs, runs: Mapping[str, Run]) -> dict[str, RunResult]:
+    """The runs on all images, as many at a time as the inputs says."""
     pieces = [run_all(piece, runs) for piece in part.split()]
-    return {key: Trial.join([piece[key] for piece in pieces]) for key in runs}
+    return {key: RunResult.join([piece[key] for piece in pieces]) for key in runs}
 
 
 def _shortest(found: Mapping[str, Tensor]) -> Tensor:

@@ -9,19 +9,19 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from robench.attacks.core.inputs import AttackInputs, check_inputs
 from robench.attacks.core.judge import distances
 from robench.attacks.core.network import Classifier, without_autocast
-from robench.attacks.core.problem import Problem, examine
 from robench.attacks.core.progress import Bar, shown
-from robench.attacks.core.views import gradient_views
+from robench.attacks.core.surrogates import gradient_sources
 from robench.attacks.evaluation.flags import raise_flags
 from robench.attacks.evaluation.optimality import optimality
+from robench.attacks.suite.best_adversarials import REFERENCE, Closest, closest_that_hold
 from robench.attacks.suite.checks import run_checks
-from robench.attacks.suite.closest import REFERENCE, Closest, closest_that_hold
-from robench.attacks.suite.evidence import Evidence, has_no_gradient, measure
+from robench.attacks.suite.diagnostics import Evidence, has_no_gradient, measure
 from robench.attacks.suite.report import AttackReport, MemberReport
+from robench.attacks.suite.runs import Run, RunResult, run_all, runs_of
 from robench.attacks.suite.suites import AttackSuite, attack_suite
-from robench.attacks.suite.trials import Run, Trial, run_all, runs_of
 from robench.attacks.suite.verify import Verifier
 from robench.errors import AttackError
 
@@ -56,7 +56,7 @@ def minimal_l2(
         model: a module in evaluation mode, or a function, deterministic, from [0, 1] to logits of
             at least two classes. It may compute in half or double precision, and may end in a
             softmax or a sigmoid; its decision is the argmax of what it returns. A module may offer
-            further gradients, see `robench.attacks.core.views`.
+            further gradients, see `robench.attacks.core.surrogates`.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
         labels: integers [N].
         suite: name of an attack suite, or one of your own.
@@ -81,7 +81,7 @@ def minimal_l2(
         PluginError: an attack of the suite needs a package that is not installed.
     """
     chosen = attack_suite(suite) if isinstance(suite, str) else suite
-    problem = examine(
+    inputs = check_inputs(
         model,
         images,
         labels,
@@ -92,54 +92,54 @@ def minimal_l2(
         batch_size=batch_size,
         allow_stochastic=allow_stochastic,
     )
-    with without_autocast(problem.images.device):
-        return _report(problem, chosen, progress).to(images.device)
+    with without_autocast(inputs.images.device):
+        return _report(inputs, chosen, progress).to(images.device)
 
 
-def _report(problem: Problem, chosen: AttackSuite, progress: bool | None) -> AttackReport:
-    views = gradient_views(problem, smoothed=chosen.smoothed)
-    runs = runs_of(chosen, views, problem)
-    verifier = Verifier(problem.model, problem.images)
-    levels = [tuple(runs_of(level, views, problem)) for level in chosen.levels]
-    split = list(problem.split())
+def _report(inputs: AttackInputs, chosen: AttackSuite, progress: bool | None) -> AttackReport:
+    views = gradient_sources(inputs, smoothed=chosen.smoothed)
+    runs = runs_of(chosen, views, inputs)
+    verifier = Verifier(inputs.model, inputs.images)
+    levels = [tuple(runs_of(level, views, inputs)) for level in chosen.levels]
+    split = list(inputs.split())
     with shown(len(split) * len(runs), progress) as bar:
         parts = [_attack(part, runs, levels, verifier, bar) for part in split]
-        trials = {key: Trial.join([part.trials[key] for part in parts]) for key in runs}
+        results = {key: RunResult.join([part.results[key] for part in parts]) for key in runs}
         bar.doing("checks of the evaluation")
-        found = {key: trial.distance_on_ray for key, trial in trials.items()}
-        checks = run_checks(chosen.checks, problem, runs, found)
+        found = {key: result.distance_on_ray for key, result in results.items()}
+        checks = run_checks(chosen.checks, inputs, runs, found)
     closest = Closest.join([part.closest for part in parts])
     members = {
-        key: _member(runs[key], trial, closest, problem.correct) for key, trial in trials.items()
+        key: _member(runs[key], result, closest, inputs.correct) for key, result in results.items()
     }
     evidence = Evidence(
-        correct=problem.correct,
+        correct=inputs.correct,
         distance=closest.distance,
         margin=closest.margin,
         members=members,
         has_no_gradient=torch.cat([part.has_no_gradient for part in parts]),
         lost=closest.lost,
         by_reference=torch.tensor(
-            [name == REFERENCE for name in closest.winner], device=problem.images.device
+            [name == REFERENCE for name in closest.winner], device=inputs.images.device
         ),
-        twins=len(views) - 1,
+        surrogates=len(views) - 1,
     )
     return AttackReport(
         distance=closest.distance,
         adversarial=closest.adversarial,
         margin=closest.margin,
         winner=closest.winner,
-        passes=sum((m.passes for m in members.values()), torch.zeros_like(problem.labels)),
+        passes=sum((m.passes for m in members.values()), torch.zeros_like(inputs.labels)),
         allowed=_total([run.allowed for run in runs.values()]),
-        correct=problem.correct,
-        norm=distances(problem.images, torch.zeros_like(problem.images)),
-        flags=raise_flags({**measure(problem, evidence), **checks.values}),
+        correct=inputs.correct,
+        norm=distances(inputs.images, torch.zeros_like(inputs.images)),
+        flags=raise_flags({**measure(inputs, evidence), **checks.values}),
         attacks=members,
         views=tuple(view.name for view in views),
         checks=checks.cost,
         suite=str(chosen),
-        seed=problem.seed,
-        box=problem.box,
+        seed=inputs.seed,
+        box=inputs.box,
         notes=(*_failures(members), *_bounds(closest), *verifier.notes),
     )
 
@@ -148,35 +148,35 @@ def _report(problem: Problem, chosen: AttackSuite, progress: bool | None) -> Att
 class _Part:
     """Everything about some of the images but the points of each run."""
 
-    trials: Mapping[str, Trial]
+    results: Mapping[str, RunResult]
     closest: Closest
     has_no_gradient: Tensor
 
 
 def _attack(
-    part: Problem,
+    part: AttackInputs,
     runs: Mapping[str, Run],
     levels: Sequence[Sequence[str]],
     verifier: Verifier,
     bar: Bar,
 ) -> _Part:
-    trials = run_all(part, runs, bar)
-    _check_any_ran(trials)
+    results = run_all(part, runs, bar)
+    _check_any_ran(results)
     # Whether a point holds may hang by a rounding, so that more candidates could make a distance
     # longer. What the suites that this one extends found counts as they would have found it.
     closest = reduce(
         Closest.or_closer,
-        (closest_that_hold(part, {key: trials[key] for key in keys}, verifier) for keys in levels),
+        (closest_that_hold(part, {key: results[key] for key in keys}, verifier) for keys in levels),
     )
-    light = {key: trial.without_points() for key, trial in trials.items()}
+    light = {key: result.without_points() for key, result in results.items()}
     return _Part(light, closest, has_no_gradient(part))
 
 
-def _check_any_ran(trials: Mapping[str, Trial]) -> None:
+def _check_any_ran(results: Mapping[str, RunResult]) -> None:
     """Images that no attack has really attacked must not pass for robust ones."""
-    errors = {key: t.result.error for key, t in trials.items() if t.result.error is not None}
+    errors = {key: t.result.error for key, t in results.items() if t.result.error is not None}
     # A refinement with nothing to go on from asks nothing, and raises nothing.
-    ran = any(t.result.passes.any() for t in trials.values() if t.result.error is None)
+    ran = any(t.result.passes.any() for t in results.values() if t.result.error is None)
     if errors and not ran:
         told = [f"{key!r} {error}" for key, error in errors.items()]
         more = f"; and {len(told) - _ERRORS} more" if len(told) > _ERRORS else ""
@@ -186,7 +186,7 @@ def _check_any_ran(trials: Mapping[str, Trial]) -> None:
         )
 
 
-def _member(run: Run, trial: Trial, closest: Closest, correct: Tensor) -> MemberReport:
+def _member(run: Run, result: RunResult, closest: Closest, correct: Tensor) -> MemberReport:
     wins = sum(name == run.key for name in closest.winner)
     count = int(correct.sum())
     return MemberReport(
@@ -195,16 +195,16 @@ def _member(run: Run, trial: Trial, closest: Closest, correct: Tensor) -> Member
         params=run.attack.params.model_dump(),
         view=run.view.name,
         is_refinement=run.member.is_refinement,
-        distance=trial.result.distance,
-        distance_on_ray=trial.distance_on_ray,
-        optimality=optimality(trial.distance_on_ray, closest.distance, correct),
+        distance=result.result.distance,
+        distance_on_ray=result.distance_on_ray,
+        optimality=optimality(result.distance_on_ray, closest.distance, correct),
         wins=wins / count if count else None,
-        forwards=trial.result.forwards + trial.ray_forwards,
-        backwards=trial.result.backwards,
+        forwards=result.result.forwards + result.ray_forwards,
+        backwards=result.result.backwards,
         allowed=run.allowed,
-        seconds=trial.result.seconds,
-        out_of_bounds=int(trial.result.out_of_bounds.sum()),
-        error=trial.result.error,
+        seconds=result.result.seconds,
+        out_of_bounds=int(result.result.out_of_bounds.sum()),
+        error=result.result.error,
     )
 
 

@@ -27,7 +27,7 @@ class MemberReport(EqualByValue):
     Attributes:
         attack: its name, as in ``robench list attacks``, and its `version`.
         params: all of its parameters.
-        view: whose gradients it followed: ``"own"``, ``"smoothed"``, or a twin's name.
+        view: whose gradients it followed: ``"own"``, ``"smoothed"``, or a surrogate's name.
         is_refinement: it went on from the closest adversarials of all others, so that its distance
             is theirs too.
         distance: float64 [N]; 0 for misclassified images, infinite where nothing was found.

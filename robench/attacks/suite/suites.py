@@ -7,12 +7,12 @@ one network; a Jacobian of C - 1 rows counts C - 1 backward passes.
 
 ``l2-quick``, ``l2-std`` and ``l2-full`` are nested: a longer one runs the shorter one first, as it
 would run by itself, and so never reports a longer distance for the same images, seed and batches.
-Attacks that follow gradients run once more for each twin that a network offers, see
-`robench.attacks.core.views`. Means of the passes that an image cost, on eight networks of digits
-and MNIST, robust ones among them (ten classes, checks not counted):
+Attacks that follow gradients run once more for each surrogate that a network offers, see
+`robench.attacks.core.surrogates`. Means of the passes that an image cost, on eight networks of
+digits and MNIST, robust ones among them (ten classes, checks not counted):
 
 =========  ==============================  =====================================
-suite      without twins                   one twin (sign, k-winners-take-all)
+suite      without surrogates                   one surrogate (sign, k-winners-take-all)
 =========  ==============================  =====================================
 l2-quick   1,730 to 1,740                  3,900 to 6,300
 l2-std     5,680 to 5,770                  13,200 to 18,500
@@ -76,10 +76,12 @@ class AttackSuite:
         members: each is followed by a bisection along the ray to the image.
         ray_steps: halvings of that bisection.
         rounds: how often the members that follow gradients run, at least. They follow the network's
-            own gradient, and then that of each twin that it offers: k views cost k times as much.
+            own gradient, and then that of each surrogate that it offers: k of them cost k times as
+            much.
             What rounds are left are restarts from random points, so that an ordinary network is
-            attacked as often as one that offers twins.
-        smoothed: whether a network that offers twins is also followed by its own smoothed gradient.
+            attacked as often as one that offers surrogates.
+        smoothed: whether the smoothed gradient of a network that offers surrogates is followed
+            as well.
         checks: flags that need attacks of their own.
         extends: a shorter suite, whose members are the first ones here. It runs first, and as it
             would by itself, refinement included, so that no distance is longer than its own.

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks.core.equality import EqualByValue
+from robench.attacks.core.inputs import check_inputs, is_wrong, outputs_in_batches, within_bounds
 from robench.attacks.core.judge import distances
 from robench.attacks.core.losses import logit_margin
 from robench.attacks.core.network import AttackedModel, Classifier
-from robench.attacks.core.problem import examine, is_wrong, outputs_in_batches, within_bounds
 from robench.errors import InputError
 
 __all__ = ["Claim", "Verifier", "verify_claim"]
@@ -165,15 +165,15 @@ def verify_claim(
     Raises:
         InputError: names what is wrong with the model, the images, the labels or the claim.
     """
-    problem = examine(model, images, labels, allow_stochastic=allow_stochastic)
+    inputs = check_inputs(model, images, labels, allow_stochastic=allow_stochastic)
     _check_claim(images, adversarial, distance)
-    points = adversarial.detach().to(problem.images)
+    points = adversarial.detach().to(inputs.images)
     claimed = distance.detach().to(points.device, torch.float64)
-    verifier = Verifier(problem.model, problem.images)
+    verifier = Verifier(inputs.model, inputs.images)
     nothing = claimed == torch.inf
-    true = distances(problem.images, points).masked_fill(nothing, torch.inf)
+    true = distances(inputs.images, points).masked_fill(nothing, torch.inf)
     checks = {
-        "is_fooled": nothing | verifier.is_fooled(problem.labels, points),
+        "is_fooled": nothing | verifier.is_fooled(inputs.labels, points),
         "in_bounds": within_bounds(points, box=box),
         "is_as_far": nothing | ((claimed - true).abs() <= _ROUNDING * true),
     }

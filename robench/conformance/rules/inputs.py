@@ -9,12 +9,12 @@ import torch
 
 from robench.conformance import datasets
 from robench.conformance.lines import line_in
+from robench.conformance.method_run import initial, run
 from robench.conformance.networks import NETWORKS
 from robench.conformance.observer import source_files
 from robench.conformance.rule import BrokenError, SkippedError, rule
 from robench.conformance.rules.outcome import difference
 from robench.conformance.subject import summary
-from robench.conformance.trial import initial, run
 from robench.errors import LevelNotReachedError, UnknownNameError
 from robench.methods import METHODS
 from robench.methods.base import make
@@ -59,7 +59,7 @@ def supports_agrees(subject: Subject) -> str:
         if answer is True:
             taken.append(network)
             is_early = not isinstance(trial.declined, LevelNotReachedError)
-            if trial.declined is not None and is_early and subject.make().donor() is None:
+            if trial.declined is not None and is_early and subject.make().mask_source() is None:
                 raise BrokenError(
                     f"supports() says True for {network}, and then: {summary(trial.declined)}",
                     subject.line_of("supports"),
@@ -71,7 +71,7 @@ def supports_agrees(subject: Subject) -> str:
 @rule("let finish() read what it needs from the network alone, not from what prepare() left")
 def trains_once(subject: Subject) -> str:
     """One trained network serves all levels: a fresh instance finishes it as the old one would."""
-    if not subject.make().trains_once:
+    if not subject.make().shares_training:
         raise SkippedError("it trains a network for each level")
     compared = []
     for network in NETWORKS:
@@ -97,7 +97,7 @@ def trains_once(subject: Subject) -> str:
 @rule("name a method that has no donor itself, and copy its masks before you change them")
 def keeps_its_donor(subject: Subject) -> str:
     """The donor is a method that can lend its masks, and they are left as they are."""
-    name = subject.make().donor()
+    name = subject.make().mask_source()
     if name is None:
         raise SkippedError("it asks for no masks of another method")
     where = subject.line_of("donor")
@@ -105,7 +105,7 @@ def keeps_its_donor(subject: Subject) -> str:
         METHODS.check(name)
     except UnknownNameError as error:
         raise BrokenError(f"donor() names {name!r}: {error.what}", where) from None
-    if is_dense(name) or name == subject.name or make(name).donor() is not None:
+    if is_dense(name) or name == subject.name or make(name).mask_source() is not None:
         raise BrokenError(f"donor() names {name!r}, which has no masks of its own to lend", where)
     return f"{name}, {subject.without('keeps-its-donor')}"
 

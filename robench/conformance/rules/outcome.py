@@ -10,9 +10,9 @@ import torch
 
 from robench.compaction import compact, report_of
 from robench.conformance import datasets
+from robench.conformance.method_run import initial
 from robench.conformance.rule import BrokenError, SkippedError, rule
 from robench.conformance.subject import summary
-from robench.conformance.trial import initial
 from robench.data.base import to_float
 from robench.errors import CompactionError, InputError, LevelNotReachedError, NotApplicableError
 from robench.spec import is_dense
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from robench.conformance.method_run import Trial
     from robench.conformance.subject import Subject
-    from robench.conformance.trial import Trial
     from robench.methods.masks import Masks
 
 __all__ = ["LEVELS", "RULES", "difference"]

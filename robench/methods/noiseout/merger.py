@@ -13,7 +13,7 @@ from robench.methods.noiseout.fold import carry_out
 from robench.methods.noiseout.links import Widths
 from robench.methods.noiseout.moments import mean_strongest
 from robench.methods.noiseout.plan import Candidates, plan_merges, reading
-from robench.methods.tools.silence import Silence
+from robench.methods.tools.frozen_units import Silence
 from robench.methods.tools.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from torch import nn
 
 from robench.errors import LevelNotReachedError
 from robench.methods.masks import Masks, tolerance, zeros_at
+from robench.methods.tools.frozen_units import Silence
 from robench.methods.tools.groups import Grouping
 from robench.methods.tools.removal import require_room
-from robench.methods.tools.silence import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

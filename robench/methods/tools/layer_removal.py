@@ -16,9 +16,9 @@ from torch import nn
 
 from robench.errors import NotApplicableError
 from robench.methods.masks import Masks, zeros_at
+from robench.methods.tools.frozen_units import Silence
 from robench.methods.tools.groups import Grouping, kinds_in
 from robench.methods.tools.removal import longest_run, require_room
-from robench.methods.tools.silence import Silence
 from robench.models.chain import Layer, trace
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import torch
 
 from robench.errors import LevelNotReachedError, NotApplicableError, TrainingError
 from robench.methods.masks import Masks, zeros_at
+from robench.methods.tools.frozen_units import Silence
 from robench.methods.tools.groups import Grouping, GroupKind, blocks
-from robench.methods.tools.silence import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from robench.attacks.algorithms.apgd import APGD, _checkpoints, _Search
-from robench.attacks.core.aims import Aims
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
+from robench.attacks.core.targets import Targets
 
 
 def test_checkpoints_are_those_of_the_paper() -> None:
@@ -39,8 +39,8 @@ def test_more_radii_come_closer(digits) -> None:
 
 def search(digits) -> tuple[Oracle, _Search]:
     images, labels = digits.correct(6)
-    oracle = Oracle(examine(digits.model, images, labels))
-    return oracle, _Search.start(oracle, Aims.of(oracle, 0), torch.full((6,), 0.2))
+    oracle = Oracle(check_inputs(digits.model, images, labels))
+    return oracle, _Search.start(oracle, Targets.of(oracle, 0), torch.full((6,), 0.2))
 
 
 def test_a_step_of_the_radius_stays_in_the_ball_and_lowers_the_loss(digits) -> None:
@@ -51,7 +51,7 @@ def test_a_step_of_the_radius_stays_in_the_ball_and_lowers_the_loss(digits) -> N
     length = (found.points - oracle.images).norm(dim=1)
     assert (length <= 0.2 * (1 + 1e-5)).all()
     assert (length > 0.05).all()
-    loss = Aims.of(oracle, 0).ratio(oracle.query(found.points, oracle.rows))
+    loss = Targets.of(oracle, 0).ratio(oracle.query(found.points, oracle.rows))
     assert (loss < before).sum() >= 5  # the linear estimate may mislead one
 
 

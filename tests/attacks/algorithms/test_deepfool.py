@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks.algorithms.deepfool import Boundaries, DeepFool, walk_to_boundary
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
 from robench.attacks.evaluation.metrics import rho_adv_of_estimates
 from tests.networks import ThresholdLogits
 
@@ -143,7 +143,7 @@ def test_what_is_found_in_the_last_step_counts(digits) -> None:
 
 def test_walks_report_where_they_left_their_class(digits) -> None:
     images, labels = digits.correct(40)
-    oracle = Oracle(examine(digits.model, images, labels))
+    oracle = Oracle(check_inputs(digits.model, images, labels))
     rows = torch.tensor([7, 3, 30])
     arrived, points = walk_to_boundary(
         Boundaries(oracle, 10, 2.0), images[rows], rows, steps=50, overshoot=0.02
@@ -159,10 +159,10 @@ def test_walks_report_where_they_left_their_class(digits) -> None:
 
 def test_a_restart_walks_from_its_own_point(digits) -> None:
     images, labels = digits.correct(20)
-    problem = examine(digits.model, images, labels)
+    inputs = check_inputs(digits.model, images, labels)
     shift = 0.05 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
-    restarted = replace(problem, starts=(images + shift).clamp(0, 1))
-    first, second = DeepFool().attack(problem), DeepFool().attack(restarted)
+    restarted = replace(inputs, starts=(images + shift).clamp(0, 1))
+    first, second = DeepFool().attack(inputs), DeepFool().attack(restarted)
     assert second.success.all()
     assert not torch.equal(first.distance, second.distance)
     assert second.distance.median().item() == pytest.approx(first.distance.median().item(), rel=0.3)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from robench.attacks.algorithms.ddn import DDN
 from robench.attacks.algorithms.fab import FAB, projected
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
 
 
 def problem_of(seed: int, pixels: int = 6) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -82,7 +82,7 @@ def test_few_steps_come_as_near_as_many_of_ddn_in_a_robust_network(robust) -> No
 def test_a_refinement_goes_on_from_what_is_known(digits) -> None:
     images, labels = digits.correct(20)
     known = DDN(steps=20)(digits.model, images, labels)
-    problem = replace(examine(digits.model, images, labels), found=known.adversarial)
-    found = FAB(targets=0, steps=12, first_share=0.7, last_share=0.05).attack(problem)
+    inputs = replace(check_inputs(digits.model, images, labels), found=known.adversarial)
+    found = FAB(targets=0, steps=12, first_share=0.7, last_share=0.05).attack(inputs)
     assert (found.distance <= known.distance).all()
     assert (found.distance < 0.999 * known.distance).double().mean() > 0.5

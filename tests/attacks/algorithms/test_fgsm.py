@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from robench.attacks.algorithms.fgsm import FGSM
 from robench.attacks.core.base import AttackResult
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
 from tests.networks import ThresholdLogits
 
 REFINED = 1.002
@@ -50,8 +50,8 @@ def test_a_random_start_spends_its_share_of_the_radius(linear, step: str) -> Non
     result = FGSM(step=step, random_start=0.5)(
         task.model, task.images, task.labels, box=False, seed=3
     )
-    problem = examine(task.model, task.images, task.labels, box=False, seed=3)
-    noise = Oracle(problem).noise(torch.arange(len(task.images)))
+    inputs = check_inputs(task.model, task.images, task.labels, box=False, seed=3)
+    noise = Oracle(inputs).noise(torch.arange(len(task.images)))
     weight = (task.model.weight[1] - task.model.weight[0]).detach()
     uphill = torch.where(task.labels == 0, 1.0, -1.0)[:, None] * weight
     if step == "sign":

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks.algorithms.hopskipjump import HopSkipJump
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
 
 
 class Answers(nn.Module):
@@ -37,9 +37,9 @@ START = torch.rand(400, 20, generator=torch.Generator().manual_seed(5))
 
 def test_it_beats_the_ray_that_it_starts_on(digits) -> None:
     images, labels = digits.correct(20)
-    problem = examine(digits.model, images, labels, references=digits.images)
-    short = HopSkipJump(steps=1).attack(problem).distance
-    long = HopSkipJump(steps=8).attack(problem).distance
+    inputs = check_inputs(digits.model, images, labels, references=digits.images)
+    short = HopSkipJump(steps=1).attack(inputs).distance
+    long = HopSkipJump(steps=8).attack(inputs).distance
     assert (long <= short).all()
     assert long.median() < 0.85 * short.median()
 

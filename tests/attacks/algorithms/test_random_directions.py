@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks.algorithms.random_directions import RandomDirections
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
 
 
 def distances_along(task, directions: int, seed: int) -> Tensor:
     """How far two linear classes are along the first directions of each image, [k, n]."""
-    oracle = Oracle(examine(task.model, task.images, task.labels, box=False, seed=seed))
+    oracle = Oracle(check_inputs(task.model, task.images, task.labels, box=False, seed=seed))
     drawn = torch.stack([oracle.noise(oracle.rows) for _ in range(directions)])
     weight = (task.model.weight[1] - task.model.weight[0]).detach()
     uphill = torch.where(task.labels == 0, 1.0, -1.0)[:, None] * weight

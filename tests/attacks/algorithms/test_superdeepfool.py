@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from robench.attacks.algorithms.deepfool import DeepFool
 from robench.attacks.algorithms.superdeepfool import SuperDeepFool, _projected
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
 from tests.networks import ThresholdLogits
 
 
@@ -64,7 +64,7 @@ def test_it_comes_closer_than_deepfool(digits, signs) -> None:
 def test_each_image_is_projected_onto_the_boundary_linearised_there(digits) -> None:
     images, labels = digits.correct(10)
     found = DeepFool()(digits.model, images, labels, box=False).adversarial
-    oracle = Oracle(examine(digits.model, images, labels, box=False))
+    oracle = Oracle(check_inputs(digits.model, images, labels, box=False))
     projected, rows = _projected(oracle, found, oracle.rows)
     assert torch.equal(rows, oracle.rows)
     assert (oracle.forwards == 1).all()
@@ -92,7 +92,7 @@ def test_where_logits_jump_hardly_anything_is_taken_off() -> None:
             return torch.stack([torch.full_like(height, 0.5), height], dim=1)
 
     images = torch.tensor([[0.1, 0.3]])
-    oracle = Oracle(examine(Jump().eval(), images, None))
+    oracle = Oracle(check_inputs(Jump().eval(), images, None))
     projected, _ = _projected(oracle, torch.tensor([[0.6, 0.3]]), oracle.rows)
     torch.testing.assert_close(projected, torch.tensor([[0.1 + 0.95 * 0.5, 0.3]]))
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from robench.attacks.algorithms.transfer import Transfer
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
 from robench.attacks.suite.minimal import minimal_l2
 from robench.attacks.suite.suites import AttackSuite, Member
 from robench.errors import InputError
@@ -30,8 +30,8 @@ LABELS = torch.zeros(3, dtype=torch.int64)
 def test_rays_are_followed_shortened_and_lengthened() -> None:
     points = IMAGES.clone()
     points[:, 0] = torch.tensor([0.9, 0.4, 0.2])  # beyond, before, and not moved at all
-    problem = examine(Step().eval(), IMAGES, LABELS, transferred=points)
-    result = Transfer().attack(problem)
+    inputs = check_inputs(Step().eval(), IMAGES, LABELS, transferred=points)
+    result = Transfer().attack(inputs)
     # Bisection starts where the ray first was adversarial, 0.9 and 0.2 + 1.5 * 0.2.
     assert result.distance[:2].tolist() == pytest.approx([0.3, 0.3], abs=1e-3)
     assert result.distance[2].isinf()
@@ -40,7 +40,7 @@ def test_rays_are_followed_shortened_and_lengthened() -> None:
 
 
 def test_without_points_it_does_not_run(digits) -> None:
-    assert Transfer().attack(examine(Step().eval(), IMAGES, LABELS)).distance.isinf().all()
+    assert Transfer().attack(check_inputs(Step().eval(), IMAGES, LABELS)).distance.isinf().all()
     images, labels = digits.correct(10)
     report = minimal_l2(digits.model, images, labels, SUITE)
     assert set(report.attacks) == {"deepfool"}

@@ -10,7 +10,7 @@ from robench.attacks import ATTACKS, Attack
 from robench.attacks.algorithms.ddn import DDN
 from robench.attacks.algorithms.deepfool import DeepFool
 from robench.attacks.core.base import AttackResult, check_plugin
-from robench.attacks.core.budget import Oracle
+from robench.attacks.core.oracle import Oracle
 from robench.errors import AttackError, ParameterError
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from robench.attacks.core.budget import Oracle
 from robench.attacks.core.geometry import into_ball, radius_of_box, reach_of_box, unit_direction
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
 
 IMAGES = torch.tensor([[0.0, 0.5, 1.0], [0.2, 0.2, 0.2]])
 
 
 def oracle(*, box: bool = True) -> Oracle:
     model = nn.Linear(3, 2).eval().requires_grad_(requires_grad=False)
-    return Oracle(examine(model, IMAGES, None, box=box))
+    return Oracle(check_inputs(model, IMAGES, None, box=box))
 
 
 def test_a_zero_gradient_becomes_a_random_direction() -> None:

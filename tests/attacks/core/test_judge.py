@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from robench.attacks import ATTACKS
 from robench.attacks.algorithms.deepfool import DeepFool
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle
-from robench.attacks.suite.closest import REFERENCE
+from robench.attacks.core.oracle import Oracle
+from robench.attacks.suite.best_adversarials import REFERENCE
 from robench.attacks.suite.minimal import minimal_l2
 from robench.attacks.suite.suites import AttackSuite, Member
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from robench.attacks import ATTACKS
 from robench.attacks.algorithms.deepfool import DeepFool
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle
+from robench.attacks.core.inputs import check_inputs
 from robench.attacks.core.network import AttackedModel, without_autocast
-from robench.attacks.core.problem import examine
+from robench.attacks.core.oracle import Oracle
 from robench.attacks.suite.minimal import minimal_l2
 from robench.attacks.suite.suites import AttackSuite, Member
 from robench.attacks.suite.verify import verify_claim
@@ -85,7 +85,7 @@ def test_autocast_around_the_evaluation_belongs_to_the_network(digits, plain) ->
     images, labels = digits.correct(24)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         report = minimal_l2(digits.model, images, labels, SHORT)
-        model = examine(digits.model, images, labels).model
+        model = check_inputs(digits.model, images, labels).model
     assert report.distance.isfinite().all()
     assert "half precision" in report.notes[0]
     assert model.precision.autocast == torch.bfloat16
@@ -309,6 +309,6 @@ def test_a_rescaled_network_decides_as_before() -> None:
     close = 1 + torch.randint(0, 3, (4000, 3), generator=generator) * torch.finfo().eps
     model = AttackedModel(nn.Identity(), factor=2.0**-9)
     assert torch.equal(model(close).argmax(dim=1), close.argmax(dim=1))
-    factor = examine(After(nn.Flatten(), lambda z: z * 12345.0), torch.rand(9, 4), None).factor
+    factor = check_inputs(After(nn.Flatten(), lambda z: z * 12345.0), torch.rand(9, 4), None).factor
     assert torch.tensor(factor).log2().frac() == 0
     assert factor < 1

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
 from robench.attacks.core.readout import (
     AsReturned,
     BeforeLastStep,
@@ -88,8 +88,8 @@ def test_a_scripted_softmax_is_undone_in_double_precision(digits, plain) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         model = torch.jit.trace(Around(digits.model, SAME_DECISION["softmax(30 z)"]), images[:2])
-    problem = examine(model, images, labels)
-    assert problem.model.readout.double is not None
+    inputs = check_inputs(model, images, labels)
+    assert inputs.model.readout.double is not None
     report = minimal_l2(model, images, labels, SHORT)
     torch.testing.assert_close(report.distance, plain.distance, rtol=0.01, atol=0)
     assert not report.flags["saturated"].raised
@@ -125,7 +125,7 @@ def test_what_cannot_be_undone_is_flagged(digits) -> None:
 )
 def test_what_is_recognised(digits, last: Callable[[Tensor], Tensor], kind: type) -> None:
     model = Around(digits.model, last)
-    readout = examine(model, digits.images[:40], None).model.readout
+    readout = check_inputs(model, digits.images[:40], None).model.readout
     if last(torch.tensor([[-5.0, 5.0]])).tolist() == [[0, 1]]:
         kind = OfProbabilities  # a clamp to [0, 1] cannot be told from one by what it returns
     assert type(readout) is kind
@@ -136,7 +136,7 @@ def test_a_softmax_in_the_middle_is_no_last_step(digits) -> None:
     torch.manual_seed(0)
     fixed = torch.randn(10, 4)
     model.last = lambda z: z.softmax(dim=1) @ fixed
-    assert type(examine(model, digits.images[:20], None).model.readout) is AsReturned
+    assert type(check_inputs(model, digits.images[:20], None).model.readout) is AsReturned
 
 
 def test_saturated_ties_are_decided_as_the_network_decides(digits) -> None:
@@ -145,8 +145,8 @@ def test_saturated_ties_are_decided_as_the_network_decides(digits) -> None:
     with torch.no_grad():
         answers = model(images)
     assert ((answers == 1).sum(dim=1) > 1).any()  # so that the argmax takes the first of them
-    problem = examine(model, images, None)
-    assert torch.equal(problem.logits.argmax(dim=1), answers.argmax(dim=1))
+    inputs = check_inputs(model, images, None)
+    assert torch.equal(inputs.logits.argmax(dim=1), answers.argmax(dim=1))
     report = minimal_l2(model, images[:20], answers[:20].argmax(dim=1), SHORT)
     assert "saturated answers of the model tie" in report.notes[-1]
     found = report.distance.isfinite()

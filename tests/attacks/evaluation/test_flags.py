@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
 from robench.attacks.evaluation.flags import FLAGS, raise_flags
-from robench.attacks.suite.evidence import Evidence, has_no_gradient, measure
+from robench.attacks.suite.diagnostics import Evidence, has_no_gradient, measure
 from robench.attacks.suite.minimal import minimal_l2
 from robench.attacks.suite.report import MemberReport
 
@@ -89,7 +89,7 @@ class Plain(nn.Module):
 
 
 IMAGES = torch.tensor([[0.9], [0.1], [0.2], [0.3], [0.4]])
-PROBLEM = examine(Plain().eval(), IMAGES, torch.zeros(5, dtype=torch.int64))
+PROBLEM = check_inputs(Plain().eval(), IMAGES, torch.zeros(5, dtype=torch.int64))
 """The first image is misclassified."""
 BEST = [0.0, 1, 1, 2, 4]
 
@@ -104,7 +104,7 @@ def evidence(*members: MemberReport, distance: list[float] = BEST) -> Evidence:
         has_no_gradient=none,
         lost=none,
         by_reference=none,
-        twins=0,
+        surrogates=0,
     )
 
 
@@ -186,8 +186,8 @@ def test_the_share_without_a_gradient_is_counted_over_correct_images() -> None:
             return torch.stack([first, torch.zeros(len(images))], dim=1)
 
     images = torch.tensor([[0.9, 0], [0.1, 0], [0.2, 0], [0.8, 0]])
-    problem = examine(Half().eval(), images, torch.tensor([0, 0, 1, 0]))
-    assert has_no_gradient(problem).tolist() == [False, True, False, False]
+    inputs = check_inputs(Half().eval(), images, torch.tensor([0, 0, 1, 0]))
+    assert has_no_gradient(inputs).tolist() == [False, True, False, False]
 
 
 def test_a_network_that_cannot_be_fooled_is_noted() -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.core.budget import BudgetExhaustedError, Oracle
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import BudgetExhaustedError, Oracle
 from robench.attacks.libraries import base
 from robench.attacks.libraries.base import LibraryAttack, OracleModule, import_library
 from robench.errors import AttackError, PluginError
@@ -16,7 +16,7 @@ from robench.errors import AttackError, PluginError
 
 def oracle_of(digits, count: int, limit: int | None = None) -> Oracle:
     images, labels = digits.correct(count)
-    return Oracle(examine(digits.model, images, labels), limit=limit)
+    return Oracle(check_inputs(digits.model, images, labels), limit=limit)
 
 
 def test_points_belong_to_rows_in_order_or_to_the_only_row(digits) -> None:
@@ -108,10 +108,10 @@ class Picky(Dropping):
 def test_one_image_that_fails_leaves_the_others_their_results(digits) -> None:
     images, labels = digits.correct(40)
     assert (labels == 3).any()
-    problem = examine(digits.model, images, labels)
-    result = Picky(one_by_one=True).attack(problem)
+    inputs = check_inputs(digits.model, images, labels)
+    result = Picky(one_by_one=True).attack(inputs)
     assert "not a three" in str(result.error)
-    whole = Dropping().attack(problem)
+    whole = Dropping().attack(inputs)
     torch.testing.assert_close(result.distance[labels != 3], whole.distance[labels != 3])
     assert result.distance[labels == 3].isinf().all()
 

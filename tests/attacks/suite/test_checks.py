@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from robench.attacks.core.problem import examine
-from robench.attacks.core.views import OWN, View
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.surrogates import OWN, GradientSource
 from robench.attacks.suite import checks
 from robench.attacks.suite.checks import images_to_check, run_checks
 from robench.attacks.suite.minimal import minimal_l2
+from robench.attacks.suite.runs import runs_of
 from robench.attacks.suite.suites import AttackSuite, Member
-from robench.attacks.suite.trials import runs_of
 
 
 def suite_of(*members: Member, names=("converge", "seeds", "noise")) -> AttackSuite:
@@ -86,8 +86,8 @@ def test_where_nothing_is_correct_there_is_nothing_to_check(digits) -> None:
 
 @pytest.mark.parametrize("batch_size", [2, 64])
 def test_images_go_in_batches(digits, batch_size: int) -> None:
-    problem = examine(digits.model, *digits.correct(5), batch_size=batch_size)
-    runs = runs_of(suite_of(SHORT), [View(OWN)], problem)
+    inputs = check_inputs(digits.model, *digits.correct(5), batch_size=batch_size)
+    runs = runs_of(suite_of(SHORT), [GradientSource(OWN)], inputs)
     found = {"ddn": torch.full((5,), 2.0, dtype=torch.float64)}
-    outcome = run_checks(("converge",), problem, runs, found)
+    outcome = run_checks(("converge",), inputs, runs, found)
     assert 0 < outcome.values["converge"] < 1

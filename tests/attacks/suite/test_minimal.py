@@ -15,7 +15,7 @@ import robench
 from robench.attacks import ATTACKS
 from robench.attacks.algorithms.deepfool import DeepFool
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle
+from robench.attacks.core.oracle import Oracle
 from robench.attacks.suite.minimal import minimal_l2
 from robench.attacks.suite.suites import AttackSuite, Member
 from robench.errors import InputError, UnknownNameError

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks import minimal_l2
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
 from robench.attacks.suite.verify import Verifier, verify_claim
 from robench.errors import InputError
 
@@ -41,21 +41,21 @@ class Stubborn(nn.Module):
 
 def start(model: nn.Module, count: int = 20) -> tuple[object, Tensor]:
     images = torch.full((count, 4), 0.2)
-    return examine(model.eval(), images, torch.zeros(count, dtype=torch.int64)), images
+    return check_inputs(model.eval(), images, torch.zeros(count, dtype=torch.int64)), images
 
 
 def test_adversarials_of_one_batch_size_do_not_hold() -> None:
-    problem, images = start(ByBatch())
+    inputs, images = start(ByBatch())
     with torch.no_grad():
-        assert problem.model(images + 0.7).argmax(dim=1).all()
-    assert not Verifier(problem.model, images).holds(problem.labels, images + 0.7).any()
+        assert inputs.model(images + 0.7).argmax(dim=1).all()
+    assert not Verifier(inputs.model, images).holds(inputs.labels, images + 0.7).any()
 
 
 def test_adversarials_of_one_precision_do_not_hold() -> None:
-    problem, images = start(ByType())
+    inputs, images = start(ByType())
     with torch.no_grad():
-        assert problem.model(images + 0.7).argmax(dim=1).all()
-    assert not Verifier(problem.model, images).holds(problem.labels, images + 0.7).any()
+        assert inputs.model(images + 0.7).argmax(dim=1).all()
+    assert not Verifier(inputs.model, images).holds(inputs.labels, images + 0.7).any()
 
 
 class Threshold(nn.Module):
@@ -64,25 +64,25 @@ class Threshold(nn.Module):
 
 
 def test_sound_points_hold_and_others_do_not() -> None:
-    problem, images = start(Threshold(), 5)
+    inputs, images = start(Threshold(), 5)
     points = images.clone()
     points[:, 0] = torch.tensor([0.6, 0.4, 1.1, float("nan"), 1 + 5e-7])
-    holds = Verifier(problem.model, images).holds(problem.labels, points)
+    holds = Verifier(inputs.model, images).holds(inputs.labels, points)
     assert holds.tolist() == [True, False, False, False, True]
 
 
 def test_outside_the_box_is_sound_where_there_is_none() -> None:
     images = torch.full((1, 4), 0.2)
-    problem = examine(Threshold().eval(), images, None, box=False)
-    assert Verifier(problem.model, images).holds(problem.labels, images + 1, box=False).all()
+    inputs = check_inputs(Threshold().eval(), images, None, box=False)
+    assert Verifier(inputs.model, images).holds(inputs.labels, images + 1, box=False).all()
 
 
 def test_a_model_that_refuses_double_precision_is_checked_in_single() -> None:
     model = Stubborn().eval()
     verifier = Verifier(model, torch.rand(2, 4))
     assert not verifier.in_double
-    problem = examine(model, torch.rand(3, 4), None)
-    assert not verifier.holds(problem.labels, problem.images).any()
+    inputs = check_inputs(model, torch.rand(3, 4), None)
+    assert not verifier.holds(inputs.labels, inputs.images).any()
     assert Verifier(nn.Linear(4, 2).eval(), torch.rand(2, 4)).in_double
     # The original keeps its precision.
     assert model.body.weight.dtype == torch.float32

@@ -149,10 +149,10 @@ def test_copies_compute_with_their_own_weights() -> None:
     form, maps = form_of(convolution(share=0.5)), torch.rand(2, 4, 12, 10)
     with torch.no_grad():
         before = form(maps)
-        for twin in (copy.deepcopy(form), pickle.loads(pickle.dumps(form))):
-            for weight in twin.parameters():
+        for surrogate in (copy.deepcopy(form), pickle.loads(pickle.dumps(form))):
+            for weight in surrogate.parameters():
                 weight.zero_()
-            assert not twin(maps).any()
+            assert not surrogate(maps).any()
         assert torch.equal(form(maps), before)
 
 

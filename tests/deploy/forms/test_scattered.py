@@ -73,9 +73,9 @@ def test_the_kernel_is_used_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Kernel, "__call__", counted)
     form(maps)
     assert seen == [3, 3]  # one a group
-    twin = copy.deepcopy(form)
-    twin.values.zero_()
-    assert not (twin(maps) - conv.bias[:, None, None]).any()
+    surrogate = copy.deepcopy(form)
+    surrogate.values.zero_()
+    assert not (surrogate(maps) - conv.bias[:, None, None]).any()
     torch.testing.assert_close(form(maps), conv(maps))
     assert seen == [3] * 6
     form(maps[:, :, :11])

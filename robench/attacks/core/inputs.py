@@ -15,8 +15,8 @@ from robench.errors import InputError
 
 __all__ = [
     "BOX_TOLERANCE",
-    "Problem",
-    "examine",
+    "AttackInputs",
+    "check_inputs",
     "is_wrong",
     "outputs_in_batches",
     "within_bounds",
@@ -36,7 +36,7 @@ CIFAR-10. Larger batches waste less time between operations, until their activat
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class AttackInputs:
     """Some images, the model to fool, and the rules.
 
     Attributes:
@@ -61,7 +61,7 @@ class Problem:
             changes their order; 1 where their size is usual.
         instability: largest relative change of the logits between passes over the same images.
         transferred: adversarials of another network for the same images, [N, ...], or `None`.
-        twin_passes: passes of a twin that each gradient costs; 0 where the model has its own.
+        twin_passes: passes of a surrogate that each gradient costs; 0 where the model has its own.
         starts: where searches begin, [N, ...]; `None` for the images themselves.
         found: adversarials that are known already, [N, ...], the image itself for none; `None` for
             none at all. An attack that is given some goes on from there.
@@ -97,8 +97,8 @@ class Problem:
         """Median size of the margin of the clean logits as attacks see them; 1 where it is zero."""
         return self.margin * self.factor or 1.0
 
-    def select(self, rows: Tensor) -> Problem:
-        """The same problem for some of the images."""
+    def select(self, rows: Tensor) -> AttackInputs:
+        """The same inputs for some of the images."""
         return replace(
             self,
             images=self.images[rows],
@@ -110,8 +110,8 @@ class Problem:
             found=_rows_of(self.found, rows),
         )
 
-    def split(self) -> Iterator[Problem]:
-        """The same problem for some images at a time, in order."""
+    def split(self) -> Iterator[AttackInputs]:
+        """The same inputs for some images at a time, in order."""
         every = torch.arange(len(self.images), device=self.images.device)
         return (self.select(rows) for rows in torch.split(every, self.batch_size))
 
@@ -120,7 +120,7 @@ def _rows_of(points: Tensor | None, rows: Tensor) -> Tensor | None:
     return None if points is None else points[rows]
 
 
-def examine(
+def check_inputs(
     model: Classifier,
     images: Tensor,
     labels: Tensor | None,
@@ -131,7 +131,7 @@ def examine(
     seed: int = 0,
     batch_size: int | None = None,
     allow_stochastic: bool = False,
-) -> Problem:
+) -> AttackInputs:
     """Check everything that an attack relies on.
 
     Args:
@@ -185,7 +185,7 @@ def examine(
         _check_images(transferred, "transferred")
         _check_same_shape("transferred", transferred.shape, images.shape)
         transferred = transferred.detach().to(device).clamp(0, 1)
-    return Problem(
+    return AttackInputs(
         network=network,
         model=seen,
         images=images_in_box,

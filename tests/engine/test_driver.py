@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from robench.engine.drive import TRIES, Driver, Ended, Lost
+from robench.engine.driver import TRIES, Driver, Ended, Lost
 from robench.engine.progress import Silent
 from robench.engine.schedule import Schedule
-from robench.engine.turns import Turns
+from robench.engine.timing_locks import TimingLocks
 from robench.errors import StoreError
 from robench.spec import Cell, Record
 from robench.store import Store
-from robench.store.claims import Claims
+from robench.store.leases import Leases
 
 KILLED = Lost("its worker process died (SIGKILL; out of memory, perhaps)", is_own_doing=False)
 CRASHED = Lost("its worker process died (SIGSEGV)", is_own_doing=True)
@@ -66,20 +66,20 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def claims(store: Store):
-    claims = Claims(store.root)
-    claims.open()
-    yield claims
-    claims.close()
+def leases(store: Store):
+    leases = Leases(store.root)
+    leases.open()
+    yield leases
+    leases.close()
 
 
 @pytest.fixture
-def drive(store: Store, claims: Claims):
+def drive(store: Store, leases: Leases):
     """``drive(cells, act)``: gives the driver, after the run."""
 
     def runner(cells: list[Cell], act: Callable[[Cell], Lost | None], listener=None) -> Driver:
         engine = Paper(store, act)
-        driver = Driver(Schedule(cells), store, claims, listener or Silent(), engine)
+        driver = Driver(Schedule(cells), store, leases, listener or Silent(), engine)
         driver.run()
         return driver
 
@@ -125,9 +125,9 @@ def test_a_worker_that_died_after_its_record_was_written_has_done_its_work(
 
 def test_what_another_run_does_is_waited_for(drive, store, make_cell) -> None:
     cells = [make_cell(seed=seed) for seed in range(3)]
-    other = Claims(store.root)
+    other = Leases(store.root)
     other.open()
-    assert other.claim(cells[0].id)
+    assert other.acquire(cells[0].id)
 
     def act(cell: Cell) -> None:
         if cell == cells[2]:  # now the other run ends its cell
@@ -144,9 +144,9 @@ def test_what_another_run_does_is_waited_for(drive, store, make_cell) -> None:
 
 def test_what_a_run_that_ended_left_undone_is_done(drive, store, make_cell) -> None:
     cells = [make_cell(seed=seed) for seed in range(3)]
-    other = Claims(store.root)
+    other = Leases(store.root)
     other.open()
-    assert other.claim(cells[0].id)
+    assert other.acquire(cells[0].id)
 
     def act(cell: Cell) -> None:
         if cell == cells[2]:
@@ -180,7 +180,7 @@ def test_a_folder_that_is_removed_ends_the_run(drive, store, make_cell) -> None:
     assert not store.root.exists()
 
 
-def test_an_interrupt_is_written_down(drive, store, claims, make_cell) -> None:
+def test_an_interrupt_is_written_down(drive, store, leases, make_cell) -> None:
     cells = [make_cell(seed=seed) for seed in range(3)]
 
     def act(cell: Cell) -> None:
@@ -200,11 +200,11 @@ def test_an_interrupt_is_written_down(drive, store, claims, make_cell) -> None:
 def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """``turns("folder")``: of one more run there."""
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    made: list[Turns] = []
+    made: list[TimingLocks] = []
 
-    def maker(name: str = "r") -> Turns:
+    def maker(name: str = "r") -> TimingLocks:
         (tmp_path / name / ".runs").mkdir(parents=True, exist_ok=True)
-        made.append(Turns(tmp_path / name))
+        made.append(TimingLocks(tmp_path / name))
         return made[-1]
 
     yield maker

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.problem import examine
-from robench.attacks.core.ray import bisect_ray
+from robench.attacks.core.bisection import bisect_ray
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
 
 UNIT = st.floats(0, 1, width=32)
 
@@ -33,7 +33,7 @@ def test_invariants(
 ) -> None:
     starts = torch.tensor(images)
     ends = torch.tensor(points[: len(starts)])
-    oracle = Oracle(examine(network(seed), starts, None))
+    oracle = Oracle(check_inputs(network(seed), starts, None))
     adversarial = oracle.is_adversarial(oracle.query(ends, oracle.rows), oracle.rows)
     shorter = bisect_ray(oracle, ends, oracle.rows, steps=steps)
     assert ((shorter >= 0) & (shorter <= 1)).all()
@@ -51,7 +51,7 @@ def test_it_finds_the_boundary_to_a_part_in_4096() -> None:
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[0.0], [1.0]]))
         model.bias.copy_(torch.tensor([0.3, 0.0]))  # class 1 from 0.3 on
-    oracle = Oracle(examine(model.eval(), torch.tensor([[0.1], [0.2]]), None))
+    oracle = Oracle(check_inputs(model.eval(), torch.tensor([[0.1], [0.2]]), None))
     # Two ends for one row, and rows out of order.
     rows = torch.tensor([1, 0, 1])
     shorter = bisect_ray(oracle, torch.tensor([[1.0], [0.9], [0.4]]), rows)

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from robench.store import claims as module
-from robench.store.claims import Claims, OtherRun
+from robench.store import leases as module
+from robench.store.leases import Leases, OtherRun
 from robench.store.owner import Owner
 from robench.store.sweep import sweep
 
@@ -22,11 +22,11 @@ CELL = "0123456789abcdef"
 
 @pytest.fixture
 def opened(tmp_path: Path):
-    """``opened()``: the claims of one more run in the same folder."""
-    made: list[Claims] = []
+    """``opened()``: the leases of one more run in the same folder."""
+    made: list[Leases] = []
 
-    def maker() -> Claims:
-        made.append(Claims(tmp_path))
+    def maker() -> Leases:
+        made.append(Leases(tmp_path))
         made[-1].open()
         return made[-1]
 
@@ -35,7 +35,7 @@ def opened(tmp_path: Path):
         one.close()
 
 
-def pretend(run: Claims, **owner: object) -> None:
+def pretend(run: Leases, **owner: object) -> None:
     """Let a run seem to be that of another process."""
     known = OtherRun.model_validate_json(run.run_file.read_bytes())
     changed = known.model_copy(update={"owner": known.owner.model_copy(update=owner)})
@@ -46,41 +46,41 @@ def test_one_run_alone_gets_a_cell(opened) -> None:
     runs = [opened() for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         for number in range(50):
-            won = list(threads.map(lambda run, cell=f"{number:016x}": run.claim(cell), runs))
+            won = list(threads.map(lambda run, cell=f"{number:016x}": run.acquire(cell), runs))
             assert won.count(True) == 1
     assert len(runs[0].others()) == 7
 
 
-def test_a_claim_that_is_given_up_is_free(opened) -> None:
+def test_a_lease_that_is_given_up_is_free(opened) -> None:
     one, other = opened(), opened()
-    assert one.claim(CELL)
-    assert one.claim(CELL), "it has it already"
-    assert not other.claim(CELL)
-    assert other.is_claimed(CELL)
-    assert not one.is_claimed(CELL), "by another run"
+    assert one.acquire(CELL)
+    assert one.acquire(CELL), "it has it already"
+    assert not other.acquire(CELL)
+    assert other.is_leased(CELL)
+    assert not one.is_leased(CELL), "by another run"
     one.release(CELL)
-    assert not other.is_claimed(CELL)
-    assert other.claim(CELL)
+    assert not other.is_leased(CELL)
+    assert other.acquire(CELL)
 
 
 def test_what_a_dead_process_had_is_taken_over_by_one(opened) -> None:
     dead, *living = (opened() for _ in range(5))
-    assert dead.claim(CELL)
+    assert dead.acquire(CELL)
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     pretend(dead, pid=process.pid, born=psutil.Process(process.pid).create_time())
-    assert not living[0].claim(CELL)
+    assert not living[0].acquire(CELL)
     process.kill()  # and nobody waits for it: a zombie is dead
     deadline = time.monotonic() + 10
-    while living[0].is_claimed(CELL) and time.monotonic() < deadline:
+    while living[0].is_leased(CELL) and time.monotonic() < deadline:
         time.sleep(0.01)
     with ThreadPoolExecutor(4) as threads:
-        won = list(threads.map(lambda run: run.claim(CELL), living))
+        won = list(threads.map(lambda run: run.acquire(CELL), living))
     process.communicate()
     assert won.count(True) == 1
     # It holds what it took over, until it gives it up.
-    assert sum(run.claim(CELL) for run in living) == 1
+    assert sum(run.acquire(CELL) for run in living) == 1
     living[won.index(True)].release(CELL)
-    assert living[won.index(True) - 1].claim(CELL)
+    assert living[won.index(True) - 1].acquire(CELL)
 
 
 def test_a_later_process_of_the_same_number_is_another(opened) -> None:
@@ -93,16 +93,16 @@ def test_a_later_process_of_the_same_number_is_another(opened) -> None:
 def test_a_run_on_another_machine_is_dead_when_it_is_silent(opened, monkeypatch) -> None:
     far, here = opened(), opened()
     pretend(far, machine="elsewhere", pid=1)
-    assert far.claim(CELL)
-    assert not here.claim(CELL)
+    assert far.acquire(CELL)
+    assert not here.acquire(CELL)
     silent = here.run_file.stat().st_mtime - module._SILENT_S - 10
     os.utime(far.run_file, (silent, silent))
-    assert here.claim(CELL)
+    assert here.acquire(CELL)
 
 
 def test_what_the_dead_left_is_swept_and_nothing_else(opened, tmp_path: Path) -> None:
     dead, here = opened(), opened()
-    assert dead.claim(CELL)
+    assert dead.acquire(CELL)
     pretend(dead, pid=2**22 + 1)  # beyond what a system gives
     folder = tmp_path / "cells" / "01"
     folder.mkdir(parents=True)

@@ -9,9 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from robench.attacks.algorithms.deepfool import DeepFool
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.problem import examine
-from robench.attacks.core.views import GradientView, Smoothed, gradient_views, seen_through
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
+from robench.attacks.core.surrogates import (
+    Smoothed,
+    SurrogateGradient,
+    gradient_sources,
+    seen_through,
+)
 from robench.attacks.suite.minimal import minimal_l2
 from robench.attacks.suite.suites import AttackSuite, Member
 from robench.errors import InputError
@@ -31,7 +36,7 @@ class Flat(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images.detach())
 
-    def attack_views(self) -> object:
+    def surrogate_networks(self) -> object:
         if isinstance(self.offered, Exception):
             raise self.offered
         return self.offered
@@ -43,21 +48,21 @@ def linear(seed: int = 0) -> nn.Module:
 
 
 def test_values_are_the_networks_and_gradients_the_twins() -> None:
-    model, twin = linear(0), linear(1)
-    view = GradientView(model, twin)
+    model, surrogate = linear(0), linear(1)
+    view = SurrogateGradient(model, surrogate)
     leaf = IMAGES.clone().requires_grad_()
     answers = view(leaf)
     assert torch.equal(answers, model(IMAGES))
     (gradient,) = torch.autograd.grad(answers[:, 1].sum(), leaf)
-    torch.testing.assert_close(gradient, twin.weight[1].expand(6, 4))
+    torch.testing.assert_close(gradient, surrogate.weight[1].expand(6, 4))
 
 
 def test_a_twin_that_overflows_changes_no_answer() -> None:
-    twin = nn.Linear(4, 3)
-    nn.init.constant_(twin.weight, 1e38)
+    surrogate = nn.Linear(4, 3)
+    nn.init.constant_(surrogate.weight, 1e38)
     leaf = (IMAGES * 10).requires_grad_()
-    assert twin(leaf).isinf().any()
-    assert torch.equal(GradientView(linear(), twin)(leaf), linear()(leaf))
+    assert surrogate(leaf).isinf().any()
+    assert torch.equal(SurrogateGradient(linear(), surrogate)(leaf), linear()(leaf))
 
 
 def test_a_twin_runs_for_gradients_alone() -> None:
@@ -68,8 +73,8 @@ def test_a_twin_runs_for_gradients_alone() -> None:
             Counted.calls += 1
             return images[:, :3]
 
-    view = GradientView(linear(), Counted()).eval()
-    oracle = Oracle(replace(examine(linear(), IMAGES, None), model=view, twin_passes=1))
+    view = SurrogateGradient(linear(), Counted()).eval()
+    oracle = Oracle(replace(check_inputs(linear(), IMAGES, None), model=view, twin_passes=1))
     oracle.query(IMAGES, oracle.rows)
     assert Counted.calls == 0
     oracle.gradient(IMAGES, oracle.rows, lambda logits: logits[:, 0])
@@ -90,39 +95,39 @@ def test_a_smooth_twin_is_the_mean_over_shifts() -> None:
 
 
 def test_the_views_of_a_network() -> None:
-    plain = examine(linear(), IMAGES, None)
-    assert [view.name for view in gradient_views(plain, smoothed=True)] == ["own"]
-    assert seen_through(plain, gradient_views(plain)[0]) is plain
-    problem = examine(Flat(linear(), {"straight": linear()}), IMAGES, None)
-    assert [view.name for view in gradient_views(problem)] == ["own", "straight"]
-    views = gradient_views(problem, smoothed=True)
+    plain = check_inputs(linear(), IMAGES, None)
+    assert [view.name for view in gradient_sources(plain, smoothed=True)] == ["own"]
+    assert seen_through(plain, gradient_sources(plain)[0]) is plain
+    inputs = check_inputs(Flat(linear(), {"straight": linear()}), IMAGES, None)
+    assert [view.name for view in gradient_sources(inputs)] == ["own", "straight"]
+    views = gradient_sources(inputs, smoothed=True)
     assert [(view.name, view.passes) for view in views] == [
         ("own", 0),
         ("straight", 1),
         ("smoothed", 10),
     ]
-    seen = seen_through(problem, views[1])
+    seen = seen_through(inputs, views[1])
     assert seen.twin_passes == 1
     oracle = Oracle(seen)
     _, gradient = oracle.gradient(IMAGES, oracle.rows, lambda logits: logits[:, 2])
     assert gradient.any()
-    torch.testing.assert_close(seen.model(IMAGES), problem.logits)
+    torch.testing.assert_close(seen.model(IMAGES), inputs.logits)
 
 
 def test_a_twin_is_brought_to_the_size_and_kind_of_the_network() -> None:
     softmax = nn.Sequential(linear(), nn.Softmax(dim=1)).eval()
-    problem = examine(Flat(softmax, {"t": softmax}), IMAGES, None)
-    twin = gradient_views(problem)[1].twin
-    torch.testing.assert_close(twin(IMAGES), problem.logits)
+    inputs = check_inputs(Flat(softmax, {"t": softmax}), IMAGES, None)
+    surrogate = gradient_sources(inputs)[1].surrogate
+    torch.testing.assert_close(surrogate(IMAGES), inputs.logits)
 
     class Large(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             return linear()(images) * 1e6
 
     large = Large().eval()
-    problem = examine(Flat(large, {"t": large}), IMAGES, None)
-    assert problem.factor < 1e-4
-    torch.testing.assert_close(gradient_views(problem)[1].twin(IMAGES), problem.logits)
+    inputs = check_inputs(Flat(large, {"t": large}), IMAGES, None)
+    assert inputs.factor < 1e-4
+    torch.testing.assert_close(gradient_sources(inputs)[1].surrogate(IMAGES), inputs.logits)
 
 
 class Narrow(nn.Module):
@@ -135,19 +140,19 @@ class Narrow(nn.Module):
     [
         (RuntimeError("no"), "raised RuntimeError: no"),
         ([linear()], "returned a list"),
-        ({"own": linear()}, "names a twin 'own'"),
-        ({"": linear()}, "names a twin ''"),
-        ({3: linear()}, "names a twin 3"),
-        ({"t": abs}, "twin 't' is a builtin_function"),
-        ({"t": nn.Linear(4, 3)}, "twin 't' is in training mode"),
-        ({"t": Narrow().eval()}, r"twin 't' answers \(6, 2\)"),
-        ({"t": nn.Linear(5, 3).eval()}, "twin 't' cannot be used: .*RuntimeError"),
+        ({"own": linear()}, "names a surrogate 'own'"),
+        ({"": linear()}, "names a surrogate ''"),
+        ({3: linear()}, "names a surrogate 3"),
+        ({"t": abs}, "surrogate 't' is a builtin_function"),
+        ({"t": nn.Linear(4, 3)}, "surrogate 't' is in training mode"),
+        ({"t": Narrow().eval()}, r"surrogate 't' answers \(6, 2\)"),
+        ({"t": nn.Linear(5, 3).eval()}, "surrogate 't' cannot be used: .*RuntimeError"),
     ],
 )
 def test_what_cannot_be_used_is_refused(offered: object, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        gradient_views(examine(Flat(linear(), offered), IMAGES, None))
-    assert "Flat.attack_views()" in str(caught.value)
+        gradient_sources(check_inputs(Flat(linear(), offered), IMAGES, None))
+    assert "Flat.surrogate_networks()" in str(caught.value)
 
 
 SUITE = AttackSuite(
@@ -168,7 +173,7 @@ def test_a_network_without_gradients_falls_through_its_twin(digits) -> None:
     }  # fmt: skip
     assert report.attacks["deepfool"].distance.isinf().all()
     assert report.attacks["deepfool@itself"].view == "itself"
-    # The twin is the network itself with its gradient: nothing is lost.
+    # The surrogate is the network itself with its gradient: nothing is lost.
     expected = DeepFool()(digits.model, images, labels).distance
     torch.testing.assert_close(report.attacks["deepfool@itself"].distance, expected)
     assert report.flags["grad0"].raised
@@ -186,3 +191,22 @@ def test_only_suites_that_say_so_follow_the_smoothed_gradient(digits) -> None:
     assert set(report.attacks) == {"deepfool", "ddn", "deepfool@itself", "ddn@itself"}
     assert report.flags["declared"].value == 1
     assert report.notes == ()
+
+
+def test_the_method_s_former_name_is_found_with_a_warning() -> None:
+    class Former(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = linear()
+            self.eval()
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.model(images.detach())
+
+        def attack_views(self) -> object:
+            return {"straight": self.model}
+
+    inputs = check_inputs(Former(), IMAGES, None)
+    with pytest.warns(DeprecationWarning, match=r"attack_views\(\) is called surrogate_networks"):
+        found = gradient_sources(inputs)
+    assert [source.name for source in found] == ["own", "straight"]

@@ -3,9 +3,9 @@
     RESULTS/.runs/TOKEN.json     a run that is going on: its process, and when it was last alive
     RESULTS/.claims/CELL.N       a link that names the run which does the cell now
 
-A claim is made by one system call, which one run alone can win; nobody takes another's claim away.
+A lease is made by one system call, which one run alone can win; nobody takes another's lease away.
 Where the run that holds ``CELL.0`` has died, ``CELL.1`` is the next to be made, and the last one
-holds. A record is written before its claim is given up: whoever gets a claim looks for the record.
+holds. A record is written before its lease is given up: whoever gets a lease looks for the record.
 
 On the same machine a run is dead when its process is; on another when it has not been heard of.
 """
@@ -26,7 +26,7 @@ from robench.files import write_atomically
 from robench.spec.base import Frozen
 from robench.store.owner import Owner
 
-__all__ = ["Claims", "OtherRun"]
+__all__ = ["Leases", "OtherRun"]
 
 _BEAT_S = 5.0
 _SILENT_S = 120.0
@@ -41,7 +41,7 @@ class OtherRun(Frozen):
 
 
 @dataclass
-class Claims:
+class Leases:
     """The cells that one run does.
 
     Args:
@@ -74,7 +74,7 @@ class Claims:
         threading.Thread(target=self._beat, name="robench-heartbeat", daemon=True).start()
 
     def close(self) -> None:
-        """Give up every claim, and the run with them."""
+        """Give up every lease, and the run with them."""
         self._ended.set()
         for cell_id in tuple(self._held):
             self.release(cell_id)
@@ -87,7 +87,7 @@ class Claims:
 
     # -- cells --------------------------------------------------------------------------------
 
-    def claim(self, cell_id: str) -> bool:
+    def acquire(self, cell_id: str) -> bool:
         """Whether this run may do the cell: nobody alive does.
 
         Raises:
@@ -100,7 +100,7 @@ class Claims:
             except FileExistsError:
                 holder = _target(link)
                 if holder is None:  # given up just now
-                    return self.claim(cell_id)
+                    return self.acquire(cell_id)
                 if holder == self.token:
                     break
                 if self.is_alive(holder):
@@ -116,7 +116,7 @@ class Claims:
         return True
 
     def release(self, cell_id: str) -> None:
-        """Give a claim up, after the record was written."""
+        """Give a lease up, after the record was written."""
         self._held.discard(cell_id)
         for number in itertools.count():
             try:
@@ -124,7 +124,7 @@ class Claims:
             except OSError:
                 return
 
-    def is_claimed(self, cell_id: str) -> bool:
+    def is_leased(self, cell_id: str) -> bool:
         """Whether another run that is alive does the cell."""
         last = None
         for number in itertools.count():

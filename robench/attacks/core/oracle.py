@@ -17,8 +17,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from robench.attacks.core.inputs import AttackInputs, is_wrong
 from robench.attacks.core.losses import logit_margin
-from robench.attacks.core.problem import Problem, is_wrong
 from robench.errors import InputError
 from robench.models.layout import quick_layout
 
@@ -36,8 +36,8 @@ class Oracle:
     question is remembered for each image, so that no attack can lose a point that it visited, and
     beside it the one with the largest margin: the shortest may be one by rounding alone. An image
     whose budget is spent gets its own class with no gradient for an answer, and an attack
-    that asks on and on for such images alone is ended. Where a twin lends its gradient, its passes
-    are billed too.
+    that keeps querying such images alone is aborted. Where a surrogate lends its gradient, its
+    passes are billed too.
 
     Attributes:
         images: float32 [n, ...]; all of them in their class before the attack.
@@ -53,41 +53,41 @@ class Oracle:
         idle_since: when the last question was answered, of `time.monotonic`; infinite while one is.
 
     Args:
-        problem: images that the model puts in their class.
+        inputs: images that the model puts in their class.
         limit: forward and backward passes that one image may cost; `None` for no limit.
     """
 
-    def __init__(self, problem: Problem, *, limit: int | None = None) -> None:
+    def __init__(self, inputs: AttackInputs, *, limit: int | None = None) -> None:
         if limit is not None and limit < 1:
             raise InputError(f"limit is {limit}", allowed="whole numbers from 1, or None")
-        self._model = problem.model
-        self._layout = quick_layout(problem.model)
+        self._model = inputs.model
+        self._layout = quick_layout(inputs.model)
         self._limit = limit
         self._refused_in_a_row = 0
-        self._twin_passes = problem.twin_passes
-        self._seed = problem.seed
+        self._twin_passes = inputs.twin_passes
+        self._seed = inputs.seed
         self._generators: dict[int, torch.Generator] = {}
         # All rows of a Jacobian in one backward pass, against one pass a row, took 0.36 to 0.95 of
         # the time in MLPs but up to 1.4 times as long with convolutions (one core).
         self._batches_jacobians = not any(
             isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-            for module in problem.model.modules()
+            for module in inputs.model.modules()
         )
         # Copies, so that an attack which writes into them deceives only itself.
-        self.images = problem.images.clone()
-        self.labels = problem.labels.clone()
-        self._problem = problem
-        self.logits = problem.logits.clone()
+        self.images = inputs.images.clone()
+        self.labels = inputs.labels.clone()
+        self._problem = inputs
+        self.logits = inputs.logits.clone()
         self.classes = self.logits.shape[1]
-        self.box = problem.box
+        self.box = inputs.box
         self.forwards = torch.zeros_like(self.labels)
         self.backwards = torch.zeros_like(self.labels)
-        self.starts = self.images if problem.starts is None else problem.starts.clone()
+        self.starts = self.images if inputs.starts is None else inputs.starts.clone()
         self.best = self.starts.clone()
         self.best_distance = self.images.new_full((len(self.images),), torch.inf)
-        if problem.found is not None:
-            distance = lengths(problem.found - self.images)
-            self.best = torch.where(per_row(distance > 0, self.best), problem.found, self.best)
+        if inputs.found is not None:
+            distance = lengths(inputs.found - self.images)
+            self.best = torch.where(per_row(distance > 0, self.best), inputs.found, self.best)
             self.best_distance = torch.where(distance > 0, distance, torch.inf)
         known = per_row(self.best_distance.isfinite(), self.best)
         self.surest = torch.where(known, self.best, self.images)

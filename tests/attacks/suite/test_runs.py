@@ -7,21 +7,25 @@ from dataclasses import replace
 import pytest
 import torch
 
-from robench.attacks.core.problem import examine
-from robench.attacks.core.views import OWN, View
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.surrogates import OWN, GradientSource
 from robench.attacks.suite.minimal import minimal_l2
+from robench.attacks.suite.runs import runs_of, with_seed
 from robench.attacks.suite.suites import AttackSuite, Member
-from robench.attacks.suite.trials import runs_of, with_seed
 from robench.errors import ParameterError, UnknownNameError
 
 DDN = Member("ddn", {"steps": 5}, budget=10, doubled={"steps": 10})
 NEAREST = Member("nearest-other-class", budget=161, is_gradient_free=True)
 SUITE = AttackSuite("mine", 1, (DDN, NEAREST), rounds=3)
-TWINS = [View(OWN), View("tanh", torch.nn.Identity(), 1), View("smoothed", torch.nn.Identity(), 10)]
+SURROGATES = [
+    GradientSource(OWN),
+    GradientSource("tanh", torch.nn.Identity(), 1),
+    GradientSource("smoothed", torch.nn.Identity(), 10),
+]
 
 
 def problem_of(digits):
-    return examine(digits.model, *digits.correct(8))
+    return check_inputs(digits.model, *digits.correct(8))
 
 
 @pytest.mark.parametrize(
@@ -36,19 +40,19 @@ def problem_of(digits):
 )
 def test_rounds_are_views_first_and_then_restarts(digits, views, rounds, keys) -> None:
     suite = replace(SUITE, rounds=rounds, smoothed=True)
-    runs = runs_of(suite, TWINS[:views], problem_of(digits))
+    runs = runs_of(suite, SURROGATES[:views], problem_of(digits))
     assert sorted(runs) == sorted([*keys, "nearest-other-class"])
 
 
 def test_a_twins_passes_are_allowed_for(digits) -> None:
-    runs = runs_of(replace(SUITE, smoothed=True), TWINS, problem_of(digits))
+    runs = runs_of(replace(SUITE, smoothed=True), SURROGATES, problem_of(digits))
     allowed = {key: run.allowed for key, run in runs.items()}
-    # A gradient costs 2 passes; with a twin 3, with one of ten shifts 21; bisection costs 12.
+    # A gradient costs 2 passes; with a surrogate 3, with one of ten shifts 21; bisection costs 12.
     assert allowed["ddn"] == 10 + 12
     assert allowed["ddn@tanh"] == 15 + 12
     assert allowed["ddn@smoothed"] == 105 + 12
     assert (
-        runs_of(replace(SUITE, members=(Member("ddn"),)), TWINS[:1], problem_of(digits))[
+        runs_of(replace(SUITE, members=(Member("ddn"),)), SURROGATES[:1], problem_of(digits))[
             "ddn"
         ].allowed
         is None
@@ -56,7 +60,7 @@ def test_a_twins_passes_are_allowed_for(digits) -> None:
 
 
 def test_the_smoothed_gradient_serves_suites_that_ask_for_it(digits) -> None:
-    runs = runs_of(replace(SUITE, smoothed=False), TWINS, problem_of(digits))
+    runs = runs_of(replace(SUITE, smoothed=False), SURROGATES, problem_of(digits))
     assert "ddn@tanh" in runs
     assert "ddn@smoothed" not in runs
 
@@ -96,7 +100,7 @@ def test_restarts_begin_elsewhere_and_never_lengthen_anything(digits) -> None:
 
 
 def test_a_run_of_twice_the_length(digits) -> None:
-    runs = runs_of(SUITE, TWINS[:1], problem_of(digits))
+    runs = runs_of(SUITE, SURROGATES[:1], problem_of(digits))
     longer = runs["ddn"].doubled()
     assert longer.attack.params.steps == 10
     assert longer.limit == 20
@@ -104,11 +108,11 @@ def test_a_run_of_twice_the_length(digits) -> None:
 
 
 def test_other_seeds_are_other_numbers(digits) -> None:
-    problem = problem_of(digits)
-    seeds = {with_seed(replace(problem, seed=2**63 - 1), number).seed for number in range(50)}
+    inputs = problem_of(digits)
+    seeds = {with_seed(replace(inputs, seed=2**63 - 1), number).seed for number in range(50)}
     assert len(seeds) == 50
     assert all(0 <= seed < 2**63 for seed in seeds)
-    assert with_seed(problem, 0).seed == problem.seed
+    assert with_seed(inputs, 0).seed == inputs.seed
 
 
 def test_a_suite_that_cannot_run_is_refused_before_anything_runs(digits) -> None:

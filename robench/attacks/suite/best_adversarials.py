@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from robench.attacks.algorithms.nearest import nearest_of_other_classes
-from robench.attacks.core.budget import Oracle, per_row
+from robench.attacks.core.inputs import AttackInputs, outputs_in_batches
 from robench.attacks.core.judge import STRETCHES, distances
 from robench.attacks.core.losses import logit_margin
-from robench.attacks.core.problem import Problem, outputs_in_batches
-from robench.attacks.suite.trials import Trial
+from robench.attacks.core.oracle import Oracle, per_row
+from robench.attacks.suite.runs import RunResult
 from robench.attacks.suite.verify import Verifier
 
 __all__ = [
@@ -89,7 +89,9 @@ class Closest:
         )
 
 
-def closest_that_hold(part: Problem, trials: Mapping[str, Trial], verifier: Verifier) -> Closest:
+def closest_that_hold(
+    part: AttackInputs, results: Mapping[str, RunResult], verifier: Verifier
+) -> Closest:
     """The closest point of each image that is verified; the closest of all may not be.
 
     Where no point of any run holds, or none was found, the nearest reference that does hold is an
@@ -97,7 +99,7 @@ def closest_that_hold(part: Problem, trials: Mapping[str, Trial], verifier: Veri
     to change its class.
     """
     search = _Search(part, verifier)
-    candidates, surest = _candidates(part, trials)
+    candidates, surest = _candidates(part, results)
     # Points whose margin may be rounding count only for images that have no others.
     firm = SMALLEST_MARGIN * part.unit
     search.try_all(candidates, firm, _STRETCHES)
@@ -112,25 +114,25 @@ def closest_that_hold(part: Problem, trials: Mapping[str, Trial], verifier: Veri
 
 
 def _candidates(
-    part: Problem, trials: Mapping[str, Trial]
+    part: AttackInputs, results: Mapping[str, RunResult]
 ) -> tuple[list[_Candidate], list[_Candidate]]:
     """What the runs found, and the points of the largest margin that they saw."""
     found: list[_Candidate] = []
     surest: list[_Candidate] = []
-    for key, trial in trials.items():
-        found.append((key, trial.points_on_ray, trial.distance_on_ray))
-        found.append((key, trial.result.adversarial, trial.result.distance))
-        if trial.result.surest is not None:
-            far = distances(part.images, trial.result.surest)
+    for key, result in results.items():
+        found.append((key, result.points_on_ray, result.distance_on_ray))
+        found.append((key, result.result.adversarial, result.result.distance))
+        if result.result.surest is not None:
+            far = distances(part.images, result.result.surest)
             known = part.correct & (far > 0)
-            surest.append((key, trial.result.surest, torch.where(known, far, torch.inf)))
+            surest.append((key, result.result.surest, torch.where(known, far, torch.inf)))
     return found, surest
 
 
 class _Search:
     """What is known so far of each image."""
 
-    def __init__(self, part: Problem, verifier: Verifier) -> None:
+    def __init__(self, part: AttackInputs, verifier: Verifier) -> None:
         self._part = part
         self._verifier = verifier
         self.adversarial = part.images.clone()
@@ -239,7 +241,7 @@ class _Search:
 
 
 def _made_to_hold(
-    part: Problem,
+    part: AttackInputs,
     points: Tensor,
     verifier: Verifier,
     smallest_margin: float,
@@ -265,7 +267,7 @@ def _made_to_hold(
     return points, holds
 
 
-def _margins(part: Problem, adversarial: Tensor, found: Tensor) -> Tensor:
+def _margins(part: AttackInputs, adversarial: Tensor, found: Tensor) -> Tensor:
     """Size of the margins at adversarials, as a fraction of the median clean one, [n]."""
     margin = torch.zeros(len(adversarial), dtype=torch.float64, device=adversarial.device)
     if found.any():

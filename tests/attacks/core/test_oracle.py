@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from robench.attacks.algorithms.ddn import DDN
 from robench.attacks.algorithms.deepfool import DeepFool
 from robench.attacks.algorithms.nearest import NearestOtherClass
-from robench.attacks.core.budget import BudgetExhaustedError, Oracle
-from robench.attacks.core.problem import examine
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import BudgetExhaustedError, Oracle
 from robench.errors import InputError
 
 
@@ -55,7 +55,7 @@ class Threshold(nn.Module):
 def threshold_oracle(*means: float, limit: int | None = None, box: bool = True) -> Oracle:
     images = torch.tensor(means)[:, None].expand(-1, 4).contiguous()
     labels = torch.zeros(len(means), dtype=torch.int64)
-    return Oracle(examine(Threshold().eval(), images, labels, box=box), limit=limit)
+    return Oracle(check_inputs(Threshold().eval(), images, labels, box=box), limit=limit)
 
 
 def constant(*means: float) -> Tensor:
@@ -72,11 +72,11 @@ def test_counts_are_those_of_the_model_itself(attack) -> None:
     images = torch.rand(12, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     labels = model(images).argmax(dim=1)
     labels[::3] = (labels[::3] + 1) % 5  # misclassified ones must cost nothing
-    problem = examine(model, images, labels)
+    inputs = check_inputs(model, images, labels)
     model.counts.update(forwards=0, backwards=0)
-    result = attack.attack(problem)
+    result = attack.attack(inputs)
     # Judging what came out runs the model twice more on each attacked image, unbilled.
-    judged = 2 * int(problem.correct.sum())
+    judged = 2 * int(inputs.correct.sum())
     assert int(result.forwards.sum()) == model.counts["forwards"] - judged
     assert int(result.backwards.sum()) == model.counts["backwards"]
     assert (result.passes[::3] == 0).all()
@@ -181,8 +181,8 @@ def test_asking_on_for_spent_images_ends_the_attack() -> None:
 )
 def test_passes_of_a_twin_are_billed(twin_passes: int, forwards: int, backwards: int) -> None:
     images = constant(0.1)
-    problem = examine(Threshold().eval(), images, None)
-    oracle = Oracle(replace(problem, twin_passes=twin_passes))
+    inputs = check_inputs(Threshold().eval(), images, None)
+    oracle = Oracle(replace(inputs, twin_passes=twin_passes))
     rows = oracle.rows
     oracle.query(images, rows)
     oracle.gradient(images, rows, lambda logits: logits[:, 0])
@@ -192,9 +192,9 @@ def test_passes_of_a_twin_are_billed(twin_passes: int, forwards: int, backwards:
 
 def test_a_search_may_begin_elsewhere() -> None:
     images = constant(0.1, 0.2)
-    problem = examine(Threshold().eval(), images, None)
-    assert torch.equal(Oracle(problem).starts, images)
-    oracle = Oracle(replace(problem, starts=constant(0.7, 0.8)).select(torch.tensor([1])))
+    inputs = check_inputs(Threshold().eval(), images, None)
+    assert torch.equal(Oracle(inputs).starts, images)
+    oracle = Oracle(replace(inputs, starts=constant(0.7, 0.8)).select(torch.tensor([1])))
     assert torch.equal(oracle.starts, constant(0.8))
     assert torch.equal(oracle.best, constant(0.8))
     assert oracle.best_distance.isinf().all()
@@ -204,8 +204,8 @@ def test_a_search_may_begin_elsewhere() -> None:
 
 def test_what_was_found_before_counts() -> None:
     images = constant(0.1, 0.2)
-    problem = replace(examine(Threshold().eval(), images, None), found=constant(0.7, 0.2))
-    oracle = Oracle(problem)
+    inputs = replace(check_inputs(Threshold().eval(), images, None), found=constant(0.7, 0.2))
+    oracle = Oracle(inputs)
     assert oracle.best_distance.tolist() == pytest.approx([1.2, float("inf")])
     oracle.query(constant(0.8, 0.8), oracle.rows)
     torch.testing.assert_close(oracle.best, constant(0.7, 0.8))
@@ -260,8 +260,8 @@ def test_jacobians_are_those_of_autograd(first: nn.Module) -> None:
         first = nn.Sequential(nn.Unflatten(1, (1, 4)), first, nn.Flatten())
     model = nn.Sequential(first, nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3)).eval()
     images = torch.rand(5, 4)
-    problem = examine(model, images, None)
-    oracle, model = Oracle(problem), problem.model
+    inputs = check_inputs(model, images, None)
+    oracle, model = Oracle(inputs), inputs.model
     weights = torch.randn(2, 5, 3)
     logits, gradients = oracle.jacobian(images, oracle.rows, weights)
     full = torch.stack(
@@ -283,7 +283,7 @@ def test_jacobians_are_those_of_autograd(first: nn.Module) -> None:
 )
 def test_gradients_that_do_not_exist_are_zero(model: nn.Module) -> None:
     images = torch.rand(2, 4)
-    oracle = Oracle(examine(model.eval(), images, None))
+    oracle = Oracle(check_inputs(model.eval(), images, None))
     _, gradient = oracle.gradient(images, oracle.rows, lambda logits: logits[:, 0])
     _, gradients = oracle.jacobian(images, oracle.rows, torch.ones(2, 2, 3))
     assert gradient.shape == images.shape
@@ -308,7 +308,7 @@ def test_noise_belongs_to_the_image() -> None:
 def test_attached_logits_have_the_gradient_and_cost_a_pass_each_time_it_is_asked_for() -> None:
     model = Counting().eval()
     images = torch.rand(3, 1, 6, 6)
-    oracle = Oracle(examine(model, images, None))
+    oracle = Oracle(check_inputs(model, images, None))
     model.counts.update(forwards=0, backwards=0)
     points = (images * 0.9).requires_grad_()
     rows = torch.tensor([2, 0, 0])
@@ -353,7 +353,7 @@ def test_a_model_without_derivatives_gives_a_gradient_of_zero() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return (images[:, :2] > 0.5).float()
 
-    oracle = Oracle(examine(Steep().eval(), torch.tensor([[0.9, 0.1]]), None))
+    oracle = Oracle(check_inputs(Steep().eval(), torch.tensor([[0.9, 0.1]]), None))
     points = oracle.images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(oracle.attached(points, oracle.rows).sum(), points)
     assert torch.equal(gradient, torch.zeros(1, 2))
@@ -364,7 +364,7 @@ def test_a_gradient_that_is_not_finite_is_zero_there() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return torch.stack([images[:, 0].sqrt() + 1, images[:, 1]], dim=1)
 
-    oracle = Oracle(examine(Root().eval(), torch.tensor([[0.0, 0.5]]), None))
+    oracle = Oracle(check_inputs(Root().eval(), torch.tensor([[0.0, 0.5]]), None))
     points = oracle.images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(oracle.attached(points, oracle.rows).sum(), points)
     assert gradient.tolist() == [[0, 1]]

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from robench.attacks.core import silence
+from robench.attacks.core import watchdog
 from robench.attacks.core.base import Attack
-from robench.attacks.core.budget import Oracle
-from robench.attacks.core.problem import examine
-from robench.attacks.core.silence import SilentError, ended_when_silent
+from robench.attacks.core.inputs import check_inputs
+from robench.attacks.core.oracle import Oracle
+from robench.attacks.core.watchdog import SilentError, ended_when_silent
 
 
 class Mute(Attack):
@@ -37,10 +37,10 @@ class Slow:
 
 
 def test_an_attack_that_asks_nothing_is_ended_and_what_it_found_counts(digits, monkeypatch) -> None:
-    monkeypatch.setattr(silence, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(watchdog, "PATIENCE_S", 0.2)
     images, labels = digits.correct(10)
     started = time.monotonic()
-    result = Mute().attack(examine(digits.model, images, labels), limit=100)
+    result = Mute().attack(check_inputs(digits.model, images, labels), limit=100)
     assert 0.2 < time.monotonic() - started < 5
     assert result.error == "asked nothing for 0.2 s, and was ended"
     assert result.forwards.tolist() == [1] * 10

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from robench.attacks.core.budget import Oracle
+    from robench.attacks.core.oracle import Oracle
 
 __all__ = ["PATIENCE_S", "SilentError", "ended_when_silent"]
 

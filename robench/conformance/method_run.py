@@ -198,12 +198,12 @@ def as_planned(
         kind: the class.
         params: its parameters.
         setting: what to run.
-        trained: the run at level 0, of a method with `trains_once`; `None` makes it.
+        trained: the run at level 0, of a method with `shares_training`; `None` makes it.
         by_line: see `run`.
     """
     method = make(kind, params)
     first, donor = kind, None
-    if (name := method.donor()) is not None:
+    if (name := method.mask_source()) is not None:
         giver = make(name)
         first = type(giver)
         given = as_planned(first, giver.params, setting)
@@ -213,7 +213,7 @@ def as_planned(
     is_from_dense = starts_from_dense(first)
     start = _dense_start(setting) if is_from_dense else None
     steps = STEPS if is_from_dense else 2 * STEPS
-    if not kind.trains_once or setting.level == 0:
+    if not kind.shares_training or setting.level == 0:
         return run(method, setting, start=start, donor=donor, steps=steps, by_line=by_line)
     if trained is None:
         trained = as_planned(kind, params, replace(setting, level=0.0), by_line=by_line)

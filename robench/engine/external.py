@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from robench.models.base import Network
     from robench.training.weights import Normalisation
 
-__all__ = ["Given", "plan_given"]
+__all__ = ["ExternalModel", "plan_external"]
 
 
 @dataclass(frozen=True)
-class Given:
+class ExternalModel:
     """A trained network.
 
     Attributes:
@@ -43,9 +43,9 @@ class Given:
     std: tuple[float, ...] = ()
 
 
-def plan_given(
+def plan_external(
     suite: Suite,
-    given: Given,
+    given: ExternalModel,
     *,
     data_root: Path | None = None,
     device: str = "cpu",
@@ -112,7 +112,7 @@ def plan_given(
     return list(cells.values())
 
 
-def _method(given: Given) -> PluginRef:
+def _method(given: ExternalModel) -> PluginRef:
     from robench.training.weights import file_sha256
 
     params = {
@@ -125,7 +125,7 @@ def _method(given: Given) -> PluginRef:
     return PluginRef(name=GIVEN, version=2, params=params, changed=("weights",), location=location)
 
 
-def _network(given: Given, model: PluginRef, data: Data) -> tuple[Network, Normalisation]:
+def _network(given: ExternalModel, model: PluginRef, data: Data) -> tuple[Network, Normalisation]:
     """The network with its weights, which tries whether they fit at all."""
     from robench.models import build
     from robench.training.weights import fit_weights, normalise_by, read_weights

@@ -1,7 +1,7 @@
 """What all engines have in common: hand out cells, take records in, write down what went wrong.
 
-Several runs may work in one folder. Before a cell is handed out it is claimed; what another run
-has claimed is waited for, and taken over if that run dies.
+Several runs may work in one folder. Before a cell is handed out it is leased; what another run
+has leased is waited for, and taken over if that run dies.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Protocol
 
 from robench.engine.interrupts import listening
 from robench.engine.schedule import Listener, Schedule
-from robench.engine.turns import Turns
+from robench.engine.timing_locks import TimingLocks
 from robench.errors import NewerRecordError, StoreError
 from robench.spec import Cell, Record, Status
 from robench.store import Store
-from robench.store.claims import Claims
+from robench.store.leases import Leases
 
 __all__ = ["TRIES", "Driver", "Ended", "Engine", "Lost", "inherited_failure"]
 
@@ -84,7 +84,7 @@ class Driver:
     Args:
         schedule: the cells.
         store: where the records are.
-        claims: of this run.
+        leases: of this run.
         listener: is told of each start and end.
         engine: carries the cells out.
 
@@ -94,7 +94,7 @@ class Driver:
 
     schedule: Schedule
     store: Store
-    claims: Claims
+    leases: Leases
     listener: Listener
     engine: Engine
     written: int = field(default=0, init=False)
@@ -104,10 +104,10 @@ class Driver:
     _known: set[str] = field(default_factory=set, init=False)
     _looks: int = field(default=0, init=False)
     _last_look: float = field(default=0.0, init=False)
-    _turns: Turns = field(init=False)
+    _turns: TimingLocks = field(init=False)
 
     def __post_init__(self) -> None:
-        self._turns = Turns(self.store.root)
+        self._turns = TimingLocks(self.store.root)
 
     def run(self) -> None:
         """Run all cells of the schedule.
@@ -151,13 +151,13 @@ class Driver:
 
     def _begin(self, cell: Cell) -> None:
         """Hand a cell out, unless another run has it, or had it."""
-        if not self.claims.claim(cell.id):
+        if not self.leases.acquire(cell.id):
             self.schedule.put_aside(cell)
             self._elsewhere[cell.id] = cell
             return
         there = self._record_of(cell)
         if there is not None:
-            self.claims.release(cell.id)
+            self.leases.release(cell.id)
             self._finish(there)
             return
         inherited = inherited_failure(cell, self.schedule.needed_by(cell))
@@ -187,7 +187,7 @@ class Driver:
         result = ended.result
         if isinstance(result, Record) and ended.is_written:
             self.written += 1
-            self.claims.release(ended.cell.id)
+            self.leases.release(ended.cell.id)
             self._finish(result)
         elif isinstance(result, Record):
             self._write(result)
@@ -212,7 +212,7 @@ class Driver:
 
     def _take_in_found(self, record: Record) -> None:
         self.written += 1
-        self.claims.release(record.id)
+        self.leases.release(record.id)
         self._finish(record)
 
     def _write(self, record: Record) -> None:
@@ -232,7 +232,7 @@ class Driver:
                 self.check_folder()
                 self.store.write(record)
                 self.listener.finished(record)
-            self.claims.release(cell.id)
+            self.leases.release(cell.id)
 
     # -- looking around -----------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class Driver:
         self.check_folder()
         for cell in tuple(self._elsewhere.values()):
             record = self._record_of(cell)
-            if record is None and self.claims.is_claimed(cell.id):
+            if record is None and self.leases.is_leased(cell.id):
                 continue
             del self._elsewhere[cell.id]
             if record is None:
@@ -258,7 +258,7 @@ class Driver:
 
     def greet(self) -> None:
         """Say which other runs work in this folder, once of each."""
-        for other in self.claims.others():
+        for other in self.leases.others():
             if other.token not in self._known:
                 self._known.add(other.token)
                 self.listener.joined(other)
@@ -269,7 +269,7 @@ class Driver:
         Raises:
             StoreError: somebody has.
         """
-        if not self.claims.run_file.exists():
+        if not self.leases.run_file.exists():
             raise StoreError(
                 f"the results folder {str(self.store.root)!r} was removed while the run went on",
                 hint="run the suite again",

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from robench.attacks.core.budget import Oracle
 from robench.attacks.core.losses import difference_of_logits_ratio, likeliest_others, logit_margin
+from robench.attacks.core.oracle import Oracle
 
-__all__ = ["Aims"]
+__all__ = ["Targets"]
 
 
 @dataclass(frozen=True, eq=False)
-class Aims:
+class Targets:
     """One aim for each of m points.
 
     Attributes:
@@ -29,7 +29,7 @@ class Aims:
     is_targeted: bool
 
     @classmethod
-    def of(cls, oracle: Oracle, targets: int) -> Aims:
+    def of(cls, oracle: Oracle, targets: int) -> Targets:
         """One point an image that leaves its class, or one for each of its likeliest other classes.
 
         Args:
@@ -43,8 +43,8 @@ class Aims:
         classes = likeliest_others(oracle.logits, oracle.labels, count).flatten()
         return cls(rows, classes, oracle.logits[rows], is_targeted=True)
 
-    def select(self, wanted: Tensor) -> Aims:
-        """The aims of some of the points: bool [m], or their places."""
+    def select(self, wanted: Tensor) -> Targets:
+        """The targets of some of the points: bool [m], or their places."""
         return replace(
             self, rows=self.rows[wanted], classes=self.classes[wanted], clean=self.clean[wanted]
         )

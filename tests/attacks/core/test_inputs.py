@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robench.attacks.core.problem import Problem, examine, is_wrong
+from robench.attacks.core.inputs import AttackInputs, check_inputs, is_wrong
 from robench.errors import InputError
 
 IMAGES = torch.linspace(0.1, 0.9, 24).reshape(4, 6)
@@ -51,7 +51,7 @@ def with_value(value: float) -> Tensor:
 )
 def test_images_that_are_refused(images: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        examine(network(), images, LABELS)
+        check_inputs(network(), images, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_images_that_are_refused(images: object, message: str) -> None:
 )
 def test_labels_that_are_refused(labels: Tensor, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        examine(network(), IMAGES, labels)
+        check_inputs(network(), IMAGES, labels)
 
 
 @pytest.mark.parametrize(
@@ -85,57 +85,57 @@ def test_labels_that_are_refused(labels: Tensor, message: str) -> None:
 )
 def test_models_that_are_refused(model: nn.Module, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        examine(model, IMAGES, LABELS)
+        check_inputs(model, IMAGES, LABELS)
 
 
 def test_a_module_that_is_left_in_training_mode_is_named() -> None:
     model = nn.Sequential(nn.Linear(6, 3), nn.Dropout()).eval()
     model[1].train()
     with pytest.raises(InputError, match="1 modules are in training mode, for instance 1"):
-        examine(model, IMAGES, LABELS)
+        check_inputs(model, IMAGES, LABELS)
 
 
 @pytest.mark.parametrize(("key", "value"), [("seed", -1), ("batch_size", 0)])
 def test_settings_that_are_refused(key: str, value: int) -> None:
     with pytest.raises(InputError, match=f"{key} is {value}"):
-        examine(network(), IMAGES, LABELS, **{key: value})
+        check_inputs(network(), IMAGES, LABELS, **{key: value})
 
 
 def test_references_must_look_like_images() -> None:
     with pytest.raises(InputError, match="references have the shape"):
-        examine(network(), IMAGES, LABELS, references=torch.rand(3, 5))
+        check_inputs(network(), IMAGES, LABELS, references=torch.rand(3, 5))
     with pytest.raises(InputError, match="1 of 4 references leave"):
-        examine(network(), IMAGES, LABELS, references=with_value(2))
+        check_inputs(network(), IMAGES, LABELS, references=with_value(2))
 
 
 def test_rounding_beyond_the_box_is_cut_off() -> None:
-    problem = examine(network(), with_value(1 + 5e-7), LABELS)
-    assert problem.images.max() == 1
+    inputs = check_inputs(network(), with_value(1 + 5e-7), LABELS)
+    assert inputs.images.max() == 1
 
 
 def test_probabilities_are_attacked_by_their_logits() -> None:
     plain = network()
     softmax = nn.Sequential(plain, nn.Softmax(dim=1)).eval()
-    problem = examine(softmax, IMAGES, LABELS)
-    assert problem.is_probabilistic
+    inputs = check_inputs(softmax, IMAGES, LABELS)
+    assert inputs.is_probabilistic
     expected = plain(IMAGES).detach()
-    torch.testing.assert_close(problem.logits, expected)
-    torch.testing.assert_close(problem.model(IMAGES).detach(), expected)
-    assert not examine(plain, IMAGES, LABELS).is_probabilistic
+    torch.testing.assert_close(inputs.logits, expected)
+    torch.testing.assert_close(inputs.model(IMAGES).detach(), expected)
+    assert not check_inputs(plain, IMAGES, LABELS).is_probabilistic
 
 
 def test_labels_default_to_the_estimated_classes() -> None:
-    problem = examine(network(), IMAGES, None)
-    assert problem.correct.all()
+    inputs = check_inputs(network(), IMAGES, None)
+    assert inputs.correct.all()
 
 
 def test_parts_are_in_order_and_complete() -> None:
-    problem = examine(network(), IMAGES, LABELS, batch_size=3)
-    parts: list[Problem] = list(problem.split())
+    inputs = check_inputs(network(), IMAGES, LABELS, batch_size=3)
+    parts: list[AttackInputs] = list(inputs.split())
     assert [len(part.images) for part in parts] == [3, 1]
     assert torch.equal(torch.cat([part.images for part in parts]), IMAGES)
     assert torch.equal(torch.cat([part.labels for part in parts]), LABELS)
-    assert torch.equal(torch.cat([part.correct for part in parts]), problem.correct)
+    assert torch.equal(torch.cat([part.correct for part in parts]), inputs.correct)
     assert torch.equal(parts[1].references, IMAGES)
 
 

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from robench.attacks import ATTACKS
 from robench.attacks.core.base import Attack, AttackResult
-from robench.attacks.core.budget import Oracle, per_row
+from robench.attacks.core.bisection import bisect_ray
+from robench.attacks.core.inputs import AttackInputs
 from robench.attacks.core.judge import judge
-from robench.attacks.core.problem import Problem
+from robench.attacks.core.oracle import Oracle, per_row
 from robench.attacks.core.progress import Bar
-from robench.attacks.core.ray import bisect_ray
-from robench.attacks.core.views import SMOOTHED, View, seen_through
+from robench.attacks.core.surrogates import SMOOTHED, GradientSource, seen_through
 from robench.attacks.suite.suites import AttackSuite, Member
 
-__all__ = ["Run", "Trial", "run_all", "runs_of", "with_seed"]
+__all__ = ["Run", "RunResult", "run_all", "runs_of", "with_seed"]
 
 _SEEDS = 2**63
 _NEXT_SEED = 0x1E37_79B9_7F4A_7C15
@@ -42,13 +42,13 @@ class Run:
     key: str
     member: Member
     attack: Attack
-    view: View
+    view: GradientSource
     restart: int
     ray_steps: int
 
     @property
     def limit(self) -> int | None:
-        """Passes that one image may cost the attack; gradients of a twin cost more."""
+        """Passes that one image may cost the attack; gradients of a surrogate cost more."""
         if self.member.budget is None:
             return None
         return self.member.budget * (1 + 2 * self.view.passes) // (2 if self.view.passes else 1)
@@ -67,7 +67,7 @@ class Run:
         member = replace(self.member, params=params, budget=budget)
         return replace(self, member=member, attack=type(self.attack)(**params))
 
-    def on(self, part: Problem, known: Known) -> Trial:
+    def on(self, part: AttackInputs, known: Known) -> RunResult:
         """Attack some images.
 
         Args:
@@ -75,13 +75,13 @@ class Run:
             known: the closest adversarials so far. Restarts begin half as far away, and
                 refinements there.
         """
-        problem = seen_through(part, self.view)
+        inputs = seen_through(part, self.view)
         if self.restart:
-            problem = with_seed(problem, self.restart)
-            problem = replace(problem, starts=_random_starts(problem, known.distance))
+            inputs = with_seed(inputs, self.restart)
+            inputs = replace(inputs, starts=_random_starts(inputs, known.distance))
         if self.member.is_refinement:
-            problem = replace(problem, found=known.points)
-        result = self.attack.attack(problem, limit=self.limit)
+            inputs = replace(inputs, found=known.points)
+        result = self.attack.attack(inputs, limit=self.limit)
         points, distance = result.adversarial.clone(), result.distance.clone()
         forwards = torch.zeros_like(result.forwards)
         rows = (part.correct & result.success).nonzero().flatten()
@@ -95,7 +95,7 @@ class Run:
             points[rows[closer]] = shorter[closer]
             distance[rows[closer]] = shorter_distance[closer]
             forwards[rows] = oracle.forwards
-        return Trial(result, points, distance, forwards)
+        return RunResult(result, points, distance, forwards)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,20 +111,20 @@ class Known:
     distance: Tensor
 
     @classmethod
-    def nothing(cls, part: Problem) -> Known:
+    def nothing(cls, part: AttackInputs) -> Known:
         """Before the first run."""
         distance = torch.full_like(part.labels, torch.inf, dtype=torch.float64)
         return cls(part.images, distance)
 
-    def after(self, trial: Trial) -> Known:
+    def after(self, result: RunResult) -> Known:
         """With what a run has found."""
-        closer = trial.distance_on_ray < self.distance
-        points = torch.where(per_row(closer, self.points), trial.points_on_ray, self.points)
-        return Known(points, torch.minimum(self.distance, trial.distance_on_ray))
+        closer = result.distance_on_ray < self.distance
+        points = torch.where(per_row(closer, self.points), result.points_on_ray, self.points)
+        return Known(points, torch.minimum(self.distance, result.distance_on_ray))
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class RunResult:
     """One run on some images: what it found, and that after bisection."""
 
     result: AttackResult
@@ -133,7 +133,7 @@ class Trial:
     ray_forwards: Tensor
 
     @classmethod
-    def join(cls, parts: Sequence[Trial]) -> Trial:
+    def join(cls, parts: Sequence[RunResult]) -> RunResult:
         """Those on parts of the images, in order, as one."""
         return cls(
             result=AttackResult.join([part.result for part in parts]),
@@ -142,38 +142,42 @@ class Trial:
             ray_forwards=torch.cat([part.ray_forwards for part in parts]),
         )
 
-    def without_points(self) -> Trial:
+    def without_points(self) -> RunResult:
         """The same without what fills the memory."""
         result = replace(self.result, adversarial=self.result.adversarial[:0], surest=None)
         return replace(self, result=result, points_on_ray=self.points_on_ray[:0])
 
 
-def run_all(part: Problem, runs: Mapping[str, Run], bar: Bar | None = None) -> dict[str, Trial]:
+def run_all(
+    part: AttackInputs, runs: Mapping[str, Run], bar: Bar | None = None
+) -> dict[str, RunResult]:
     """Every run on some images, one after the other; the bar goes on by one for each."""
-    known, trials = Known.nothing(part), {}
+    known, results = Known.nothing(part), {}
     for key, run in runs.items():
         if bar is not None:
             bar.doing(key)
-        trials[key] = run.on(part, known)
-        known = known.after(trials[key])
+        results[key] = run.on(part, known)
+        known = known.after(results[key])
         if bar is not None:
             bar.advance(1)
-    return trials
+    return results
 
 
-def with_seed(problem: Problem, number: int) -> Problem:
-    """The same problem under another seed; 0 is its own."""
-    return replace(problem, seed=(problem.seed + number * _NEXT_SEED) % _SEEDS)
+def with_seed(inputs: AttackInputs, number: int) -> AttackInputs:
+    """The same inputs under another seed; 0 is its own."""
+    return replace(inputs, seed=(inputs.seed + number * _NEXT_SEED) % _SEEDS)
 
 
-def _random_starts(problem: Problem, known: Tensor) -> Tensor:
+def _random_starts(inputs: AttackInputs, known: Tensor) -> Tensor:
     """Points in random directions, half as far as an adversarial is known to be, [n, ...]."""
-    oracle = Oracle(problem)
+    oracle = Oracle(inputs)
     radius = torch.where(known.isfinite(), known, 1.0).to(oracle.images.dtype) / 2
     return oracle.clip(oracle.images + per_row(radius, oracle.images) * oracle.noise(oracle.rows))
 
 
-def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict[str, Run]:
+def runs_of(
+    suite: AttackSuite, views: Sequence[GradientSource], inputs: AttackInputs
+) -> dict[str, Run]:
     """Every run of a suite by key: round after round, and refinements at the end.
 
     Where the suite extends another, the runs of that one come first, and are the same as if it ran
@@ -183,25 +187,25 @@ def runs_of(suite: AttackSuite, views: Sequence[View], problem: Problem) -> dict
         suite: says what runs, and how often.
         views: sources of gradients, the network's own first; the smoothed one serves suites that
             ask for it.
-        problem: tells whether there is anything to transfer.
+        inputs: tells whether there is anything to transfer.
 
     Raises:
         ParameterError: a member has a parameter that its attack does not take.
         PluginError: a member's attack needs a package that is not installed.
     """
-    runs = {} if suite.extends is None else runs_of(suite.extends, views, problem)
+    runs = {} if suite.extends is None else runs_of(suite.extends, views, inputs)
     if not suite.smoothed:
         views = [view for view in views if view.name != SMOOTHED]
     members = [
         member
         for member in suite.members
-        if member.attack != "transfer" or problem.transferred is not None
+        if member.attack != "transfer" or inputs.transferred is not None
     ]
     guided = [member for member in members if not member.is_gradient_free]
-    own, *twins = views
+    own, *surrogates = views
     rounds = [(own, 0, [m for m in members if not m.is_refinement])]
-    rounds += [(twin, 0, guided) for twin in twins]
-    rounds += [(own, number, guided) for number in range(1, suite.rounds - len(twins))]
+    rounds += [(surrogate, 0, guided) for surrogate in surrogates]
+    rounds += [(own, number, guided) for number in range(1, suite.rounds - len(surrogates))]
     rounds += [(own, 0, [m for m in members if m.is_refinement])]
     for view, restart, chosen in rounds:
         for member in chosen:

@@ -23,7 +23,7 @@ from robench.engine.schedule import runs_alone
 from robench.spec import Cell
 from robench.store.owner import machine_key
 
-__all__ = ["Turns"]
+__all__ = ["TimingLocks"]
 
 _Way = Literal["shared", "alone"]
 
@@ -64,7 +64,7 @@ class _Lock:
         self._descriptor, self.way = None, None
 
 
-class Turns:
+class TimingLocks:
     """Whether a run may begin a cell now, as far as other runs on this machine are concerned.
 
     Args:

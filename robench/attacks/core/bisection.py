@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robench.attacks.core.budget import Oracle, per_row
+from robench.attacks.core.oracle import Oracle, per_row
 
 __all__ = ["bisect_ray"]
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robench.attacks.core.budget import Oracle, lengths
+from robench.attacks.core.inputs import AttackInputs
 from robench.attacks.core.losses import logit_margin
-from robench.attacks.core.problem import Problem
+from robench.attacks.core.oracle import Oracle, lengths
 from robench.attacks.evaluation.optimality import optimality
-from robench.attacks.suite.closest import SMALLEST_MARGIN
+from robench.attacks.suite.best_adversarials import SMALLEST_MARGIN
 from robench.attacks.suite.report import MemberReport
 
 __all__ = ["Evidence", "has_no_gradient", "measure"]
@@ -35,7 +35,7 @@ class Evidence:
         lost: adversarials were found, but none survived the check, bool [N].
         by_reference: the distance is that of an image of another class, brought nearer, since no
             attack found anything, bool [N].
-        twins: how many stand-ins lent their gradients.
+        surrogates: how many stand-ins lent their gradients.
     """
 
     correct: Tensor
@@ -45,15 +45,15 @@ class Evidence:
     has_no_gradient: Tensor
     lost: Tensor
     by_reference: Tensor
-    twins: int
+    surrogates: int
 
 
-def has_no_gradient(problem: Problem) -> Tensor:
+def has_no_gradient(inputs: AttackInputs) -> Tensor:
     """Where the margin's gradient is zero or not finite though the class is right, bool [n]."""
-    flat = torch.zeros_like(problem.correct)
-    rows = problem.correct.nonzero().flatten()
+    flat = torch.zeros_like(inputs.correct)
+    rows = inputs.correct.nonzero().flatten()
     if len(rows):
-        oracle = Oracle(problem.select(rows))
+        oracle = Oracle(inputs.select(rows))
         _, gradient = oracle.gradient(
             oracle.images, oracle.rows, lambda logits: logit_margin(logits, oracle.labels)
         )
@@ -61,17 +61,17 @@ def has_no_gradient(problem: Problem) -> Tensor:
     return flat
 
 
-def measure(problem: Problem, evidence: Evidence) -> dict[str, float | None]:
+def measure(inputs: AttackInputs, evidence: Evidence) -> dict[str, float | None]:
     """The value of each flag that needs no attack of its own; `None` for nothing to measure."""
     correct, distance = evidence.correct, evidence.distance
     found = correct & distance.isfinite()
     deepfool = next((m for m in evidence.members.values() if m.attack == "deepfool"), None)
     return {
-        "mode": problem.instability,
-        "probs": float(problem.is_probabilistic),
-        "saturated": _share(problem.saturated, correct),
+        "mode": inputs.instability,
+        "probs": float(inputs.is_probabilistic),
+        "saturated": _share(inputs.saturated, correct),
         "crashed": _share_crashed(evidence),
-        "scale": problem.margin,
+        "scale": inputs.margin,
         "box": _share_out_of_bounds(evidence),
         "grad0": _share(evidence.has_no_gradient, correct),
         "unbounded": _share(found & ~evidence.by_reference, correct),
@@ -82,7 +82,7 @@ def measure(problem: Problem, evidence: Evidence) -> dict[str, float | None]:
         "precision": _share(evidence.lost, found | evidence.lost),
         "margin": _share(evidence.margin < 0.9 * SMALLEST_MARGIN, found),
         "transfer": _share_transferred(evidence),
-        "declared": float(evidence.twins),
+        "declared": float(evidence.surrogates),
         "monotone": _share_impossible(evidence),
     }
 

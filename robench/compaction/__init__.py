@@ -1,4 +1,4 @@
-"""Zeros in, a physically smaller network out, proven to compute the same function."""
+"""Exact structural pruning: removes zeros physically, and proves that the function is unchanged."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Branches that compute a constant: they go whole, and the constant stays.
+"""Removal of constant branches: a branch is replaced by the constant that it computes.
 
-A residual branch whose last convolution is zero adds the same to every input. So it is with every
-branch, however it died, once all the channels that it ends in are constant.
+A residual branch whose last convolution is zero adds the same constant for every input. The same
+holds for every branch of a sum if all channels of its output are constant.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["Dropped", "drop_constant_branches"]
 
 @dataclass(frozen=True)
 class Dropped:
-    """A branch that went.
+    """A removed branch.
 
     Attributes:
         edit: the change of the graph.
-        constant: [1, C, …], what stays of it, if that is not zero.
-        at_one_size: whether the branch is another constant at other image sizes.
+        constant: [1, C, …], the constant that replaces it, or ``None`` if it is zero.
+        at_one_size: whether the constant would differ at other image sizes.
     """
 
     edit: Edit
@@ -48,10 +48,10 @@ def drop_constant_branches(
     Args:
         module: changed in place; float64.
         example: one input.
-        policy: with ``bias-map`` a branch may also leave a map behind.
+        policy: with ``bias-map`` the constant may also vary over the pixels.
 
     Returns:
-        What was done, in order.
+        The removed branches, in order.
     """
     done: list[Dropped] = []
     while True:
@@ -64,7 +64,7 @@ def drop_constant_branches(
 
 
 class _Search:
-    """Looks for a branch that can go."""
+    """Finds the next branch to remove."""
 
     def __init__(self, traced: Traced, policy: Policy) -> None:
         self._traced, self._policy = traced, policy
@@ -74,7 +74,7 @@ class _Search:
 
     def next(self) -> Dropped | None:
         for node in self._traced.nodes:
-            # A constant that is stored says by its shape alone where its channels lie.
+            # Stored constants have no recorded axis, so their channels must be in dimension 1.
             if self._traced.kinds[node] == "sum" and self._traced.axes[node] == MAPS:
                 sides = _branch_and_other(self._traced, node, self._here)
                 found = None if sides is None else self._dropped(node, *sides)
@@ -87,7 +87,7 @@ class _Search:
         is_even = bool((self._here[branch] == UNIFORM).all())
         if not is_even and not self._policy.leaves_maps:
             return None
-        # What goes must not be what the other side is spread over.
+        # The other side must not be broadcast to the shape of the removed one.
         is_spread_always = self._extents[other] == self._extents[node]
         if not is_spread_always and not self._policy.one_size:
             return None
@@ -108,7 +108,7 @@ class _Search:
 def _branch_and_other(
     traced: Traced, node: fx.Node, level: Mapping[fx.Node, Tensor]
 ) -> tuple[fx.Node, fx.Node] | None:
-    """The constant side of a sum and the one that varies, unless compaction left the former."""
+    """The constant operand of a sum and the varying one; `None` if compaction made the former."""
     first, second = traced.reads(node)
     fixed = [bool((level[read] >= FIXED).all()) for read in (first, second)]
     if fixed[0] == fixed[1]:

@@ -1,9 +1,9 @@
-"""The front door: a network with zeros in, a smaller one out, or an error.
+"""Compaction: removes dead units of a network exactly, or raises an error.
 
-The recommendation to let zeros drive the removal, to fold constants, and to compare the gradients
-too answers what users of structured pruning report most: outputs that change when a BatchNorm or
-a bias makes a removed channel constant instead of zero (Wen et al. 2016, arXiv:1608.03665,
-section 3.2, calls such a neuron a bias neuron).
+What is removed follows from the zeros alone; constants are folded, and gradients are compared too.
+The most frequent problem of users of structured pruning is that outputs change because a BatchNorm
+or a bias makes a removed channel constant instead of zero (Wen et al. 2016, arXiv:1608.03665,
+section 3.2, call such a neuron a bias neuron).
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ Backend: TypeAlias = Literal["fx", "torch-pruning"]
 
 @dataclass(frozen=True)
 class _Smaller:
-    """A network without what is dead, before it is proven equal.
+    """A pruned network, before it is proven equal.
 
     Attributes:
         network: float64.
-        kept: layer → bool [units], which of its units it has.
-        layers: one entry a layer of the original.
+        kept: layer → bool [units], units of the original that it has.
+        layers: one entry per layer of the original.
         edits: changes of its graph.
-        whole: layers whose weights forward() reads by itself.
+        whole: layers whose weights forward() reads directly.
     """
 
     network: nn.Module
@@ -73,20 +73,19 @@ def compact(
     backend: Backend = "fx",
     choice_s: float = CHOICE_S,
 ) -> nn.Module:
-    """Take the dead neurons, filters and branches out of a network without changing its function.
+    """Remove dead neurons, filters and branches from a network without changing its function.
 
-    A unit goes when nothing reads it, or when it is constant and its constant is zero or can be
-    added to the next layer's bias. Units that a residual sum ties together go together. A branch
-    that is constant in all its channels goes as a whole. Inputs of the network that nothing reads
-    are left out where that is quicker. A convolution whose columns (positions of the kernel in one
-    input channel, over all filters) are partly zero is computed over the others where that was
-    measured to be quicker, for images of this size. What lies next to a step that may mix channels
-    stays whole. Every layer that stays keeps at least one unit, and the last layer keeps all.
+    A unit is removed if nothing reads it, or if it is constant and the constant is zero or can be
+    folded into the next layer's bias. Units that a residual sum couples are removed together. A
+    branch with constant output is removed as a whole. Unread inputs of the network are left out if
+    that is faster. A convolution with zero columns (positions of the kernel in one input channel,
+    over all filters) is computed over the nonzero columns if that was measured to be faster, for
+    images of this size. Channels next to a step that may mix channels are kept. Every kept layer
+    has at least one unit, and the last layer keeps all.
 
-    What is removed holds for images of every size that the network takes. Where a constant is taken
-    over that would be another one at another size (``constants="bias-map"``, or the border that
-    padding makes in a network that takes images of one size alone), the result refuses other sizes,
-    and its report names the one that it takes.
+    The removal is valid for all image sizes that the network takes. If a folded constant would
+    differ at another size (``constants="bias-map"``, or the border from padding in a network that
+    takes one size only), the result refuses other sizes, and its report names its size.
 
     The result was compared with the original before it is returned: logits and input gradients, in
     double and single precision, on `example` and on random inputs, dark, inverted and negative ones
@@ -94,22 +93,21 @@ def compact(
 
     Args:
         model: a network of convolutions (also transposed ones) and Linear layers that torch.fx can
-            trace, in evaluation mode, float32 or float64, on any device; it stays as it is.
-        example: real inputs, [N, …] as the network takes them, N ≥ 1; some dozen are plenty.
-        constants: what becomes of a constant other than zero behind which a convolution is padded
-            with zeros, so that no single bias can take it over. ``keep``: its unit stays, and the
-            report says so. ``bias-map``: the next layer gets a bias for each pixel; exact, and for
-            images of this size alone: others are refused. ``zero-bn``: the BatchNorm on the way is
-            told to make the constant zero first. That changes the function; the report says by how
-            much, and the rest is exact.
-        columns: whether convolutions may be computed over their columns that are not zero.
-        backend: what follows the network. ``fx``: torch.fx, all of the above. ``torch-pruning``:
-            the package of that name, for networks that torch.fx cannot trace; only channels go
-            whose weights are zero in all layers that they are tied to, and that are read as zero
-            everywhere, with `constants` left at ``keep``. It follows forward() along the path that
-            the example takes. The proof is the same.
+            trace, in evaluation mode, float32 or float64, on any device; it is not changed.
+        example: real inputs, [N, …] as the network takes them, N ≥ 1; a few dozen are enough.
+        constants: treatment of a nonzero constant in front of a zero-padded convolution, which no
+            single bias can absorb. ``keep``: its unit is kept, with a note in the report.
+            ``bias-map``: the next layer gets a bias for each pixel; exact, but other image sizes
+            are refused. ``zero-bn``: the BatchNorm in between is set so that the constant is zero.
+            That changes the function; the report says by how much, and the rest is exact.
+        columns: whether convolutions may be computed over their nonzero columns.
+        backend: how the network is traced. ``fx``: torch.fx, all of the above. ``torch-pruning``:
+            the package of that name, for networks that torch.fx cannot trace. It removes only
+            channels whose weights are zero in all coupled layers and that are zero wherever they
+            are read; `constants` must be ``keep``. It traces the path of the example through
+            forward(). The proof is the same.
         choice_s: seconds for timing forms of convolutions with zero columns, those with most to
-            gain first; what is not reached stays dense, and the report says so.
+            gain first; layers that are not reached stay dense, with a note in the report.
 
     Returns:
         A network with smaller layers, on the same device, in the same precision: of the same class
@@ -125,15 +123,17 @@ def compact(
             each call, or the smaller network is not equal; the message names the layer.
     """
     _check_choices(constants, backend)
-    Budget(choice_s)  # which refuses what is no time
-    with torch.inference_mode(mode=False):  # gradients are compared, whatever the caller does
+    Budget(choice_s)  # raises if it is no number of seconds
+    with torch.inference_mode(
+        mode=False
+    ):  # gradients are needed, also if the caller has disabled them
         check_network(model)
         precision = precision_of(model)
         inputs = check_example(model, example).double()
         if backend == "fx":
-            _check_traceable(model)  # before the copy, which computed weights do not survive
+            _check_traceable(model)  # before deepcopy, which fails for computed weights
         original = copy.deepcopy(model).double()
-        change = _silence(original, inputs) if constants == "zero-bn" else 0.0
+        change = _zero_batch_norms(original, inputs) if constants == "zero-bn" else 0.0
         plain = undo_columns(copy.deepcopy(original))
         sizes, lengths = sizes_taken(original, inputs), lengths_taken(original, inputs)
         if backend == "fx":
@@ -171,7 +171,7 @@ def compact(
 def _elsewhere(
     inputs: Tensor, sizes: list[tuple[int, ...]], lengths: list[tuple[int, ...]]
 ) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
-    """Inputs of the range and channels at which to compare as well, and the size to draw."""
+    """Pairs of an input, for range and channels, and another size at which to compare."""
     for size in sizes:
         yield inputs, size
     low, high = (float(end) for end in inputs.aminmax())
@@ -229,7 +229,7 @@ def _without_dead_units(original: nn.Module, inputs: Tensor, policy: Policy) -> 
 def _columns(
     compacted: nn.Module, example: Tensor, whole: frozenset[str], choice_s: float
 ) -> list[ColumnChoice]:
-    """Compute convolutions over the columns that are left where that pays."""
+    """Compute convolutions over their nonzero columns where that is faster."""
     single, budget = copy.deepcopy(compacted).to(example.dtype), Budget(choice_s)
     found = choose_columns(single, example, budget=budget)
     choices = [choice for choice in found if choice.name not in whole]
@@ -242,8 +242,8 @@ def _takes_one_size(compacted: nn.Module) -> bool:
     return gathers or only_shape(compacted) is not None
 
 
-def _silence(model: nn.Module, inputs: Tensor) -> float:
-    """Have BatchNorm make zero what would otherwise stay for its border; how far logits move."""
+def _zero_batch_norms(model: nn.Module, inputs: Tensor) -> float:
+    """Zero the BatchNorm of constants that would be kept; largest change of a logit."""
     with torch.no_grad():
         before = run(model, inputs)
         traced = Traced(traced_copy(model), inputs[:1])
@@ -255,7 +255,7 @@ def _silence(model: nn.Module, inputs: Tensor) -> float:
         calls = Counter(traced.norm(node).name for node in norms)
         for node in norms:
             scale, offset = (traced.norm_tensor(node, name) for name in ("weight", "bias"))
-            # In another place its channels may be alive.
+            # In another call its channels may vary.
             if scale is None or calls[traced.norm(node).name] > 1:
                 continue
             for tensor in (scale, offset):
@@ -267,7 +267,7 @@ def _silence(model: nn.Module, inputs: Tensor) -> float:
 def _layer_reports(
     names: list[str], traced: Traced, plan: Plan, original: nn.Module
 ) -> Iterator[LayerReport]:
-    """One entry a layer of the original; what is in the graph no more went with its branch."""
+    """One entry per layer of the original; a layer that is missing was removed with its branch."""
     plans = {layer.name: layer for layer in plan.layers}
     whole = {str(node.target): words(node, traced.parts) for node, _ in traced.weighted}
     for name in names:

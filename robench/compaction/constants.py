@@ -1,9 +1,9 @@
-"""Which channels never vary, whatever the input, and which of those are even at every image size.
+"""Constant propagation: which channels do not depend on the input, and which are uniform.
 
-A unit is constant when all its weights from channels that vary are zero, and a channel stays
-constant through every step that treats it by itself. Whether its map is even, one value for all
-pixels of all image sizes, is followed through the steps as well: padding makes a border of what was
-even before. What the value is, is read off the network as it runs on one input.
+A unit is constant if all its weights from varying channels are zero, and a channel stays constant
+through every channel-wise step. A channel is uniform if it has one value for all pixels at all
+image sizes; padding gives a uniform channel a border. Both are propagated through the steps. The
+value of the constant is taken from a run on one input.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ __all__ = [
 VARIES = 0
 """A channel that depends on the input."""
 FIXED = 1
-"""A channel that is the same for every input of one size, but that may have a border."""
+"""A channel that is the same for every input of one size, but may have a border."""
 UNIFORM = 2
 """A channel with one value, the same for all pixels at every image size."""
 
 _UNIFORM = 1e-12
-"""A constant map that was pooled or normalised is constant up to rounding in double precision."""
+"""Relative tolerance: pooling and normalising a constant round it in float64."""
 
 
 def constancy(traced: Traced, *, one_size: bool = False) -> dict[fx.Node, Tensor]:
@@ -55,15 +55,15 @@ def constancy(traced: Traced, *, one_size: bool = False) -> dict[fx.Node, Tensor
 
     Args:
         traced: the network, float64.
-        one_size: whether only images of the size that was traced count, so that a map is even
-            where it was seen to be.
+        one_size: whether the network is used at the traced image size only: then a channel is
+            uniform if its traced values are.
     """
     found: dict[fx.Node, Tensor] = {}
     for node in traced.nodes:
         if traced.kinds[node] in ("form", "output"):
             continue
         level = _of_step(traced, node, found)
-        if node in traced.overwritten:  # so that its value is not what the steps after it read
+        if node in traced.overwritten:  # the recorded value is not what later steps read
             level = _full(len(level), VARIES)
         value = traced.values[node]
         if one_size and isinstance(value, torch.Tensor) and value.ndim > 1:
@@ -116,7 +116,7 @@ def _of_step(traced: Traced, node: fx.Node, found: Mapping[fx.Node, Tensor]) -> 
     if kind == "layer":
         return _of_layer(traced, node, found)
     if kind == "norm":
-        return read[0].where(~_silenced(traced, node), UNIFORM)
+        return read[0].where(~_zeroed(traced, node), UNIFORM)
     if kind == "each":
         return _with_border(traced, node, read[0])
     if kind == "flatten":
@@ -152,7 +152,7 @@ def _of_layer(traced: Traced, node: fx.Node, found: Mapping[fx.Node, Tensor]) ->
 
 
 def _with_border(traced: Traced, node: fx.Node, read: Tensor) -> Tensor:
-    """What becomes of channels that a step takes some value for outside their maps."""
+    """Levels after a step that pads with some value: constants of another value get a border."""
     outside = border_value(traced, node)
     if outside is None:
         return read
@@ -168,10 +168,10 @@ def _joined(traced: Traced, node: fx.Node, read: list[Tensor]) -> Tensor:
     least = torch.minimum(read[0], read[-1])
     if traced.kinds[node] == "sum":
         return least
-    # Nothing times anything is nothing.
+    # Zero times anything is zero.
     for level, factor in zip(read, traced.reads(node), strict=True):
-        is_nothing = is_zero(traced.values[factor], traced.axes[factor])
-        least = least.where(~is_nothing, torch.maximum(least, level))
+        is_zero_factor = is_zero(traced.values[factor], traced.axes[factor])
+        least = least.where(~is_zero_factor, torch.maximum(least, level))
     return least
 
 
@@ -180,7 +180,7 @@ def _full(count: int, level: int) -> Tensor:
 
 
 def is_zero(value: Tensor, axis: int = 1) -> Tensor:
-    """Bool [channels]: whether there is nothing but zeros in a channel of [1, C, …].
+    """Bool [channels]: whether a channel of [1, C, …] is all zeros.
 
     Args:
         value: the tensor.
@@ -189,7 +189,7 @@ def is_zero(value: Tensor, axis: int = 1) -> Tensor:
     return (by_channel(value, axis) == 0).all(1).cpu()
 
 
-def _silenced(traced: Traced, node: fx.Node) -> Tensor:
+def _zeroed(traced: Traced, node: fx.Node) -> Tensor:
     """Channels that a BatchNorm multiplies by zero."""
     weight = traced.norm_tensor(node, "weight")
     if weight is None:

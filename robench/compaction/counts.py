@@ -1,7 +1,7 @@
-"""Where forward() asks how many channels there are, and what it does with the answer.
+"""Which steps compute with the number of channels of a tensor.
 
-``x.shape[1]`` gives another number once channels are gone. Asking is harmless, and so is a size
-whose number of channels nobody looks at; a step that computes with that number is not.
+``x.shape[1]`` changes when channels are removed. Reading a size is harmless as long as its number
+of channels is not used; a step that computes with this number pins the channels.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ __all__ = ["ChannelCounts"]
 
 @dataclass(frozen=True)
 class _Size:
-    """Some dimensions of a tensor, in order: what ``x.shape[…]`` gives."""
+    """Some dimensions of a tensor, in order: the result of ``x.shape[…]``."""
 
     of: fx.Node
     dimensions: tuple[int, ...]
 
 
 class ChannelCounts:
-    """The sizes in a network, by what they count.
+    """The sizes in a network, and which channels they count.
 
     Args:
         traced: the network.
@@ -46,7 +46,7 @@ class ChannelCounts:
                 self._follow(node)
 
     def used_by(self, node: fx.Node) -> frozenset[fx.Node]:
-        """The steps whose channels a step counts; none for a step that only gives a size."""
+        """The steps whose number of channels a step uses; none if it only computes sizes."""
         if self._traced.kinds[node] == "form":
             return frozenset()
         found = (self._counted.get(read, frozenset()) for read in node.all_input_nodes)
@@ -65,7 +65,7 @@ class ChannelCounts:
         self._counted[node] = frozenset().union(*counted)
 
     def _size(self, node: fx.Node) -> _Size | None:
-        """What a step tells of a tensor's size, if that is all that it does."""
+        """The size that a step reads from a tensor, if it does nothing else."""
         if not node.all_input_nodes:
             return None
         source = node.all_input_nodes[0]
@@ -89,4 +89,4 @@ def _taken(size: _Size, place: object) -> _Size | None:
     bounds = (place.start, place.stop, place.step) if isinstance(place, slice) else (place,)
     if all(isinstance(bound, int | None) for bound in bounds) and isinstance(place, slice):
         return _Size(size.of, size.dimensions[place])
-    return None  # a place that is computed may be any
+    return None  # a computed index may be any dimension

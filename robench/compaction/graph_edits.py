@@ -1,9 +1,8 @@
-"""Changes of a network's graph, small enough to be written to a file and done again.
+"""Edits of a network's graph, which are saved with a compacted network and applied on loading.
 
-Most compactions only make layers smaller and need none. A branch that is constant goes as a whole;
-a constant whose border a padded convolution sees becomes a map that is added; inputs that nothing
-reads are left out by a selection; pieces that lost channels unevenly are cut elsewhere; and what
-holds for images of one size alone takes no others.
+Most compactions only resize layers and need no edit. Edits remove a constant branch, add a bias map
+where a padded convolution sees the border of a constant, select the inputs that are read, change
+the sizes of paddings and splits, and refuse other image sizes.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ class Edit:
     """One change of a graph.
 
     Attributes:
-        kind: ``drop``: `step` gives what `operand`, which it reads, gives. ``constant``: `step`
-            reads a stored tensor instead of `operand`. ``add``: a stored tensor is added to what
-            `step` gives. ``select``: `step` reads some channels of `operand` alone. ``pad``: `step`
-            pads by other amounts. ``split``: `step` cuts elsewhere. ``one-size``: `step`, the
-            network's input, has one size alone.
+        kind: ``drop``: replace `step` by its input `operand`. ``constant``: replace the input
+            `operand` of `step` by a stored tensor. ``add``: add a stored tensor to the output of
+            `step`. ``select``: `step` reads a selection of the channels of `operand`. ``pad``:
+            change the amounts of a padding. ``split``: change the sizes of a split. ``one-size``:
+            refuse other sizes of `step`, the network's input.
         step: name of the step in the graph.
-        operand: name of a step that it reads; of the module that refuses other inputs.
+        operand: name of an input of `step`; for ``one-size``, name of the checking module.
         buffer: name of the stored tensor, if there is one.
-        padding: the amounts, last dimension first, if `step` pads.
-        sizes: channels of each piece if `step` cuts; the shape of one input if it has one alone.
-        axis: the dimension in which channels are selected or cut.
+        padding: amounts, last dimension first, for ``pad``.
+        sizes: channels of each piece for ``split``; shape of one input for ``one-size``.
+        axis: dimension of the channels for ``select`` and ``split``.
     """
 
     kind: Literal["drop", "constant", "add", "select", "pad", "split", "one-size"]
@@ -54,7 +53,7 @@ class Edit:
 def apply_edits(
     module: fx.GraphModule, edits: list[Edit], buffers: dict[str, Tensor]
 ) -> fx.GraphModule:
-    """Change a graph in place, and take out what nothing needs any more.
+    """Apply edits to a graph in place, and remove unused steps and modules.
 
     Args:
         module: changed in place.
@@ -65,7 +64,7 @@ def apply_edits(
         The same module.
 
     Raises:
-        KeyError: a step or buffer that is not there.
+        KeyError: a step or buffer is missing.
     """
     for edit in edits:
         steps = {node.name: node for node in module.graph.nodes}
@@ -82,7 +81,7 @@ def apply_edits(
 
 
 def free_name(module: fx.GraphModule, prefix: str, taken: Collection[str] = ()) -> str:
-    """A name that the module does not have yet, for a tensor or a module to store."""
+    """A name that is free in the module, for a tensor or a submodule."""
     number = 0
     while hasattr(module, f"{prefix}_{number}") or f"{prefix}_{number}" in taken:
         number += 1

@@ -1,4 +1,4 @@
-"""What a compaction removed, and how equal the two networks were found to be."""
+"""Report of a compaction: what was removed, and the differences that the proof found."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class LayerReport:
         name: qualified name of the layer.
         kind: class of the layer, such as ``"Conv2d"`` or ``"Linear"``.
         units_before: output channels or features of the original.
-        units_after: of the compacted network; 0 where the layer went with its branch.
-        constants_folded: inputs whose constant, other than zero, went into this layer's bias.
-        note: why units were kept although they may be dead, or why the layer is gone, or ``None``.
+        units_after: of the compacted network; 0 if the layer was removed with its branch.
+        constants_folded: removed units of this layer whose nonzero constant was folded into the
+            biases of its readers.
+        note: reason that dead units were kept, or that the layer was removed, or ``None``.
     """
 
     name: str
@@ -42,18 +43,16 @@ class CompactionReport:
     """What :func:`robench.compaction.compact` did.
 
     Attributes:
-        layers: one entry a layer, in forward order.
+        layers: one entry per layer, in forward order.
         differences: between the original and the compacted network.
         parameters_before: number of parameters of the original, biases and BatchNorm included.
         parameters_after: of the compacted network.
         columns: how convolutions with zero columns are computed.
-        edits: changes of the graph, beside the layers that became smaller.
-        changed_by_zero_bn: by how much the largest logit moved when constants were made zero
-            before all this; 0 where that was not asked for.
+        edits: edits of the graph, in addition to resized layers.
+        changed_by_zero_bn: largest change of a logit by ``constants="zero-bn"``; 0 otherwise.
         input_sizes: sizes of images (height, width) at which the two networks were compared: the
             example's, and some others that the original takes.
-        only_shape: the shape of one input where the compacted network holds for images of this
-            size alone, and refuses others; else ``None``.
+        only_shape: shape of one input if the compacted network refuses others, else ``None``.
     """
 
     layers: tuple[LayerReport, ...]

@@ -1,9 +1,9 @@
-"""What each step does along height and width, or along one dimension or three, at every size.
+"""Symbolic spatial sizes: what each step does to height and width, at every image size.
 
-A network is observed on images of one size; whether a constant map is even, or two maps are equally
-large, at *every* size must be followed through its steps instead. On maps of one pixel everything
-is even, and everything fits everything. Only maps [N, C, …] are followed: the extent of what has
-its channels elsewhere is unknown.
+A network is observed at one image size. Whether a constant channel is uniform, or two feature maps
+are equally large, at *every* size is derived from its steps instead: at one pixel every channel is
+uniform and all sizes match. One to three spatial dimensions are supported. Only tensors [N, C, …]
+are followed; other layouts have an unknown extent.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Extent", "border_value", "extents", "pads_with_zeros"]
 
 Extent: TypeAlias = tuple[Any, ...]
-"""How the sides of maps came about. Two that are equal are equally large at every image size; two
-that are not may be as well."""
+"""Symbolic size of feature maps. Equal extents mean equal sizes at every image size; unequal
+extents may still have equal sizes."""
 
 _Sides: TypeAlias = tuple[Any, ...]
-"""One value a side of the maps: of [N, C, H, W] (vertical, horizontal)."""
+"""One value per spatial dimension: (vertical, horizontal) for [N, C, H, W]."""
 
 _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _AveragePooling = nn.AvgPool1d | nn.AvgPool2d | nn.AvgPool3d
@@ -55,11 +55,11 @@ _ADAPTIVE: set[object] = {
 
 @dataclass(frozen=True)
 class _Window:
-    """A kernel that slides over maps.
+    """A sliding window of a convolution or pooling.
 
     Attributes:
-        kernel, stride, padding, dilation: one a side; numbers, or steps that give one.
-        ceil_mode: whether a last window may reach over the edge.
+        kernel, stride, padding, dilation: one per dimension; numbers, or steps that compute one.
+        ceil_mode: whether the last window may extend beyond the edge.
     """
 
     kernel: _Sides
@@ -70,44 +70,44 @@ class _Window:
 
     @property
     def is_padded(self) -> bool:
-        """Whether the window may lie over the edge of the map on both sides."""
+        """Whether the input is padded."""
         return any(side != 0 for side in self.padding)
 
     @property
     def is_dilated(self) -> bool:
-        """Whether the window leaves out pixels between those that it reads."""
+        """Whether the window is dilated."""
         return any(side != 1 for side in self.dilation)
 
     @property
     def is_known(self) -> bool:
-        """Whether nothing about it is computed while the network runs."""
+        """Whether all its sizes are numbers, not computed by the network."""
         numbers = (*self.kernel, *self.stride, *self.padding, *self.dilation)
         return all(isinstance(number, int) for number in numbers)
 
     @property
     def reach(self) -> list[int]:
-        """By how much each side grows before the stride divides it, less one."""
+        """2 · padding − dilation · (kernel − 1) − 1 for each dimension."""
         sides = zip(self.padding, self.dilation, self.kernel, strict=True)
         return [2 * padding - dilation * (kernel - 1) - 1 for padding, dilation, kernel in sides]
 
     def slid(self, extent: Extent, unknown: Extent) -> Extent:
-        """The extent of what it gives: floor((size + reach) / stride) + 1 a dimension."""
+        """The extent of the output: floor((size + reach) / stride) + 1 per dimension."""
         if not self.is_known:
             return unknown
         ceil_mode = self.ceil_mode and any(side > 1 for side in self.stride)
-        # With ceil_mode the padding decides too: no window starts in the padding behind the map.
+        # With ceil_mode the padding matters too: no window starts in the padding after the map.
         return _moved(extent, self.reach, self.stride, *((self.padding,) if ceil_mode else ()))
 
 
 def border_value(traced: Traced, node: fx.Node) -> float | None:
-    """What a step takes for the pixels outside its maps; `None` where it leaves them out.
+    """The padding value of a step; `None` if pixels outside its input do not count.
 
-    A channel that has one value everywhere keeps one value everywhere where that is `None`, or its
-    own value. So it is with transposed convolutions, whose windows overlap unevenly.
+    A uniform channel stays uniform if the value is `None` or equal to its own. Transposed
+    convolutions have the value 0, since their windows overlap unevenly.
 
     Args:
         traced: the network.
-        node: a step that treats each channel by itself, a layer, or one that pads.
+        node: a channel-wise step, a layer, or a padding.
     """
     part = traced.parts.get(str(node.target)) if node.op == "call_module" else None
     if isinstance(part, Weighted):
@@ -122,12 +122,12 @@ def border_value(traced: Traced, node: fx.Node) -> float | None:
     if _is_average(node, part):
         return _averaged_with(window, *_divisor(node, part))
     if window.is_padded and window.is_dilated:
-        return float("-inf")  # all that a dilated window of max pooling reads may lie outside
+        return float("-inf")  # a dilated max-pooling window may lie in the padding entirely
     return None
 
 
 def pads_with_zeros(layer: nn.Module) -> bool:
-    """Whether the border of a constant map looks different to the kernel than its middle."""
+    """Whether a convolution pads with zeros, so that a constant input gets a border."""
     if not isinstance(layer, _Convolution):
         return False
     if layer.padding_mode != "zeros" or layer.padding == "valid":
@@ -138,7 +138,7 @@ def pads_with_zeros(layer: nn.Module) -> bool:
 
 
 def extents(traced: Traced) -> dict[fx.Node, Extent]:
-    """For each step that gives maps or rows, how the sides of the maps came about."""
+    """The extent of each step's output."""
     found: dict[fx.Node, Extent] = {}
     for node in traced.nodes:
         if traced.kinds[node] not in ("form", "output"):
@@ -147,7 +147,7 @@ def extents(traced: Traced) -> dict[fx.Node, Extent]:
 
 
 def _side_count(traced: Traced, node: fx.Node) -> int:
-    """How many sides the maps have that a step reads."""
+    """Number of spatial dimensions of a step's input."""
     value = traced.values[traced.reads(node)[0]]
     return value.ndim - 2 if isinstance(value, torch.Tensor) else 0
 
@@ -173,7 +173,7 @@ def _is_one_pixel(extent: Extent) -> bool:
 
 
 def _spread(read: Sequence[Extent], unknown: Extent) -> Extent:
-    """Of what is equally large, or of which one is a single pixel that is added to all."""
+    """Extent after broadcasting: operands are equally large, or a single pixel."""
     large = {extent for extent in read if not _is_one_pixel(extent)}
     if len(large) > 1:
         return unknown
@@ -201,7 +201,7 @@ def _resized(traced: Traced, node: fx.Node, extent: Extent, unknown: Extent) -> 
         return (
             ("fixed", *(1 for _ in range(sides))) if is_mean and _is_whole(node, sides) else unknown
         )
-    # Of F.pad, or of a module that only pads; nothing else that is left has such amounts.
+    # F.pad or a padding module; other modules have no `padding` here.
     amounts = padding_amounts(node) if node.target is F.pad else getattr(part, "padding", ())
     padded: list[int] = [*cast("Sequence[int]", amounts), *(0 for _ in range(2 * sides))]
     reach = [padded[2 * place] + padded[2 * place + 1] - 1 for place in reversed(range(sides))]
@@ -215,7 +215,7 @@ def _moved(extent: Extent, reach: Sequence[int], stride: Sequence[int], *more: o
 
 
 def _grown(layer: Transposed, extent: Extent) -> Extent:
-    """(size - 1) * stride + more a dimension."""
+    """Transposed convolution: (size - 1) * stride + more per dimension."""
     sides = zip(layer.kernel_size, layer.dilation, strict=True)
     windows = [dilation * (kernel - 1) + 1 for kernel, dilation in sides]
     edges = zip(windows, _sided(layer.padding, len(windows)), layer.output_padding, strict=True)
@@ -226,7 +226,7 @@ def _grown(layer: Transposed, extent: Extent) -> Extent:
 
 
 def _is_whole(node: fx.Node, sides: int) -> bool:
-    """Whether a mean is taken over all sides of the maps."""
+    """Whether a mean is taken over all spatial dimensions."""
     axes = argument(node, 1, "dim", None)
     if not isinstance(axes, list | tuple):
         axes = (axes,)
@@ -240,7 +240,7 @@ def _fixed(size: object, sides: int, unknown: Extent) -> Extent:
 
 
 def _cut(places: Sequence[object], sides: int, extent: Extent, unknown: Extent) -> Extent:
-    """Of every `step`-th row and column, from some first one to the end."""
+    """Extent after indexing with slices ``start::step``."""
     places = (*places, *(slice(None) for _ in range(sides)))[:sides]
     reach, stride = [], []
     for place in places:
@@ -257,7 +257,7 @@ def _cut(places: Sequence[object], sides: int, extent: Extent, unknown: Extent) 
 
 
 def _window(node: fx.Node, part: nn.Module | None, sides: int) -> _Window | None:
-    """The kernel of a convolution or pooling."""
+    """The window of a convolution or pooling, or ``None``."""
     if isinstance(part, _Convolution):
         padding = 0 if part.padding == "valid" else part.padding
         return _Window(
@@ -299,14 +299,14 @@ def _divisor(node: fx.Node, part: nn.Module | None) -> tuple[bool, bool]:
 
 
 def _averaged_with(window: _Window, counts_padding: bool, is_divisor_given: bool) -> float | None:
-    """Zeros outside are counted, or at least divided by."""
+    """Padding value of an average pooling: 0 if padded zeros count in the divisor."""
     if is_divisor_given:
         return 0.0 if window.is_padded or window.ceil_mode else None
     return 0.0 if window.is_padded and counts_padding else None
 
 
 def _padded_with(traced: Traced, node: fx.Node) -> float | None:
-    """The value of the padding, if any lies outside the maps and not beside them."""
+    """Padding value of an ``F.pad`` of spatial dimensions; `None` if it pads channels only."""
     behind = traced.values[node].ndim - 1 - traced.axes[node]
     amounts = padding_amounts(node)
     around = (*amounts[: 2 * behind], *amounts[2 * behind + 2 :], 0)
@@ -317,6 +317,6 @@ def _padded_with(traced: Traced, node: fx.Node) -> float | None:
 
 
 def _sided(size: Any, sides: int) -> _Sides:
-    """One value a side of what torch takes as one number or as several."""
+    """Expand one number to one per spatial dimension, as torch does."""
     given = tuple(size) if isinstance(size, list | tuple) else (size,)
     return given if len(given) == sides else (given[0],) * sides

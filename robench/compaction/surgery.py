@@ -1,4 +1,4 @@
-"""Makes layers and BatchNorms smaller in place, as a plan says; decides nothing."""
+"""Removes units from layers and BatchNorms in place, as a plan says."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["count_features", "shrink", "shrink_layer"]
 
 _WORTH_COPYING = 8
-"""Multiply-accumulates that must be saved for each number that a selection copies."""
+"""Least number of multiply-accumulates saved per number that a selection copies."""
 _WORTH_SELECTING = 2**16
-"""Multiply-accumulates that must be saved for one input, since a selection is a step of its own:
-what one thread of a CPU does in the microseconds that torch takes to begin one."""
+"""Least number of multiply-accumulates saved per input. A selection is one more step: this is what
+one CPU thread computes in the microseconds that torch needs to start a step."""
 
 
 def shrink(traced: Traced, plan: Plan) -> list[Edit]:
-    """Take the units that go out of a network.
+    """Remove units from a network.
 
     Args:
         traced: changed in place.
-        plan: which go.
+        plan: units to remove.
 
     Returns:
-        The changes of its graph.
+        The edits of its graph.
     """
     buffers: dict[str, Tensor] = {}
     edits: list[Edit] = []
@@ -75,12 +75,12 @@ def shrink(traced: Traced, plan: Plan) -> list[Edit]:
 
 
 def _places(chosen: Tensor, like: Tensor) -> Tensor:
-    """Numbers of the channels that were chosen, on the device of another tensor."""
+    """Indices of the chosen channels, on the device of `like`."""
     return chosen.nonzero().flatten().to(like.device)
 
 
 def _shrink_between(traced: Traced, plan: Plan) -> None:
-    """BatchNorms, and constants that stand for branches."""
+    """Shrink BatchNorms, and constants that replaced branches."""
     shrunk: set[str] = set()
     for node, sets in plan.coupling.of.items():
         kept = plan.needed[sets]
@@ -90,13 +90,13 @@ def _shrink_between(traced: Traced, plan: Plan) -> None:
             _shrink_norm(traced.parts[norm.name], norm, kept, in_place=node.op != "call_module")
             shrunk.add(norm.name)
         elif traced.kinds[node] == "constant":
-            # The network that was traced has the same tensor, and must have the smaller one too.
+            # The traced network shares this tensor, so it must change in place.
             stored = traced.module.get_buffer(str(node.target))
             stored.data = stored[:, kept].clone()
 
 
 def _narrower_paddings(traced: Traced, plan: Plan) -> Iterator[Edit]:
-    """Shortcuts that put fewer maps of zeros beside those that they hand on."""
+    """Edits of shortcuts that pad with zero channels: fewer channels now."""
     for node, sets in plan.coupling.of.items():
         if traced.kinds[node] != "pad":
             continue
@@ -110,7 +110,7 @@ def _narrower_paddings(traced: Traced, plan: Plan) -> Iterator[Edit]:
 
 
 def _other_cuts(traced: Traced, plan: Plan) -> Iterator[Edit]:
-    """Cuts that would fall elsewhere, now that the pieces have lost channels."""
+    """Edits of splits whose pieces lost different numbers of channels."""
     for node in traced.nodes:
         if traced.kinds[node] != "split" or node.target is operator.getitem:
             continue
@@ -121,9 +121,9 @@ def _other_cuts(traced: Traced, plan: Plan) -> Iterator[Edit]:
 
 
 def shrink_layer(layer: Weighted, units: Tensor, inputs: Tensor) -> None:
-    """Keep the units and the inputs of a layer for which these are true.
+    """Keep the units and inputs of a layer where the masks are true.
 
-    In a grouped convolution all groups must keep as many of each, or nothing at all.
+    All groups of a grouped convolution must keep equally many of each, or none.
     """
     weight = blocks(layer)
     own_units, own_inputs = units.view(weight.shape[0], -1), inputs.view(weight.shape[0], -1)
@@ -147,8 +147,8 @@ def shrink_layer(layer: Weighted, units: Tensor, inputs: Tensor) -> None:
 def _shrink_norm(module: nn.Module, norm: Norm, features: Tensor, *, in_place: bool) -> None:
     """Keep the channels `features` (bool) of a BatchNorm.
 
-    Where a function computes it, the module is a stand-in of torch.fx that holds the same tensors
-    as the network that was traced, which must have the smaller ones too: they change in place.
+    For a functional BatchNorm, the module is a container of torch.fx that shares its tensors with
+    the traced network, so they change in place.
     """
     for name in norm.tensors:
         tensor: Tensor = getattr(module, name)
@@ -217,7 +217,7 @@ def _add_to_bias(layer: Weighted, shift: Tensor) -> None:
 
 
 def _replace(module: nn.Module, name: str, value: Tensor) -> None:
-    """A new parameter in the place of an old one, as trainable as it was."""
+    """Replace a parameter; `requires_grad` is kept."""
     old = module.get_parameter(name)
     with torch.no_grad():
         parameter = nn.Parameter(value.detach().clone(), requires_grad=old.requires_grad)

@@ -1,10 +1,9 @@
 """Compaction of networks that torch.fx cannot trace, by Torch-Pruning (Fang et al. 2023).
 
 Torch-Pruning (arXiv:2301.12900) follows the history that autograd keeps of one forward pass, and
-finds which layers must lose a channel together. It would remove any channel that it is told to;
-here it is told of those alone that are zero in all of their layers, and what comes out is compared
-with the original as every compaction is. It sees the one path that an example takes through
-forward().
+finds the dependency groups: layers that must lose a channel together. It removes any channels it is
+given; here these are the channels that are zero in all layers of their group, and the result is
+proven equal as in every compaction. It sees only the path that an example takes through forward().
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ __all__ = ["remove_dead_groups"]
 _Layers = nn.Conv2d | nn.Linear
 _Norms = nn.BatchNorm1d | nn.BatchNorm2d
 _CHANNELS = (1, 2**64 - 3)
-"""The dimension of channels, from the front and from the back of four, as autograd keeps it."""
+"""The channel dimension of [N, C, H, W], as 1 and as −3 in autograd's unsigned form."""
 _CUTS = ("_SplitOp", "_UnbindOp")
-"""Torch-Pruning's steps that cut channels into pieces, which it does not shrink alike."""
+"""Torch-Pruning's steps that cut channels into pieces, which it does not shrink correctly."""
 _MIXING = (
     "Amax", "Amin", "Cum", "Flip", "Gather", "Glu", "Index", "LinalgVectorNorm", "LogSoftmax",
     "Logsumexp", "Max", "Median", "Min", "Mode", "Norm", "Prod", "Roll", "Softmax", "Sort", "Stack",
     "Std", "Topk", "Var",
 )  # fmt: skip
-"""How autograd's names of functions begin that look at several channels at once."""
+"""Prefixes of autograd's names of functions that combine several channels."""
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Layers that lose a channel together, and the steps between them."""
+    """A dependency group: layers that lose a channel together, and the steps between them."""
 
     items: Any
     graph: Any
@@ -51,17 +50,17 @@ class _Group:
     reads_zero: Mapping[nn.Module, Tensor]
 
     def writes(self, item: Any) -> bool:
-        """Whether a layer would lose units here, and not only inputs."""
+        """Whether the layer would lose units, not only inputs."""
         is_layer = isinstance(item.dep.target.module, _Layers)
         return is_layer and self.graph.is_out_channel_pruning_fn(item.dep.handler)
 
     def gives_logits(self, item: Any) -> bool:
-        """Whether nothing comes after this step."""
+        """Whether the step computes the logits."""
         is_reader = isinstance(item.dep.target.module, _Layers) and not self.writes(item)
         return not item.dep.target.outputs and not is_reader
 
     def obstacle(self, item: Any) -> str | None:
-        """Why the channels that pass this step cannot go, if they cannot."""
+        """Reason that the channels of this step cannot be removed, or ``None``."""
         part = item.dep.target.module
         name = self.names.get(part, item.dep.target.name)
         if isinstance(part, nn.Conv2d) and part.groups > 1:
@@ -77,7 +76,7 @@ class _Group:
         return None
 
     def zeros(self, item: Any) -> Tensor:
-        """Bool, one for each index of this step, whether it leaves that channel at zero."""
+        """Bool for each index of this step: whether the channel is zero here."""
         part, places = item.dep.target.module, torch.tensor(item.idxs)
         if not isinstance(part, _Layers) or getattr(part, "groups", 1) > 1:
             return torch.ones(len(places), dtype=torch.bool)
@@ -88,7 +87,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Dead:
-    """The channels of one dependency group that go."""
+    """Channels of one dependency group to remove."""
 
     root: nn.Module
     handler: Any
@@ -100,12 +99,12 @@ def remove_dead_groups(
 ) -> tuple[nn.Module, dict[str, Tensor], tuple[LayerReport, ...]]:
     """Remove the channels whose weights are zero in all layers of their dependency group.
 
-    What reads them must read zero. A group with a step that counts or mixes channels (LayerNorm,
-    GroupNorm, grouped convolutions, parameters outside layers), and the group of the logits, stay
-    whole. So does one channel of each group.
+    Layers that read them must read zero. Groups with a step that counts or mixes channels
+    (LayerNorm, GroupNorm, grouped convolutions, parameters outside layers), the group of the
+    logits, and one channel of each group are kept.
 
     Args:
-        original: float64, in evaluation mode; it stays as it is.
+        original: float64, in evaluation mode; it is not changed.
         inputs: real inputs, float64 [N, …].
         sizes: other sizes of images that the network takes, [H, W] each: what is read as zero must
             be zero there too.
@@ -123,7 +122,7 @@ def remove_dead_groups(
     network = copy.deepcopy(original)
     names = {part: name for name, part in network.named_modules()}
     trainable = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
-    network.requires_grad_()  # what needs no gradient has no history to follow
+    network.requires_grad_()  # without gradients there is no history to trace
     layers = _layers_of(network)
     kept = {name: torch.ones(len(part.weight), dtype=torch.bool) for name, part in layers.items()}
     notes: dict[str, str] = {}
@@ -143,7 +142,7 @@ def remove_dead_groups(
                 _dead_of(_Group(group, graph, names, reads_zero), kept, notes)
                 for group in graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear])
             ]
-            # Only now: pruning renumbers the channels of all groups that share a layer.
+            # A second pass: pruning renumbers the channels of all groups that share a layer.
             for found in dead:
                 if found.channels:
                     graph.get_pruning_group(found.root, found.handler, found.channels).prune()
@@ -154,7 +153,7 @@ def remove_dead_groups(
 
 
 def _mixes_channels(part: object) -> bool:
-    """Whether a step between layers is one that Torch-Pruning takes for one of each channel."""
+    """Whether a step combines channels although Torch-Pruning treats it as channel-wise."""
     if type(part).__name__ in _CUTS:
         return True
     if type(part).__name__ == "_SliceOp":
@@ -175,7 +174,7 @@ def _library() -> Any:
 
 
 def _layers_of(network: nn.Module) -> dict[str, _Layers]:
-    """The layers that are called as such: attention reads the weights of its own by itself."""
+    """Layers that are called as modules; attention reads the weights of its layers directly."""
     attention = [
         f"{name}."
         for name, part in network.named_modules()
@@ -208,7 +207,7 @@ def _observed(
 
         hooks.callback(layer.register_forward_hook(note).remove)
 
-    # The mirrored inputs are there for pixels that are black in every example.
+    # Mirrored inputs cover pixels that are black in every example.
     mirrored = inputs.amin() + inputs.amax() - inputs
     with ExitStack() as hooks:
         for name, layer in layers.items():
@@ -233,7 +232,7 @@ def _observed(
 
 
 def _dead_of(group: _Group, kept: Mapping[str, Tensor], notes: dict[str, str]) -> _Dead:
-    """The dead channels of a group, by their number in its root; takes them out of `kept`."""
+    """The dead channels of a group, as indices of its root; clears them in `kept`."""
     root, handler = group.items[0].dep.target.module, group.items[0].dep.handler
     writers = [item for item in group.items if group.writes(item)]
     reason = next((why for item in group.items if (why := group.obstacle(item))), None)
@@ -244,7 +243,7 @@ def _dead_of(group: _Group, kept: Mapping[str, Tensor], notes: dict[str, str]) -
     alive = torch.zeros(len(root.weight), dtype=torch.bool)
     for item in group.items:
         alive[torch.tensor(item.root_idxs)[~group.zeros(item)]] = True
-    for item in writers:  # several, whose channels lie side by side, may share a group
+    for item in writers:  # several writers may share a group, with adjacent channels
         places = torch.tensor(item.root_idxs)
         if not alive[places].any():
             alive[places[0]] = True
@@ -256,10 +255,10 @@ def _dead_of(group: _Group, kept: Mapping[str, Tensor], notes: dict[str, str]) -
 
 @contextmanager
 def _following(network: nn.Module) -> Iterator[None]:
-    """Whatever Torch-Pruning stumbles over is a network that it cannot follow."""
+    """Turn any error of Torch-Pruning into a :class:`CompactionError`."""
     try:
         yield
-    except Exception as error:  # the package raises whatever its graph walk runs into
+    except Exception as error:  # the package raises errors of many types
         raise CompactionError(
             f"Torch-Pruning cannot follow {type(network).__name__}: "
             f"{type(error).__name__}: {error}",
@@ -268,7 +267,7 @@ def _following(network: nn.Module) -> Iterator[None]:
 
 
 def _check_it_runs(network: nn.Module, inputs: Tensor) -> None:
-    """A width that forward() has written into it shows here."""
+    """Run the network once: a width hard-coded in forward() fails here."""
     try:
         with torch.no_grad():
             run(network, inputs[:1])

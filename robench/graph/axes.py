@@ -1,8 +1,8 @@
-"""The channel axis of each step: the dimension in which its channels lie.
+"""The channel axis of each step's output: the dimension that holds its channels.
 
 Convolutions and BatchNorm have their channels in dimension 1, Linear has its features last, and
-``permute``, ``transpose`` or ``x[:, 0]`` move them. A step that may do anything is given axis 1:
-all that it gives is pinned, and what reads it along another axis takes it for new, pinned channels.
+``permute``, ``transpose`` or ``x[:, 0]`` move them. A step of unknown effect gets axis 1: its
+output is pinned, and a layer that reads it along another axis sees new, pinned channels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MAPS", "by_channel", "flattened", "is_move", "is_view", "moved_axis", "shaped"]
 
 MAPS = 1
-"""The channel axis of maps and of rows."""
+"""The channel axis of feature maps [N, C, …] and of rows [N, F]."""
 
 _PERMUTATIONS = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis")
 _OTHER_MOVES = ("flatten", "mean", "unsqueeze", "squeeze")
@@ -41,7 +41,7 @@ _VIEWS = _MOVES | {
 }  # fmt: skip
 _SQUEEZES: set[object] = {"squeeze", torch.squeeze}
 _SIZES = (11, 13, 17, 19, 23, 29, 31, 37)
-"""Sizes of the dimensions of a tensor on which a move is tried: no product of some is another."""
+"""Sizes of the probe tensor for a move: primes, so that no product is another size."""
 _TO_ONE_PIXEL: set[object] = {
     nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d,
     nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d, F.adaptive_avg_pool1d, F.adaptive_avg_pool2d,
@@ -50,28 +50,28 @@ _TO_ONE_PIXEL: set[object] = {
 
 
 def by_channel(value: Tensor, axis: int) -> Tensor:
-    """[channels, everything else] of a tensor."""
+    """Reshape a tensor to [channels, everything else]."""
     return value.movedim(axis, 0).reshape(value.shape[axis], -1)
 
 
 def shaped(channels: Tensor, dimensions: int, axis: int) -> Tensor:
-    """Something [channels] in a shape that broadcasts with a tensor of so many dimensions."""
+    """Reshape [channels] to broadcast with a tensor of `dimensions` dimensions."""
     return channels.view(*(-1 if place == axis else 1 for place in range(dimensions)))
 
 
 def flattened(channels: Tensor, shape: Sequence[int], axis: int) -> Tensor:
-    """Of something [channels], what each feature has once a tensor [N, …] is laid in rows."""
+    """Values [channels] expanded to the features [F] that flattening a tensor [N, …] gives."""
     whole = shaped(channels, len(shape), axis).expand(1, *shape[1:])
     return whole.reshape(-1)
 
 
 def is_move(node: fx.Node, part: nn.Module | None) -> bool:
-    """Whether a step may move the channels to another dimension and leave them whole."""
+    """Whether a step may move the channels to another dimension without mixing them."""
     return node.target in _MOVES if node.op != "call_module" else torch_type(part) is nn.Flatten
 
 
 def is_view(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
-    """Whether what a step gives may be the memory of what it reads, in another shape or a part."""
+    """Whether the output of a step may be a view of its input."""
     if node.op == "call_module":
         return torch_type(parts[str(node.target)]) is nn.Flatten
     return node.target in _VIEWS
@@ -80,13 +80,13 @@ def is_view(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
 def moved_axis(
     node: fx.Node, parts: dict[str, nn.Module], dimensions: int, axis: int
 ) -> int | None:
-    """The channel axis of what a move gives; `None` if it mixes or cuts channels, or the batch.
+    """The channel axis after a move; `None` if it mixes or cuts channels, or the batch.
 
     Args:
         node: a step of which :func:`is_move` is true.
         parts: the network's modules by qualified name.
-        dimensions: of what it reads.
-        axis: channel axis of what it reads.
+        dimensions: number of dimensions of its input.
+        axis: channel axis of its input.
     """
     if node.target is operator.getitem:
         return _after_indexing(node.args[1], dimensions, axis)
@@ -110,7 +110,7 @@ def moved_axis(
 
 
 def _tried(node: fx.Node, parts: dict[str, nn.Module], probe: Tensor) -> Tensor | None:
-    """What a move makes of a tensor that has no values."""
+    """The output of a move for a tensor on the meta device; `None` if it fails."""
     function: Any = node.target
     if node.op == "call_module":
         function = parts[str(node.target)]
@@ -124,7 +124,7 @@ def _tried(node: fx.Node, parts: dict[str, nn.Module], probe: Tensor) -> Tensor 
 
 
 def _after_indexing(places: object, dimensions: int, axis: int) -> int | None:
-    """``x[:, 0]`` leaves out a dimension; all images and all channels must stay."""
+    """``x[:, 0]`` removes a dimension; all images and all channels must be kept."""
     if not isinstance(places, tuple) or not 1 < len(places) <= dimensions:
         return None
     if not all(isinstance(one, slice | int) and not isinstance(one, bool) for one in places):
@@ -135,7 +135,7 @@ def _after_indexing(places: object, dimensions: int, axis: int) -> int | None:
 
 
 def _is_one_pixel(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
-    """Whether a step reads what was pooled to one pixel, whatever the size."""
+    """Whether a step reads feature maps that were pooled to one pixel, at every image size."""
     (source,) = node.all_input_nodes
     if source.op == "call_module":
         part = parts[str(source.target)]

@@ -1,4 +1,4 @@
-"""How long a choice may take that is made by timing, and how far it has come."""
+"""Time limit and progress bar for choices that are made by timing."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ if TYPE_CHECKING:
 __all__ = ["CHOICE_S", "Budget", "shown"]
 
 CHOICE_S = 60.0
-"""Seconds that :func:`robench.compact` and an inference form spend on timing layers, by default."""
+"""Seconds that :func:`robench.compact` and :func:`robench.inference_form` spend on timing, by
+default."""
 _SHOWN_AFTER_S = 2.0
+"""Seconds after which a progress bar appears."""
 
 T = TypeVar("T")
 
 
 class Budget:
-    """Seconds for timing layers; a layer that is begun is finished.
+    """Time limit for timing layers; a layer that was started is finished.
 
     Args:
         seconds: 0 or more; with 0 nothing is timed.
-        clock: seconds, never running backwards.
+        clock: monotonic, in seconds.
 
     Raises:
-        InputError: that is no time.
+        InputError: `seconds` is negative or no number.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         given: object = seconds
         is_time = isinstance(given, int | float) and not isinstance(given, bool) and seconds >= 0
-        if not is_time:  # not a number is no time either
+        if not is_time:  # NaN fails as well
             raise InputError(
                 f"choice_s={seconds!r}", allowed="seconds, 0 or more; float('inf') for no limit"
             )
@@ -46,18 +48,18 @@ class Budget:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the time is over."""
+        """Whether no time is left."""
         return self._clock() >= self._end
 
     def part(self, share: float) -> Budget:
-        """A budget of that share of what is left."""
+        """A budget of this share of the remaining time."""
         return Budget(max(0.0, share * (self._end - self._clock())), self._clock)
 
     def spend(self, tasks: Iterable[T], what: str) -> Iterator[T]:
-        """The tasks, until the time is over.
+        """Yield tasks until no time is left.
 
-        Where they take longer than two seconds and standard error is a terminal, it shows how many
-        are done.
+        If they take longer than two seconds and standard error is a terminal, a progress bar shows
+        how many are done.
         """
         waiting = list(tasks)
         begun = self._clock()
@@ -74,13 +76,13 @@ class Budget:
 
 
 def shown(tasks: Iterable[T], what: str) -> Iterator[T]:
-    """All tasks, with the bar that :meth:`Budget.spend` has."""
+    """Yield all tasks, with the progress bar of :meth:`Budget.spend`."""
     return Budget(math.inf).spend(tasks, what)
 
 
 @contextmanager
 def _bar() -> Iterator[Callable[[str, int], tuple[Progress, TaskID] | None]]:
-    """A function that shows a bar, which goes with the block."""
+    """A function that shows a progress bar, which is removed at the end of the block."""
     bars: list[Progress] = []
 
     def start(what: str, count: int) -> tuple[Progress, TaskID] | None:

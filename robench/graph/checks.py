@@ -1,4 +1,4 @@
-"""What a network and an example must be before anything is compacted."""
+"""Checks of the network and the example before a compaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_example", "check_network", "precision_of"]
 
 
 def check_network(model: nn.Module) -> None:
-    """Refuse what would be compacted to something else than it computes.
+    """Refuse networks that cannot be compacted without changing their function.
 
     Raises:
         InputError: it is no network, is scripted, has no parameters, or is in training mode.
@@ -32,7 +32,7 @@ def check_network(model: nn.Module) -> None:
             hint="give the network that was scripted, and script what comes out",
         )
     if not any(True for _ in model.parameters()):
-        raise InputError(f"{type(model).__name__} has no parameters, so nothing can be taken out")
+        raise InputError(f"{type(model).__name__} has no parameters, so nothing can be removed")
     training = [
         name or type(model).__name__ for name, part in model.named_modules() if part.training
     ]
@@ -48,17 +48,17 @@ def check_network(model: nn.Module) -> None:
     for shared in names.values():
         if len(shared) > 1:
             raise CompactionError(
-                f"{' and '.join(map(repr, shared))} are one and the same parameter",
+                f"{' and '.join(map(repr, shared))} are the same parameter",
                 where=shared[0],
                 hint="give each layer a weight of its own: copy.deepcopy the layer",
             )
 
 
 def precision_of(model: nn.Module) -> torch.dtype:
-    """The one precision of all parameters.
+    """The precision of all parameters.
 
     Raises:
-        InputError: there are several, or another than float32 and float64.
+        InputError: they differ, or are neither float32 nor float64.
     """
     kinds = {parameter.dtype for parameter in model.parameters()}
     if len(kinds) != 1 or not kinds <= {torch.float32, torch.float64}:
@@ -72,11 +72,11 @@ def precision_of(model: nn.Module) -> torch.dtype:
 
 
 def check_example(model: nn.Module, example: Tensor) -> Tensor:
-    """The example without its history, once the network takes it and answers with numbers.
+    """Check that the network computes finite logits and a gradient for the example; detach it.
 
     Raises:
-        InputError: it is no batch of numbers, lies on another device, or the network gives no
-            finite logits for it, or no gradient.
+        InputError: it is no batch of numbers or lies on another device, or the logits are not
+            finite, or there is no gradient.
     """
     if not isinstance(example, torch.Tensor):
         raise InputError(
@@ -106,5 +106,5 @@ def check_example(model: nn.Module, example: Tensor) -> Tensor:
             f"{type(model).__name__} gives logits that are infinite or not a number",
             hint="look at how the network was trained: it has probably diverged",
         )
-    input_gradient(model, inputs[:1])  # which will be compared
+    input_gradient(model, inputs[:1])  # raises if there is none; the proof compares gradients
     return example.detach()

@@ -1,4 +1,4 @@
-"""How far two networks lie apart."""
+"""Differences between the outputs of two networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Differences"]
 
 @dataclass(frozen=True)
 class Differences:
-    """How far two networks lie apart, over the given and over random inputs.
+    """Differences of logits and input gradients, over the given and over random inputs.
 
     Attributes:
         logits_float64: largest absolute difference of a logit, in double precision.
@@ -18,7 +18,7 @@ class Differences:
             largest gradient, in double precision.
         gradients_float32: in single precision, the median over samples of the relative l2
             difference of the input gradients. The median, because rounding moves the few samples
-            in which a rectifier or a max-pooling window sits on its kink.
+            in which a ReLU or a max-pooling window is at its kink.
     """
 
     logits_float64: float

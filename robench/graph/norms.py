@@ -21,11 +21,11 @@ _ORDERS: dict[object, tuple[str, ...]] = {
     F.batch_norm: ("input", "running_mean", "running_var", "weight", "bias", "training"),
     torch.batch_norm: ("input", "weight", "bias", "running_mean", "running_var", "training"),
 }
-"""Parameters of the functions that normalise, in order, up to the last that matters here."""
+"""Parameters of the functional BatchNorms, in order, up to the last one that matters here."""
 TENSORS = ("running_mean", "running_var", "weight", "bias")
-"""Names of the tensors of a BatchNorm that have one value a channel."""
+"""Names of the tensors of a BatchNorm with one value per channel."""
 NUM_FEATURES = "num_features"
-"""Name of the attribute of a BatchNorm that counts its channels."""
+"""Name of the attribute of a BatchNorm with its number of channels."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Norm:
 
 
 def functional_norms(module: fx.GraphModule) -> dict[fx.Node, Norm]:
-    """BatchNorms that forward() computes with a function, in evaluation mode.
+    """Functional BatchNorms in forward(), in evaluation mode.
 
-    Their statistics, weight and bias must be tensors of one module under the names that BatchNorm
-    gives them, which nothing else in the graph uses.
+    Their statistics, weight and bias must be tensors of one module, with the names of BatchNorm,
+    and nothing else in the graph may use them.
 
     Returns:
         The norm of each such step, and of each step that fetches one of its tensors.
@@ -72,13 +72,13 @@ def _arguments(node: fx.Node) -> dict[str, object]:
 
 
 def _tensors(node: fx.Node) -> dict[str, fx.Node]:
-    """The steps that fetch what a step normalises with, by the name of the argument."""
+    """Argument name → the step that fetches the tensor."""
     given = _arguments(node)
     return {name: one for name in TENSORS if isinstance(one := given.get(name), fx.Node)}
 
 
 def _norm(node: fx.Node) -> Norm | None:
-    """The norm that a step computes, if it is one of some module's tensors."""
+    """The norm that a step computes, if its tensors belong to one module."""
     if node.op != "call_function" or node.target not in _ORDERS:
         return None
     given, tensors = _arguments(node), _tensors(node)
@@ -93,7 +93,7 @@ def _norm(node: fx.Node) -> Norm | None:
 
 
 def _only_alone(module: fx.GraphModule, norms: Mapping[fx.Node, Norm]) -> dict[fx.Node, Norm]:
-    """The norms whose tensors nothing but norms of the same tensors uses."""
+    """The norms whose tensors are used by norms of the same tensors only."""
     read = [one for node in norms for one in _tensors(node).values()]
     shared = set(_shared(module, read, norms))
     used = {norm.name for norm in norms.values()}

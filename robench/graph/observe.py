@@ -1,4 +1,4 @@
-"""What the layers of a network read and write while it runs."""
+"""Run a network, and record the inputs and outputs of its layers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["input_gradient", "observe", "run"]
 
 
 def run(model: nn.Module, inputs: Tensor) -> Tensor:
-    """The logits of a batch; the batch itself stays as it is, whatever the network does in place.
+    """The logits of a batch; the network gets a copy, since it may work in place.
 
     Raises:
         InputError: the network does not take a batch of this shape, or gives no tensor.
     """
     try:
         logits = model(inputs.clone())
-    except RobenchError:  # of a step of ours, or of a hook
+    except RobenchError:  # raised by a form of robench, or by a hook
         raise
-    except Exception as error:  # a network of the user's own raises what it likes
+    except Exception as error:  # the user's network may raise anything
         raise InputError(
             f"{type(model).__name__} does not take an example of shape {tuple(inputs.shape)}: "
             f"{error}",
@@ -71,7 +71,7 @@ def input_gradient(model: nn.Module, inputs: Tensor) -> Tensor:
 def observe(
     model: nn.Module, names: Iterable[str], inputs: Tensor
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """What each named module reads and writes while the network runs on `inputs`.
+    """Input and output of each named module while the network runs on `inputs`.
 
     Raises:
         InputError: as :func:`run`.
@@ -80,7 +80,7 @@ def observe(
 
     def watch(name: str) -> None:
         def note(_: nn.Module, read: tuple[Tensor, ...], written: Tensor) -> None:
-            # Copies: the step after may work in place.
+            # Copies, since the next step may work in place.
             seen[name] = (read[0].detach().clone(), written.detach().clone())
 
         hooks.callback(model.get_submodule(name).register_forward_hook(note).remove)

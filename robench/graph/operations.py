@@ -53,32 +53,32 @@ Kind = Literal[
     "input",  # the network's input
     "layer",  # a plain convolution of maps [N, C, …], or a Linear of rows or tokens [N, …, F]
     "norm",  # a BatchNorm, as a module or as a function
-    "each",  # treats each channel by itself: activations, pooling, dropout, permutations
+    "each",  # channel-wise: activations, pooling, dropout, permutations
     "flatten",  # to rows [N, F]
     "sum",  # adds or subtracts two tensors of the same channels, or a number
     "product",  # multiplies two such tensors
     "concatenate",  # along the channels
-    "split",  # cuts the channels into pieces, or takes some of such pieces: gives a tuple
+    "split",  # cuts the channels into pieces, or selects some pieces; its output is a tuple
     "piece",  # one piece of a split
-    "pad",  # puts channels of zeros before and after those that it reads
-    "constant",  # a tensor that compaction put in the place of a branch
-    "form",  # a size, a type, a tensor of a BatchNorm or another setting: no activations
+    "pad",  # pads with zero channels before and after
+    "constant",  # a tensor with which compaction replaced a branch
+    "form",  # a size, a type, a tensor of a BatchNorm or another setting; no activations
     "output",
-    "other",  # may do anything: no channel of what it reads or writes can go
+    "other",  # unknown effect: no channel of its inputs or output can be removed
 ]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a network's steps, up to some step.
+    """Properties of a network's steps, up to some step.
 
     Attributes:
         parts: the network's modules by qualified name.
-        values: what each step gave when the network ran on one input.
-        norms: the steps that compute BatchNorm with a function, or fetch its tensors.
-        fixed: names of the modules that must stay as they are.
+        values: output of each step for one input.
+        norms: the steps that compute a functional BatchNorm, or fetch its tensors.
+        fixed: names of the modules that must not change.
         kinds: what each step does to channels.
-        axes: the channel axis of what each step gives.
+        axes: channel axis of each step's output.
     """
 
     parts: dict[str, nn.Module]
@@ -89,7 +89,7 @@ class Seen:
     axes: dict[fx.Node, int] = field(default_factory=dict)
 
     def reads(self, node: fx.Node) -> list[fx.Node]:
-        """The steps whose tensors a step reads, sizes left out."""
+        """The steps whose tensors a step reads, without sizes."""
         return [read for read in node.all_input_nodes if self.kinds[read] != "form"]
 
 
@@ -117,7 +117,7 @@ def kind_of(node: fx.Node, seen: Seen) -> Kind:
 
 
 def axis_of(node: fx.Node, seen: Seen) -> int:
-    """The channel axis of what a step gives; 1 where that is not known, or where it is a size."""
+    """The channel axis of a step's output; 1 if it is unknown, or if the output is a size."""
     kind, reads, value = seen.kinds[node], seen.reads(node), seen.values[node]
     if kind == "layer":
         return value.ndim - 1 if isinstance(seen.parts[str(node.target)], nn.Linear) else MAPS
@@ -131,12 +131,12 @@ def axis_of(node: fx.Node, seen: Seen) -> int:
 
 
 def is_layer(module: nn.Module | None) -> bool:
-    """Whether this computes what a convolution or Linear computes; a subclass may do anything."""
+    """Whether the module is a convolution or Linear; not a subclass that overrides forward()."""
     return torch_type(module) in _LAYERS
 
 
 def is_batch_norm(module: nn.Module | None) -> bool:
-    """Whether this computes what BatchNorm computes for rows or maps."""
+    """Whether the module is a BatchNorm of rows or feature maps."""
     return torch_type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -146,14 +146,14 @@ def unit_count(layer: Weighted) -> int:
 
 
 def words(node: fx.Node, parts: dict[str, nn.Module]) -> str:
-    """A step as people read it."""
+    """A step, for messages."""
     if node.op == "call_module":
         return f"{str(node.target)!r} ({type(parts[str(node.target)]).__name__})"
     return f"{node.name!r} (a function)"
 
 
 def _is_form(node: fx.Node, seen: Seen) -> bool:
-    """Whether a step gives no activations, and has looked at none."""
+    """Whether a step outputs no activations and depends on no values of activations."""
     if _holds_tensors(seen.values[node]):
         return False
     is_query = node.op != "call_module" and node.target in _QUERIES
@@ -172,14 +172,14 @@ def _holds_tensors(value: object) -> bool:
 
 
 def _is_left_by_compaction(node: fx.Node, parts: dict[str, nn.Module]) -> bool:
-    """Whether this is a buffer that stands for a branch, and not one of the network's own."""
+    """Whether this is a buffer with which compaction replaced a branch."""
     name = str(node.target)
     own = dict(parts[""].named_buffers(recurse=False)).get(name)
     return bool(re.fullmatch(r"constant_\d+", name)) and own is not None and own.ndim > 1
 
 
 def _is_cut(node: fx.Node, seen: Seen) -> bool:
-    """Whether a step cuts tensors into pieces of some channels each, or takes some of those."""
+    """Whether a step cuts a tensor along its channels, or selects several of the pieces."""
     is_call = node.op in ("call_function", "call_method")
     if not is_call or not isinstance(seen.values[node], list | tuple) or not node.all_input_nodes:
         return False
@@ -197,7 +197,7 @@ def _is_axis(dimension: object, dimensions: int, axis: int) -> bool:
 
 
 def _kind_of_norm(node: fx.Node, seen: Seen) -> Kind:
-    """BatchNorm looks for its channels in dimension 1."""
+    """BatchNorm expects its channels in dimension 1."""
     return "norm" if [seen.axes[read] for read in seen.reads(node)] == [MAPS] else "other"
 
 
@@ -224,7 +224,7 @@ def _kind_of_module(node: fx.Node, seen: Seen) -> Kind:
 
 
 def _takes(base: type[nn.Module] | None, dimensions: int) -> bool:
-    """Whether a layer takes a batch of so many dimensions, and not one input alone."""
+    """Whether a layer takes a batch of so many dimensions (not a single input)."""
     return dimensions > 1 if base is nn.Linear else dimensions == _LAYERS.get(base, 0)
 
 
@@ -247,9 +247,9 @@ def _kind_of_function(node: fx.Node, seen: Seen) -> Kind:
 
 
 def _kind_of_map(node: fx.Node, source: fx.Node, seen: Seen) -> Kind:
-    """What a function of one tensor does."""
+    """Kind of a function of one tensor."""
     target, read = node.target, seen.values[source]
-    if is_flatten(node):  # unless the number of rows is not that of the images
+    if is_flatten(node):  # unless the number of rows differs from the batch size
         return "flatten" if len(seen.values[node]) == len(read) else "other"
     if target in _FUNCTIONS or (node.op == "call_method" and target in _METHODS):
         return "each"
@@ -270,7 +270,7 @@ def _kind_of_move(node: fx.Node, seen: Seen) -> Kind:
 
 
 def _joined(kind: Kind, node: fx.Node, seen: Seen) -> Kind:
-    """Of two tensors only where their channels stand side by side."""
+    """Kind of a sum or product; of two tensors, their channels must match."""
     reads = node.all_input_nodes
     values = [seen.values[read] for read in reads]
     if not all(isinstance(value, torch.Tensor) for value in values) or len(node.args) != 2:
@@ -298,7 +298,7 @@ def _kind_of_concatenation(node: fx.Node, seen: Seen) -> Kind:
 
 
 def _kind_of_padding(node: fx.Node, read: Tensor, axis: int) -> Kind:
-    """Each map by itself, or by maps of zeros: the shortcut of a residual network that widens."""
+    """Spatial padding, or zero channels: the shortcut of a residual block that widens."""
     if len(node.all_input_nodes) != 1 or read.ndim < 2:
         return "other"
     amounts, behind = padding_amounts(node), read.ndim - 1 - axis
@@ -313,7 +313,7 @@ def _kind_of_padding(node: fx.Node, read: Tensor, axis: int) -> Kind:
 
 
 _Dimensions: TypeAlias = dict[object, int]
-"""What slides over maps, and how many dimensions a batch of these has."""
+"""Layer or pooling → number of dimensions of a batch of its inputs."""
 
 _LAYERS: _Dimensions = {
     nn.Linear: 2, nn.Conv1d: 3, nn.Conv2d: 4, nn.Conv3d: 5,

@@ -2,10 +2,10 @@
 
 A robustness benchmark attacks the compacted network, so its input gradients must be those of the
 original as well. The inputs are the given ones and random ones over their range; some that are
-dark, inverted, negative or larger than any given one; and random ones of other image sizes, for
-what holds at one size, scale or sign need not hold at others. Gradients are taken beside the given
-inputs, a thousandth of their range away: on flat image regions max-pooling windows tie exactly, and
-the gradient of a tie is whichever pixel rounding prefers.
+dark, inverted, negative or larger than any given one; and random ones of other image sizes, since
+equality at one size, scale or sign does not imply it at others. Gradients are compared at the given
+inputs plus noise of a thousandth of their range: in flat image regions the pixels of a max-pooling
+window tie exactly, and rounding decides which of them gets the gradient.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _TOLERANCE_FLOAT32 = 1e-4
 _RANDOM_SAMPLES = 16
 _FEWEST_RANDOM_SAMPLES = 4
 _RANDOM_NUMBERS = 2**18
-"""Numbers in all random inputs together, beyond which fewer of them are drawn: a proof on large
-images in double precision would take longer than all else."""
+"""Largest number of elements of all random inputs together. Fewer large images are drawn, since
+a proof in double precision would take too long."""
 _NUMBERS_AT_ONCE = 2**20
-"""Numbers in the inputs of one pass, so that large images do not fill the memory."""
+"""Largest number of elements of the inputs of one pass, which limits the memory."""
 _DITHER = 1e-3
 _DARK = 0.05
-"""Contrast that is left of an image for a dark one."""
+"""Contrast of a dark image, as a share of the original contrast."""
 _BRIGHT = 4.0
-# Below these, differences count absolutely: a share of nothing means nothing.
+# Below these values, differences are absolute, since relative ones would be meaningless.
 _LEAST_LOGIT = 1.0
 _LEAST_GRADIENT = 1e-6
-# In a large network every input sits on some unit's kink within single precision. Gradients may
-# then differ by as much as the original's own rounding, of which two networks have a share each.
+# In a large network every input is at some ReLU's kink within single precision. Gradients may
+# then differ by the rounding error of the original, to which both networks contribute.
 _ROUNDING_MARGIN = 4
 
 _ALL = slice(None)
@@ -82,7 +82,7 @@ def prove_equal(
     doubles = (original, compacted)
     singles = (copy.deepcopy(original).float(), copy.deepcopy(compacted).float())
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        # The longest last, so that a bar shows from early on.
+        # The longest step last, so that the progress bar appears early.
         steps = [
             *(
                 partial(_compare_doubles, doubles, kept, inputs)
@@ -153,7 +153,7 @@ def _compare(
 
 
 def _compare_doubles(doubles: _Pair, kept: Mapping[str, Tensor], inputs: Tensor) -> Differences:
-    """Where the original has an answer: networks need not be defined far from their inputs."""
+    """Compare where the original is finite: it may be undefined far from its usual inputs."""
     logits, gradients = _logits(doubles, inputs), _gradients(doubles, inputs)
     defined, steep = logits[0].isfinite(), gradients[0].isfinite()
     scale = max(_largest(logits[0][defined]), _LEAST_LOGIT)
@@ -177,7 +177,7 @@ def _refuse_larger(
 ) -> None:
     for name, tolerance in asdict(allowed).items():
         difference = getattr(found, name)
-        if difference <= tolerance:  # not a number exceeds everything
+        if difference <= tolerance:  # NaN fails this comparison
             continue
         layer, (what, precision) = _first_difference(pair, kept, inputs), name.split("_")
         raise CompactionError(
@@ -190,7 +190,7 @@ def _refuse_larger(
 
 
 def _cause(original: nn.Module, inputs: Tensor) -> str:
-    """Why the two differ, as far as the original tells."""
+    """Likely cause of a difference, from the original alone."""
     first, second = _logits((original, original), inputs)
     if not torch.equal(first.nan_to_num(), second.nan_to_num()):
         return (
@@ -271,7 +271,7 @@ def _in_parts(
 
 @contextmanager
 def _running(compacted: nn.Module) -> Iterator[None]:
-    """That the compacted network fails where the original does not is no fault of the inputs."""
+    """Turn a failure of the compacted network alone into a :class:`CompactionError`."""
     try:
         yield
     except InputError as error:
@@ -300,7 +300,7 @@ def _typical_gap(expected: Tensor, got: Tensor) -> float:
 
 
 def _first_difference(pair: _Pair, kept: Mapping[str, Tensor], inputs: Tensor) -> str:
-    """Name of the first layer whose remaining outputs differ, else of the last, or the network."""
+    """Name of the first layer whose kept outputs differ, else the last layer, else the network."""
     expected, got = (observe(model, kept, inputs) for model in pair)
     for name, units in kept.items():
         # Linear has its features last, whatever lies before them.

@@ -1,4 +1,4 @@
-"""Images of other sizes than the example's: which a network takes, and those that it must not."""
+"""Image sizes other than the example's: which ones a network takes, and which it must refuse."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["OneSize", "lengths_taken", "only_shape", "sizes_taken"]
 
 
 _LARGER_BY_PX = 32
-"""By how much a larger image is larger at most: one of twice 224 pixels takes four times as long
-and shows no more."""
+"""Largest difference of a larger image, in pixels: an image of twice 224 pixels takes four times as
+long and proves no more."""
 
 
 class OneSize(nn.Module):
-    """Hands inputs on, all of one shape, and refuses others.
+    """Identity for inputs of one shape; refuses others.
 
     Args:
         shape: (C, H, W) of one input.
@@ -46,44 +46,43 @@ class OneSize(nn.Module):
         if tuple(inputs.shape[1:]) != self.shape:
             raise InputError(
                 f"this compacted network was given inputs of shape {tuple(inputs.shape)}",
-                allowed=f"(N, {', '.join(map(str, self.shape))}): constants that were taken over "
-                "hold for this size alone",
+                allowed=f"(N, {', '.join(map(str, self.shape))}): folded constants hold for "
+                "this size only",
                 hint="compact the network with an example of the size that you need, or with "
                 "constants='keep'",
             )
         return inputs
 
     def extra_repr(self) -> str:
-        """The shape, in the words of the network."""
+        """The shape, in the representation of the network."""
         return str(self.shape)
 
 
 def only_shape(model: nn.Module) -> tuple[int, ...] | None:
-    """The shape of one input where constants were taken over that hold for one size alone."""
+    """The only input shape if folded constants hold for one size only, else ``None``."""
     return next((part.shape for part in model.modules() if isinstance(part, OneSize)), None)
 
 
 def sizes_taken(model: nn.Module, example: Tensor) -> list[tuple[int, ...]]:
-    """Some sizes of images other than the example's that a network takes.
+    """Some image sizes other than the example's that a network takes.
 
-    Larger and smaller ones are tried, square and others. A network that takes none is not thereby
-    at fault.
+    Larger, smaller, square and other sizes are tried. Taking none of them is no error.
 
     Args:
         model: in evaluation mode.
         example: [N, C, …] as the network takes it.
 
     Returns:
-        [H, W] of each, or whatever the dimensions behind the channels are; at most four.
+        [H, W] of each, or the other dimensions after the channels; at most four.
     """
     channels = example.shape[1]
     return _taken(model, example, tuple(example.shape[2:]), lambda size: (channels, *size))
 
 
 def lengths_taken(model: nn.Module, example: Tensor) -> list[tuple[int, ...]]:
-    """Some shapes of inputs that a network takes and that have only their last side in common.
+    """Some input shapes that a network takes and that share only the last dimension.
 
-    Those are other lengths of token sequences, [N, L, F], whose features lie last.
+    These are other lengths of token sequences, [N, L, F], whose features are last.
 
     Args:
         model: in evaluation mode.
@@ -103,7 +102,7 @@ def _taken(
     own: tuple[int, ...],
     shaped: Callable[[tuple[int, ...]], tuple[int, ...]],
 ) -> list[tuple[int, ...]]:
-    """Sizes other than its own that a network takes, as shapes of one input."""
+    """Sizes other than the example's that a network takes."""
     taken: list[tuple[int, ...]] = []
     for alternatives in _other_sizes(own):
         others = (size for size in alternatives if size != own and size not in taken)
@@ -118,13 +117,13 @@ def _takes(model: nn.Module, example: Tensor, shape: tuple[int, ...]) -> bool:
             logits = run(model, inputs)
     except InputError:
         return False
-    return logits.ndim == 0 or len(logits) == len(inputs)  # else it takes one image for several
+    return logits.ndim == 0 or len(logits) == len(inputs)  # else it splits one image into several
 
 
 def _other_sizes(size: tuple[int, ...]) -> list[list[tuple[int, ...]]]:
-    """Nearly this size, which divides by nothing; larger; half as high; smaller.
+    """Sizes to try: slightly larger and odd; much larger; half as high; smaller.
 
-    Of several alternatives the first that a network takes is enough.
+    Of several alternatives, the first one that the network takes is used.
     """
     if not size:
         return []

@@ -1,4 +1,4 @@
-"""A network as a graph of steps, and what each step gives for one input."""
+"""A network as a graph of steps, with the value of each step for one input."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["Traced", "traced_copy"]
 
 _REFUSED = nn.Conv2d | nn.Linear
-"""Layers that may not be shared; others stay whole where they are."""
+"""Layers that must not be shared; other shared layers are left unchanged."""
 
 
 class Traced:
-    """A network as a graph, with everything that compaction reads off it.
+    """A network as a graph, with the properties that compaction needs.
 
-    Make a new one when the graph or a weight has changed.
+    It is a snapshot: make a new one after the graph or a weight has changed.
 
     Args:
         module: the network as a graph module, in evaluation mode.
@@ -44,10 +44,11 @@ class Traced:
         module: the network.
         nodes: its steps, in the order of execution.
         parts: its modules by qualified name.
-        values: what each step gave.
+        values: output of each step.
         kinds: what each step does to channels.
-        axes: the dimension in which the channels lie that each step gives.
-        overwritten: steps of whose tensor another step overwrites a view while others read it.
+        axes: channel axis of each step's output.
+        overwritten: steps with an output of which another step overwrites a view, while others
+            read it.
 
     Raises:
         InputError: the network does not take the example.
@@ -96,13 +97,13 @@ class Traced:
         return self._norms.get(node) or Norm.of_module(name, self.parts[name])
 
     def norm_called(self, node: fx.Node) -> Norm | None:
-        """The BatchNorm that a step computes with, also where its channels cannot be followed."""
+        """The BatchNorm that a step computes, even if its channels cannot be followed."""
         is_module = node.op == "call_module" and isinstance(self.parts[str(node.target)], BatchNorm)
         is_function = node.op == "call_function" and node in self._norms
         return self.norm(node) if is_module or is_function else None
 
     def norm_tensor(self, node: fx.Node, name: str) -> Tensor | None:
-        """One tensor [channels] of the BatchNorm of a step, such as ``weight``, if it has it."""
+        """A tensor [channels] of the BatchNorm of a step, such as ``weight``, or ``None``."""
         norm = self.norm(node)
         if name not in norm.tensors:
             return None
@@ -110,30 +111,30 @@ class Traced:
         return tensor
 
     def reads(self, node: fx.Node) -> list[fx.Node]:
-        """The steps whose tensors a step reads, sizes left out.
+        """The steps whose tensors a step reads, without sizes.
 
-        A concatenation's come in their order, each as often as it stands there.
+        Operands of a concatenation are in order, and repeated where they occur several times.
         """
         if self.kinds[node] == "concatenate":
             return operands(node)
         return [read for read in node.all_input_nodes if self.kinds[read] != "form"]
 
     def channels(self, node: fx.Node) -> int:
-        """How many channels a step gives; 0 if that is no tensor of channels."""
+        """Number of channels of a step's output; 0 if it has none."""
         value, axis = self.values[node], self.axes[node]
         is_tensor = isinstance(value, torch.Tensor) and value.ndim > axis
         return int(value.shape[axis]) if is_tensor else 0
 
     def fits(self, node: fx.Node) -> bool:
-        """Whether a layer reads along the dimension in which its source has its channels."""
+        """Whether a layer reads along the channel axis of its source."""
         return self.axes[node] == self.axes[self.reads(node)[0]]
 
     def piece_sizes(self, node: fx.Node) -> list[int]:
-        """How many channels each piece has that a split gives."""
+        """Number of channels of each piece of a split."""
         return [piece.shape[self.axes[node]] for piece in self.values[node]]
 
     def pieces(self, node: fx.Node, channels: Tensor) -> Tensor:
-        """What a split or a piece takes of something [channels] that its source has for each."""
+        """The part of per-channel values [channels] that a split or a piece selects."""
         if node.target is not operator.getitem:
             return channels
         (source,) = self.reads(node)
@@ -143,7 +144,7 @@ class Traced:
         return torch.cat(chosen) if chosen else channels[:0]
 
     def _viewed(self, node: fx.Node) -> Iterator[fx.Node]:
-        """The steps, read by others as well, of which a step reads a view."""
+        """The steps of which a step reads a view and that others read as well."""
         view = next(iter(self.reads(node)), None)
         while view is not None and is_view(view, self.parts):
             view = next(iter(self.reads(view)), None)
@@ -152,7 +153,7 @@ class Traced:
                 yield view
 
     def read(self, node: fx.Node) -> Tensor:
-        """The tensor that a step of one input reads."""
+        """The input tensor of a step with one input."""
         value: Tensor = self.values[self.reads(node)[0]]
         return value
 
@@ -194,7 +195,7 @@ def _values(module: fx.GraphModule, example: Tensor) -> dict[fx.Node, Any]:
 
 
 class _Recorder(nn.Module):
-    """Runs a graph and keeps what each step gives."""
+    """Runs a graph and records the output of each step."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__()
@@ -212,13 +213,13 @@ class _Interpreter(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
-        # Copies: the step after may work in place.
+        # Copies, since the next step may work in place.
         self._seen[n] = tree_map_only(torch.Tensor, torch.clone, value)
         return value
 
 
 def _refuse_reuse(graph: fx.Graph, model: nn.Module) -> None:
-    """A layer that is called twice serves two places, which may lose different units."""
+    """Refuse a layer that is called twice: each call might need to lose other units."""
     parts = dict(model.named_modules())
     seen: set[str] = set()
     for node in graph.nodes:

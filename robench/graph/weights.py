@@ -1,7 +1,6 @@
-"""Files of weights: tensors as safetensors with what else there is to say; never pickle.
+"""Files of weights: safetensors with metadata; never pickle.
 
-A network whose layers became smaller is read into one of the full size, which is made smaller
-first.
+A pruned network is loaded into one of the original size, whose layers are resized first.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ __all__ = ["make_room", "opened", "resize", "sizes_of", "write_file"]
 
 _Sized = Weighted | BatchNorm
 _AlwaysSized = nn.Conv2d | nn.Linear | nn.BatchNorm1d | nn.BatchNorm2d
-"""What files of every age hold the sizes of; older ones have others whole and without a size."""
+"""Layers whose sizes are in every file; older files omit the sizes of other layers."""
 
 
 def write_file(path: str | Path, network: nn.Module, metadata: dict[str, str]) -> None:
-    """Write the tensors of a network, and what else there is to say of it.
+    """Write the tensors of a network, with metadata.
 
     Raises:
         StoreError: the file cannot be written.
@@ -53,13 +52,13 @@ def write_file(path: str | Path, network: nn.Module, metadata: dict[str, str]) -
 def opened(
     path: str | Path, form: str, *, what: str, hint: str
 ) -> Iterator[tuple[dict[str, str], dict[str, Tensor]]]:
-    """Metadata and tensors of a file, and one error for whatever does not fit them in the block.
+    """Metadata and tensors of a file; errors in the block become a :class:`StoreError`.
 
     Args:
         path: the file.
-        form: its format, as it says itself.
-        what: a network of which it may hold none, for the message.
-        hint: what to do then.
+        form: the expected format, as in its metadata.
+        what: kind of network, for the message.
+        hint: what to do if it holds none, for the message.
 
     Raises:
         StoreError: the file is missing, damaged, of another kind or of another architecture.
@@ -92,7 +91,7 @@ def _read_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def sizes_of(model: nn.Module) -> dict[str, dict[str, int]]:
-    """The sizes that a compaction may change, by qualified name of the module."""
+    """Sizes that a compaction may change, by qualified name of the module."""
     return {name: _sizes(part) for name, part in _sized(model).items()}
 
 
@@ -116,7 +115,7 @@ def _sizes(module: _Sized) -> dict[str, int]:
 def resize(
     network: nn.Module, sizes: Mapping[str, Mapping[str, int]], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Give every layer and BatchNorm its size on file, and room for the tensors on file."""
+    """Resize every layer and BatchNorm to its size in the file, and allocate its tensors."""
     parts = {
         name: part
         for name, part in _sized(network).items()
@@ -136,9 +135,9 @@ def resize(
 
 
 def _make_room_for_norm(name: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Tensors of a BatchNorm of the sizes on file, whether a module or a function computes it.
+    """Allocate the tensors of a BatchNorm with the sizes in the file.
 
-    They need not be of one size: where forward() normalises without the weight, it stays whole.
+    The sizes may differ: if forward() normalises without the weight, the weight is not pruned.
     """
     for tensor in TENSORS:
         own = getattr(module, tensor, None)
@@ -151,13 +150,13 @@ def _make_room_for_norm(name: str, module: nn.Module, tensors: Mapping[str, Tens
 
 
 def make_room(name: str, module: _Sized, tensors: Mapping[str, Tensor]) -> None:
-    """Parameters of the module's sizes, where there are tensors under that name."""
+    """Allocate parameters of the module's sizes for the tensors that the file has."""
     trainable = module.weight is None or module.weight.requires_grad
     if isinstance(module, BatchNorm):
         _make_room_for_norm(name, module, tensors)
         return
     units, shape = unit_count(module), _weight_shape(module)
-    # A layer without a bias may have been given one, to take constants over.
+    # A layer without a bias may have got one, to absorb constants.
     for parameter, extent in (("weight", shape), ("bias", (units,))):
         if f"{name}.{parameter}" in tensors:
             room = nn.Parameter(torch.empty(extent), requires_grad=trainable)

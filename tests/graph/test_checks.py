@@ -30,7 +30,7 @@ def test_a_network_that_is_fine() -> None:
 )
 def test_networks_that_are_refused(model, error, message: str) -> None:
     if error is None:  # one module twice is one parameter under two names
-        error, message = CompactionError, "one and the same parameter"
+        error, message = CompactionError, "the same parameter"
     with pytest.raises(error, match=message):
         check_network(model)
 

@@ -51,9 +51,9 @@ def save_inference_form(form: nn.Module, path: str | Path) -> None:
 def load_inference_form(path: str | Path, template: nn.Module) -> InferenceForm:
     """Read an inference form.
 
-    Quicker ways to execute it are made anew at the first call, as the file names them. On another
-    machine these may not be the quickest, and what this one lacks torch computes step by step: the
-    function is the same.
+    Executables are rebuilt at the first call, by the recipe in the file. On another machine they
+    may not be the fastest ones, and executions that this machine lacks are replaced by eager torch:
+    the function is the same.
 
     Args:
         path: a file that :func:`save_inference_form` wrote.

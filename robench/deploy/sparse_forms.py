@@ -1,12 +1,11 @@
-"""Layers whose zeros are skipped by a sparse kernel: forms of their own, with their label.
+"""Forms with sparse kernels for unstructured and 2:4 sparsity, reported under their own label.
 
-Compressed sparse rows (CSR) skip every zero wherever it lies, and read an index for each weight
-that is left: below some four fifths of zeros the dense kernel of a linear layer is the quicker one.
-Convolutions have a kernel that goes through the rows of compressed weights, filter by filter
-(:mod:`robench.deploy.forms.scattered`). 2:4 sparsity asks for two zeros in each four neighbours
-of a row, and for a GPU that multiplies such rows in half precision (Mishra et al. 2021, arXiv
-2104.08378). No network is ever given one of these in place of its dense kernels; they are made to
-be timed beside it, whether quicker or slower.
+Compressed sparse rows (CSR) skip every zero, but read an index for each nonzero weight: below about
+80 % zeros the dense kernel of a linear layer is faster. Convolutions have a compiled kernel over
+their nonzero weights (:mod:`robench.deploy.forms.scattered`). 2:4 sparsity needs two zeros in each
+four neighbours of a row, and a GPU that multiplies such rows in half precision (Mishra et al. 2021,
+arXiv 2104.08378). These forms never replace dense kernels silently; they are timed in addition,
+whether faster or slower.
 """
 
 from __future__ import annotations
@@ -43,21 +42,21 @@ __all__ = [
 ]
 
 _LEAST_ZEROS = 0.5
-"""Share of zeros from which a layer is given the CSR kernel; it gains from about 0.8."""
+"""Least share of zeros of a layer with a CSR kernel; it is faster from about 0.8."""
 _FIRST_CAPABILITY = (8, 0)
-"""Of a GPU that multiplies 2:4 rows: Ampere."""
+"""Least compute capability for 2:4 sparsity: Ampere."""
 _HALF_TOLERANCE = 2e-2
-"""Share of the largest logit by which rounding in half precision may move one."""
+"""Largest rounding difference of a logit in half precision, as a share of the largest logit."""
 
 
 class CsrLinear(nn.Module):
-    """A linear layer whose weight is kept in compressed sparse rows.
+    """A linear layer with its weight in compressed sparse rows.
 
-    Gradients reach its inputs; its own weight takes none. What torch has no sparse product for
-    (tangents, transforms, mixed precision) it computes from all weights, zeros included.
+    Gradients reach its inputs; its own weight takes none. Where torch has no sparse product
+    (tangents, transforms, mixed precision), it computes the dense product.
 
     Args:
-        linear: the layer; its zeros are not kept.
+        linear: the layer; its zeros are not stored.
     """
 
     weight: Tensor
@@ -99,7 +98,7 @@ class HalfPrecision(nn.Module):
     """A network in half precision, with inputs and logits in single precision.
 
     Args:
-        network: it stays as it is.
+        network: it is not changed.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -118,8 +117,8 @@ class CsrForm:
 
     Attributes:
         network: of the same function and the same input gradients.
-        layers: names of the layers that have one → share of their weights that are zero.
-        differences: from the network that it was made of.
+        layers: name of a layer with a CSR kernel → its share of zero weights.
+        differences: from the original network.
     """
 
     network: nn.Module
@@ -129,12 +128,12 @@ class CsrForm:
 
 @dataclass(frozen=True)
 class TwoOfFourForm:
-    """A network with 2:4 kernels, beside itself in half precision with dense kernels.
+    """A network with 2:4 kernels, and the same network with dense kernels in half precision.
 
     Attributes:
         dense: half precision, dense kernels.
         network: half precision, 2:4 kernels. It gives no gradients: torch has none for inputs.
-        layers: names of the layers that have one.
+        layers: names of the layers with a 2:4 kernel.
         difference: the largest absolute difference of a logit between the two.
     """
 
@@ -145,13 +144,13 @@ class TwoOfFourForm:
 
 
 def csr_form(model: nn.Module, example: Tensor) -> CsrForm:
-    """Give every layer with enough zeros, half of its weights or more, a kernel that skips them.
+    """Give every layer with at least 50 % zeros a sparse kernel.
 
-    Linear layers, and convolutions where this machine has kernels for them, for images of this
-    size. Outputs and input gradients are proven equal, as :func:`robench.compact` proves them.
+    These are linear layers, and convolutions if this machine has kernels for them, for images of
+    this size. Outputs and input gradients are proven equal, as :func:`robench.compact` proves them.
 
     Args:
-        model: in evaluation mode, float32 or float64; it stays as it is.
+        model: in evaluation mode, float32 or float64; it is not changed.
         example: real inputs, [N, …] as the network takes them, N ≥ 1.
 
     Raises:
@@ -199,7 +198,7 @@ def two_of_four_form(model: nn.Module, example: Tensor) -> TwoOfFourForm:
     """Give every linear layer with two zeros in each four weights of a row a 2:4 kernel.
 
     Args:
-        model: in evaluation mode, float32, on a CUDA device; it stays as it is.
+        model: in evaluation mode, float32, on a CUDA device; it is not changed.
         example: real inputs, [N, …] as the network takes them, N ≥ 1.
 
     Raises:

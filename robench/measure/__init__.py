@@ -1,4 +1,4 @@
-"""What a network costs: operations, bytes, zeros, and time on this machine."""
+"""What a network costs: MACs, bytes, zeros, and latency on this machine."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How much memory the activations of one forward pass take at its peak.
+"""Peak memory of the activations of a forward pass.
 
-On the CPU every storage that a step of torch makes is followed from its birth to its end, as
-Python sees them: inputs, outputs of layers, and what steps make in between. What a kernel of oneDNN
-or MKL takes for itself while it runs is not seen. On CUDA the allocator tells, workspaces included.
+On the CPU, a dispatch mode tracks the lifetime of every storage that an operator allocates: inputs,
+outputs of layers and intermediate tensors. Workspaces inside oneDNN or MKL kernels are not seen. On
+CUDA the allocator's statistics are used, workspaces included.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = ["peak_activation_bytes"]
 
 
 def peak_activation_bytes(model: nn.Module, inputs: Tensor) -> int:
-    """Bytes of all activations that live at one time, at most, in a forward pass without gradients.
+    """Peak bytes of the activations alive at one time, in a forward pass without gradients.
 
-    The inputs count, since the caller holds them; parameters and buffers do not. A tensor that a
-    step changes in place, or a view of one, counts once.
+    Inputs count, since the caller holds them; parameters and buffers do not. Tensors changed in
+    place and views count once.
 
     Args:
         model: in evaluation mode, on the device of the inputs.
-        inputs: a batch as the network takes it; it stays as it is.
+        inputs: a batch as the network takes it; it is not changed.
     """
     own = inputs.clone()
     with torch.no_grad():
@@ -46,7 +46,7 @@ def peak_activation_bytes(model: nn.Module, inputs: Tensor) -> int:
 
 
 def _peak_on_cuda(model: nn.Module, inputs: Tensor) -> int:
-    model(inputs.clone())  # libraries take their workspaces on the first call, and keep them
+    model(inputs.clone())  # libraries allocate their workspaces on the first call
     torch.cuda.synchronize(inputs.device)
     before = int(torch.cuda.memory_allocated(inputs.device))
     torch.cuda.reset_peak_memory_stats(inputs.device)
@@ -57,14 +57,14 @@ def _peak_on_cuda(model: nn.Module, inputs: Tensor) -> int:
 
 
 class _Followed(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the storages that steps of torch make, while they live.
+    """Tracks the bytes of live storages that operators of torch allocate.
 
     Args:
         known: tensors that do not count.
 
     Attributes:
-        sees_kernels: kernels beside torch may compute, as they do outside: what they write to is
-            memory of torch.
+        sees_kernels: compiled kernels may compute under this mode, since they write to memory that
+            torch allocates.
     """
 
     sees_kernels = True
@@ -85,7 +85,7 @@ class _Followed(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return made
 
     def note(self, tensor: Tensor) -> None:
-        """Follow the storage of a tensor, unless it is followed already."""
+        """Track the storage of a tensor, unless it is tracked already."""
         storage = tensor.untyped_storage()
         place = storage.data_ptr()
         if place in self._live or place in self._known:
@@ -96,5 +96,5 @@ class _Followed(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether the tensor lies in a storage of its own; sparse ones do not."""
+    """Whether the tensor has a storage; sparse ones do not."""
     return tensor.layout == torch.strided

@@ -1,12 +1,12 @@
-"""Whether a network is right as often as it is sure: calibration errors and proper scores.
+"""Calibration errors and proper scores: does confidence equal accuracy?
 
-The confidence of an answer is the largest probability that the network gives. Among answers of one
-confidence, a calibrated network is right in just that share. What is measured is the mean distance
-between the two over bins of confidence, which many answers share: with bins of equal width
+The confidence of an answer is its largest class probability. Among answers of equal confidence, a
+calibrated network is correct in just that share. A calibration error is the mean distance between
+confidence and accuracy over bins of confidence: with bins of equal width
 (expected calibration error, Naeini et al. 2015; Guo et al. 2017, arXiv 1706.04599) or of equal
 mass (Nguyen and O'Connor 2015, arXiv 1508.05154; "adaptive", Mukhoti et al. 2020, arXiv
-2002.09437). Both are estimates that noise makes larger: with few images, or many bins, a calibrated
-network has an error above zero as well, so that figures compare at equal numbers of both alone.
+2002.09437). Both estimates are biased upwards: with few images or many bins, a calibrated network
+has a positive error too. Compare figures only at equal numbers of images and bins.
 """
 
 from __future__ import annotations

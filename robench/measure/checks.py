@@ -1,4 +1,4 @@
-"""What networks, examples, devices and batch sizes must be before anything is counted or timed."""
+"""Checks of networks, examples, devices and batch sizes before counting or timing."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _FAILURES = (
     RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, AssertionError,
     NotImplementedError,
 )  # fmt: skip
-"""What a network raises at inputs that it was not made for."""
+"""Errors that a network may raise for inputs of a wrong shape."""
 
 
 def check_network(model: nn.Module, name: str = "model") -> None:
-    """Refuse what is no network, or would be timed as it never runs.
+    """Refuse what is no network, or is not in evaluation mode.
 
     Args:
         model: in evaluation mode, all its parts.
@@ -63,7 +63,7 @@ def check_example(example: object) -> None:
     """Refuse what is no batch.
 
     Raises:
-        InputError: no tensor, none of one input or more, or one without numbers.
+        InputError: no tensor, an empty one, or one that is sparse or on the meta device.
     """
     allowed = "a torch.Tensor [N, …] of at least one input, batch first, as the network takes it"
     if not isinstance(example, Tensor):
@@ -77,7 +77,7 @@ def check_example(example: object) -> None:
 
 
 def answer(model: nn.Module, inputs: Tensor) -> Tensor:
-    """What a network gives for a batch, which stays as it is.
+    """The output of a network for a copy of a batch.
 
     Raises:
         InputError: the network does not take the batch, or gives no tensor.
@@ -101,10 +101,10 @@ def answer(model: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def check_device(device: str | torch.device) -> torch.device:
-    """The device, if there is one of that name.
+    """Check that a device exists.
 
     Raises:
-        InputError: it is no device, of another kind, or not there.
+        InputError: it is no device, of an unsupported kind, or missing.
     """
     allowed = "cpu, cuda, cuda:N"
     try:
@@ -144,10 +144,10 @@ def whole_number(value: Any, words: str, least: int, most: int = _LARGEST_NUMBER
 
 
 def check_sizes(batch_sizes: Sequence[int | Literal["saturating"]]) -> list[int | str]:
-    """Batch sizes as they were asked for.
+    """Check batch sizes.
 
     Raises:
-        InputError: they are no sequence, none at all, or one of them is no size.
+        InputError: they are no sequence, or empty, or one of them is no size.
     """
     allowed = 'a sequence of whole numbers, 1 or more each, or "saturating", such as (1, 64)'
     if isinstance(batch_sizes, str | bytes) or not isinstance(batch_sizes, Sequence):
@@ -166,15 +166,15 @@ def check_sizes(batch_sizes: Sequence[int | Literal["saturating"]]) -> list[int 
 
 
 def check_memory(size: int, input_bytes: int, device: torch.device) -> None:
-    """Refuse a batch that cannot fit, before the machine is brought to its knees.
+    """Refuse a batch whose activations exceed the memory of the device.
 
     Args:
-        size: inputs of the batch.
-        input_bytes: what one of them takes on its way through the network.
-        device: where it would be.
+        size: batch size.
+        input_bytes: peak activation bytes of one input.
+        device: on which it would run.
 
     Raises:
-        InputError: it is larger than all memory there.
+        InputError: they exceed all memory of the device.
     """
     held = (
         torch.cuda.mem_get_info(device)[1]
@@ -190,10 +190,10 @@ def check_memory(size: int, input_bytes: int, device: torch.device) -> None:
 
 
 def check_ways(ways: Sequence[ExecutionMode]) -> None:
-    """Ways to call a network.
+    """Check execution modes.
 
     Raises:
-        InputError: they are no sequence, or there is no such mode.
+        InputError: they are no sequence, or a mode is unknown.
     """
     allowed = f"a sequence of {', '.join(map(repr, get_args(ExecutionMode)))}"
     if isinstance(ways, str | bytes) or not isinstance(ways, Sequence):
@@ -204,7 +204,7 @@ def check_ways(ways: Sequence[ExecutionMode]) -> None:
 
 
 def check_pairs(pairs: Mapping[str, tuple[nn.Module, nn.Module]], ways: Sequence[str]) -> None:
-    """Other forms: a name and two networks each.
+    """Check pairs of networks in other forms.
 
     Raises:
         InputError: another structure, a name that is taken, or networks in training mode.

@@ -1,12 +1,12 @@
-"""The corruption errors of Hendrycks and Dietterich 2019 (arXiv 1903.12261).
+"""The corruption errors (CE, mCE) of Hendrycks and Dietterich 2019 (arXiv 1903.12261).
 
-They compare the errors of a network, kind by kind, with those of a reference, so that no kind
-counts more for being harder. A figure is an mCE only where the reference is the published one,
-AlexNet on the fifteen common kinds of the files of ImageNet-C; elsewhere it has to be named.
+The error rate of a network for each kind of corruption is divided by that of a reference, so that
+harder kinds do not count more. The mean is an mCE only if the reference is AlexNet on the fifteen
+common corruptions of ImageNet-C; with another reference, the reference must be named.
 
-AlexNet errs on hundreds of images of each kind. A dense network on small images often errs on one,
-and a mean of ratios over kinds is then ruled by chance: against such a reference errors are summed
-before they are divided, by `robench.stats.error_ratio`.
+AlexNet misclassifies hundreds of images of each kind. A dense network on small images may
+misclassify a single one, so that a mean of ratios is dominated by chance. With such a reference,
+errors are summed before the division (`robench.stats.error_ratio`).
 """
 
 from __future__ import annotations

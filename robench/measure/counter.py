@@ -1,8 +1,8 @@
 """Multiply-accumulates, parameters and bytes of a network.
 
-The usual tools ignore zeros: a network with 90 % zeros gets the same number. Here a zero weight is
-skipped wherever it is used, which is what a perfect sparse kernel would do and a dense one does
-not. The unit is the multiply-accumulate (MAC), half of what others call a FLOP.
+The usual tools ignore zeros: a network with 90 % zeros gets the same number. Here the MACs without
+zero weights are counted as well, which a perfect sparse kernel would compute. The unit is the
+multiply-accumulate (MAC): two FLOPs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = ["LayerOperations", "Operations", "count_operations", "file_bytes", "m
 
 @dataclass(frozen=True)
 class LayerOperations:
-    """Multiply-accumulates of one module for one input, those of its own parts left out.
+    """Multiply-accumulates of one module for one input, without those of its submodules.
 
     Attributes:
-        name: qualified name; ``""`` for what the network computes outside of its parts.
-        macs: zeros included.
-        macs_nonzero: without those whose weight is zero.
+        name: qualified name; ``""`` for operators in the network's own forward().
+        macs: multiply-accumulates, zeros included.
+        macs_nonzero: multiply-accumulates without zero weights.
     """
 
     name: str
@@ -40,19 +40,19 @@ class LayerOperations:
 
 @dataclass(frozen=True)
 class Operations:
-    """What one forward pass of one input costs, and what the network weighs.
+    """Cost of one forward pass of one input, and size of the network.
 
     Attributes:
         macs: multiply-accumulates of all products and convolutions, zeros included.
-        macs_nonzero: without those whose weight is zero.
-        parameters: biases and BatchNorm included; a shared parameter counts once.
-        parameters_nonzero: those that are not zero.
-        bytes: parameters and buffers in memory.
-        file_bytes: of the safetensors file that holds them.
-        peak_activation_bytes: of all activations that live at one time, at most, while one input
-            goes through; see :func:`robench.measure.activations.peak_activation_bytes`.
-        layers: one entry for each module that multiplies, in the order of the calls.
-        uncounted: operator of torch → calls of it that may multiply, and that are not in `macs`.
+        macs_nonzero: multiply-accumulates without zero weights.
+        parameters: number of parameters, biases and BatchNorm included; shared ones count once.
+        parameters_nonzero: number of nonzero parameters.
+        bytes: size of parameters and buffers in memory.
+        file_bytes: size of the safetensors file that holds them.
+        peak_activation_bytes: peak memory of the activations in a forward pass of one input; see
+            :func:`robench.measure.activations.peak_activation_bytes`.
+        layers: one entry per module with MACs, in the order of the calls.
+        uncounted: operator of torch → number of its calls, if it may have MACs that `macs` lacks.
     """
 
     macs: int
@@ -71,13 +71,13 @@ class Operations:
 
 
 def count_operations(model: nn.Module, example: Tensor) -> Operations:
-    """Count what a network multiplies and adds up for one input.
+    """Count the multiply-accumulates (MACs) of a network for one input.
 
-    Convolutions, transposed ones too, and products of matrices, whether a module, a function or an
-    operator asks for them: recurrent layers, attention, ``einsum``, ``@``. Biases, normalisation,
-    activations, pooling and resizing are not counted, as is the custom of the papers on pruning. At
-    a padded border every kernel position counts. Zeros are those of a factor that comes from the
-    parameters alone. What torch's own counter does not know either is listed as `uncounted`.
+    Convolutions, transposed convolutions and matrix products are counted, whether called as module,
+    function or operator: also recurrent layers, attention, ``einsum``, ``@``. Biases,
+    normalisation, activations, pooling and resizing are not counted, as usual in papers on pruning.
+    At a padded border every kernel position counts. Zeros are those of a factor that depends on
+    parameters only. Operators that torch's counter does not know either are listed as `uncounted`.
 
     Args:
         model: in evaluation mode, on the device of the example.
@@ -107,13 +107,13 @@ def count_operations(model: nn.Module, example: Tensor) -> Operations:
 
 
 def model_bytes(model: nn.Module) -> int:
-    """Bytes of all parameters and buffers in memory; what is shared counts once."""
+    """Bytes of all parameters and buffers in memory; shared tensors count once."""
     held = chain(model.parameters(), model.buffers())
     return sum(part.nbytes for value in held for part in _parts(value).values())
 
 
 def file_bytes(model: nn.Module) -> int:
-    """Bytes of a safetensors file of the state; what is shared counts once, zeros count in full."""
+    """Bytes of a safetensors file of the state; shared tensors count once, zeros in full."""
     seen: set[int] = set()
     tensors: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
@@ -126,7 +126,7 @@ def file_bytes(model: nn.Module) -> int:
 
 
 def _parts(value: Tensor) -> dict[str, Tensor]:
-    """What a tensor lies in: itself, or the three tensors of compressed sparse rows."""
+    """The tensor itself, or the three tensors of compressed sparse rows."""
     if value.layout != torch.sparse_csr:
         return {"": value}
     return {

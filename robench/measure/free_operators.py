@@ -1,8 +1,8 @@
-"""Operators of torch that are not counted, as is the custom of the papers on pruning.
+"""Operators of torch without MACs, by the usual convention of papers on pruning.
 
-Biases, normalisation, activations, pooling, softmax, resizing, reductions over one tensor, and
-whatever only moves numbers. Elementwise operators and views are known to torch as such, and are not
-listed. Names are without a leading or trailing underscore.
+Biases, normalisation, activations, pooling, softmax, resizing, reductions over one tensor, and data
+movement. Elementwise operators and views are tagged as such by torch, and are not listed. Names are
+without a leading or trailing underscore.
 """
 
 from __future__ import annotations

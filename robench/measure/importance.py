@@ -1,11 +1,11 @@
-"""Which inputs a function relies on: how far its answers move when one input is shuffled.
+"""Importance of inputs: how much the answers of a function change if one input is permuted.
 
 The importance of an input is its total effect, half the mean squared change of the answers when the
 values of that input are exchanged between rows (Jansen 1999, "Analysis of variance designs for
 model output"). It asks the same of any function, network or trees; it is never negative, and zero
 for an input that nothing reads, which permutation importance by the loss (Breiman 2001) is not. It
-says what the function relies on, whether or not that helps it. As with all permutations, inputs
-that go together in the data are pulled apart (Hooker et al. 2021, arXiv:1905.03151).
+measures what the function relies on, whether or not that makes it more accurate. As with all
+permutations, correlated inputs are decorrelated (Hooker et al. 2021, arXiv:1905.03151).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Answer: TypeAlias = "Callable[[NDArray[np.float32]], NDArray[np.float64]]"
 """From rows [N, F] to answers [N, K]: class probabilities, or standardised predictions."""
 
 _LEAST_EFFECT = 1e-12
-"""Answers that move by no more than 1e-6 do so by rounding."""
+"""Smaller effects are rounding: changes of the answers of at most 1e-6."""
 _ROWS_AT_ONCE = 65_536
 
 

@@ -1,10 +1,10 @@
-"""How long calls take, measured so that a noisy machine shows instead of lying.
+"""Latency of calls, measured so that noise of the machine is detected.
 
-The calls are interleaved as A B B A, so that a drift of the machine meets all of them alike, and
-are compared block by block: a neighbour who takes the processor for a while slows both halves of a
-ratio. The median and its interval are distribution-free. What is still too noisy says so, and so
-does what had to share its processor: time slices of a few milliseconds make every long call slower
-by the same factor, which no spread would show.
+The calls are interleaved as A B B A, so that drift of the machine affects all of them alike, and
+are compared block by block: another process on the CPU slows both sides of a ratio. The median and
+its interval are distribution-free. Samples with too much spread are flagged as noisy. So are
+samples that shared the CPU: time slices of a few milliseconds slow every long call by the same
+factor, which the spread does not show.
 """
 
 from __future__ import annotations
@@ -38,18 +38,19 @@ Call: TypeAlias = Callable[[], object]
 
 LEAST_REPEATS = 30
 NOISY_ABOVE = 0.10
-"""A sample is noisy where the interquartile range exceeds this share of the median."""
+"""A sample is noisy if the interquartile range exceeds this share of the median."""
 LEAST_PROCESSOR_SHARE = 0.9
-"""A sample is noisy where the calls had a processor for a smaller share of their time."""
+"""A sample is noisy if its thread was running for a smaller share of the time."""
 _TIMING_S = 2e-3
 _LATER_TIMINGS_S = (2e-3, 4e-3, 8e-3, 8e-3)
-"""Of the rounds after a noisy one: the first may only have met a busy moment."""
+"""Seconds per timing in the rounds after a noisy one; the first repeats the usual length, since the
+noise may have been a busy moment."""
 _WARM_UP_CALLS = 5
 _WARM_UP_ROUNDS = 20
 _STEADY_WITHIN = 0.05
 _FIRST_PAUSE_S = 0.1
 _FINE_S = 1e-4
-"""A clock of the thread's time that is coarser than this tells nothing."""
+"""Coarsest resolution of a thread-time clock that is used, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class Latency:
 
     Attributes:
         median_ms: median over the repeats.
-        first_quartile_ms: a quarter of the repeats were quicker.
+        first_quartile_ms: a quarter of the repeats were faster.
         third_quartile_ms: a quarter of the repeats were slower.
-        repeats: how many timings.
-        calls_per_repeat: how many calls one timing averages over, so that it takes 2 ms or more.
+        repeats: number of timings.
+        calls_per_repeat: number of calls per timing, so that it takes 2 ms or more.
     """
 
     median_ms: float
@@ -83,13 +84,13 @@ class Latency:
 
 @dataclass(frozen=True)
 class SpeedUp:
-    """How many times quicker one call is than another: the ratio of their times.
+    """Speed-up of one call over another: the ratio of their latencies.
 
     Attributes:
         value: median of the ratios of the blocks.
         low: lower bound of the 95 % interval of that median.
         high: upper bound.
-        blocks: how many A B B A blocks.
+        blocks: number of A B B A blocks.
     """
 
     value: float
@@ -103,10 +104,10 @@ class LatencySample:
     """Interleaved timings of several calls.
 
     Attributes:
-        seconds: name of the call → float64[blocks, 2], seconds a call.
-        calls: name of the call → how many calls one timing averages over.
-        processor_share: share of the time for which this thread had a processor; `None` where that
-            is not known, or does not matter, as on a GPU.
+        seconds: name of the call → float64[blocks, 2], seconds per call.
+        calls: name of the call → number of calls per timing.
+        processor_share: share of the time for which this thread was running; `None` if it is
+            unknown, or does not matter, as on a GPU.
     """
 
     seconds: Mapping[str, NDArray[np.float64]]
@@ -120,7 +121,7 @@ class LatencySample:
 
     @property
     def status(self) -> Literal["ok", "noisy"]:
-        """``"noisy"`` where the figures should not be published."""
+        """``"noisy"`` if the figures should not be published."""
         shared = self.processor_share is not None and self.processor_share < LEAST_PROCESSOR_SHARE
         return "noisy" if shared or self.noise > NOISY_ABOVE else "ok"
 
@@ -131,7 +132,7 @@ class LatencySample:
         return Latency(median, first, third, timings_ms.size, self.calls[name])
 
     def speed_up(self, slow: str, quick: str) -> SpeedUp:
-        """How many times quicker `quick` is than `slow`."""
+        """Speed-up of `quick` over `slow`."""
         ratios = self.seconds[slow].sum(1) / self.seconds[quick].sum(1)
         low, high = median_interval(ratios)
         return SpeedUp(float(np.median(ratios)), low, high, ratios.size)
@@ -139,7 +140,7 @@ class LatencySample:
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """How time is taken.
+    """A clock, and how to wait for the device.
 
     Attributes:
         clock: seconds, never running backwards.
@@ -165,7 +166,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class EventStopwatch(Stopwatch):
-    """Takes time on the stream of a CUDA device: between two events, with no wait inside.
+    """Measures time on a CUDA stream: between two events, without synchronisation inside.
 
     Attributes:
         device: whose current stream runs the calls.
@@ -188,7 +189,7 @@ class EventStopwatch(Stopwatch):
 
 
 def stopwatch_for(device: torch.device) -> Stopwatch:
-    """How time is taken on a device: by events on CUDA, by the clock of this process elsewhere."""
+    """The stopwatch of a device: events on CUDA, the clock of this process elsewhere."""
     if device.type == "cuda":
         return EventStopwatch(synchronise=lambda: torch.cuda.synchronize(device), device=device)
     is_fine = time.get_clock_info("thread_time").resolution <= _FINE_S
@@ -237,7 +238,7 @@ def sample_latency(
 
 
 def _counts(seconds: Mapping[str, float], timing_s: float) -> dict[str, int]:
-    """How many calls fill one timing."""
+    """Number of calls per timing."""
     return {name: max(1, math.ceil(timing_s / taken)) for name, taken in seconds.items()}
 
 
@@ -249,8 +250,8 @@ def median_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tu
     """Interval of a median by order statistics; holds for any continuous distribution.
 
     The number of values below the true median is binomial with p = 1/2, so that the k-th smallest
-    and the k-th largest value bracket it with at least the given confidence (the sign test turned
-    round; Thompson 1936). Fewer than six values cannot give 95 %: they give their range.
+    and the k-th largest value bracket it with at least the given confidence (the inverted sign
+    test; Thompson 1936). Fewer than six values cannot give 95 %: they give their range.
 
     Args:
         values: independent draws.
@@ -270,7 +271,7 @@ def median_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tu
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One torch thread inside, as many as before afterwards."""
+    """One torch thread inside the block; the number is restored afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -291,7 +292,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def _warm_up(calls: Mapping[str, Call], watch: Stopwatch) -> dict[str, float]:
-    """Run the calls until two rounds in a row take alike; seconds of each."""
+    """Run the calls until two rounds in a row take equally long; seconds of each call."""
 
     def quick_look() -> dict[str, float]:
         return {

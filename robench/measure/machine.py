@@ -1,4 +1,4 @@
-"""What this machine is, so that latencies are only ever compared where they may be."""
+"""Fingerprint of this machine, so that only comparable latencies are compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_machine", "fingerprint", "hardware_key"]
 
 _GIB = 2**30
 _HARDWARE = ("cpu", "cores", "memory_gib", "system", "architecture", "torch", "llvmlite")
-# What may change between two runs on one and the same machine without touching their latencies.
+# Facts that may change between two runs on one machine without an effect on latency.
 _NOT_IN_KEY = {"kernel"}
 
 
@@ -41,11 +41,10 @@ def fingerprint() -> dict[str, Any]:
 
 
 def hardware_key(device: str) -> str:
-    """What the time of one thread of this machine depends on, as 12 hexadecimal digits.
+    """Hash of everything that single-thread latency on this machine depends on, 12 hex digits.
 
-    It is part of what a cell that takes time is, so that another machine measures for itself:
-    processor, cores, memory, system, the versions of torch and of the compiler of kernels, and the
-    GPUs where they are used.
+    It is part of the id of a timed cell, so that another machine measures again: processor, cores,
+    memory, system, the versions of torch and of the compiler of kernels, and the GPUs if used.
 
     Args:
         device: ``cpu`` or ``cuda``.
@@ -56,10 +55,10 @@ def hardware_key(device: str) -> str:
 
 
 def check_machine(planned: str, device: str) -> None:
-    """Refuse to take time for another machine.
+    """Refuse to measure latency that was planned for another machine.
 
     Args:
-        planned: key of the hardware that the figure will be filed under.
+        planned: hardware key of the cell.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -79,7 +78,7 @@ def _digest(facts: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=1)
 def _facts() -> dict[str, Any]:
-    """What cannot change while the process lives."""
+    """Facts that cannot change during the process."""
     import psutil
     import torch
 
@@ -107,13 +106,13 @@ def _version_of(package: str) -> str | None:
 
 
 def _usable_cores() -> int | None:
-    """Cores that this process may run on; macOS has no such limit."""
+    """Number of cores that this process may run on; macOS has no such limit."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed is not None else os.cpu_count()
 
 
 def _model_in(cpuinfo: Path) -> str | None:
-    """The first model name that Linux tells; other systems have no such file, ARM no such line."""
+    """The first model name in Linux's cpuinfo; other systems lack the file, ARM lacks the line."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,10 +1,9 @@
-"""Multiply-accumulates of a forward pass, operator by operator, with the zeros of its weights.
+"""Multiply-accumulates (MACs) of a forward pass, per operator, with and without zero weights.
 
-Every operator that torch runs is looked at. How many multiply-accumulates one takes is half of what
-:mod:`torch.utils.flop_counter` says; whose they are tells the module that is being called; and how
-many of them have a weight of zero is counted where one operand comes from the parameters alone, not
-from the inputs. Operators that neither multiply weights nor activations are passed over by name;
-what is left is neither counted nor passed over, and is listed.
+A dispatch mode sees every operator that torch runs. Its MACs are half of the FLOPs of
+:mod:`torch.utils.flop_counter`, and are assigned to the module that is being called. MACs with a
+zero weight are counted if one operand depends on parameters only, not on the inputs. Operators
+without matrix products are ignored by name; the remaining ones are listed as uncounted.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from robench.measure.free_operators import FREE
 __all__ = ["Multiplications", "multiplications"]
 
 _INPUT, _WEIGHT = 1, 2
-"""What a tensor was computed from; both may be true."""
+"""Flags: what a tensor was computed from."""
 
 _aten = torch.ops.aten
 _FACTORS: dict[Any, tuple[int, ...]] = {
@@ -46,7 +45,7 @@ _FACTORS: dict[Any, tuple[int, ...]] = {
     _aten._convolution: (0, 1),
     _aten.mkldnn_rnn_layer: (1, 2),
 }
-"""Places of the factors among the arguments; of a recurrent layer, of its weights."""
+"""Positions of the factors among the arguments; of the weights, for a recurrent layer."""
 
 
 def _of_recurrent_layer(inputs: Tensor, of_inputs: Tensor, of_states: Tensor, *_: object) -> int:
@@ -61,17 +60,17 @@ _FORMULAS: dict[Any, Callable[..., int]] = {
     _aten.vdot: lambda vector, *_: int(vector.numel()),
     _aten.mkldnn_rnn_layer: _of_recurrent_layer,
 }
-"""Multiply-accumulates of what torch's counter leaves out, from the arguments."""
+"""MACs of operators that torch's counter lacks, as functions of their arguments."""
 
 
 class Multiplications:
-    """What a forward pass multiplies and adds up.
+    """MACs of a forward pass.
 
     Attributes:
-        macs: name of the module → multiply-accumulates in it, those of its parts left out, in the
-            order of the first calls; ``""`` is the network itself.
-        macs_nonzero: the same without those whose weight is zero.
-        uncounted: operator → calls of it that were not counted.
+        macs: name of the module → MACs without those of its submodules, in the order of the first
+            calls; ``""`` is the network itself.
+        macs_nonzero: the same without zero weights.
+        uncounted: operator → number of its calls that were not counted.
     """
 
     def __init__(self) -> None:
@@ -83,8 +82,8 @@ class Multiplications:
 def multiplications(model: nn.Module, inputs: Tensor) -> Multiplications:
     """Count the multiply-accumulates of one call of a network.
 
-    Attention, and recurrent layers on a GPU, are computed by their plain operators meanwhile, since
-    torch tells nothing about what is inside of its fused ones.
+    Attention, and recurrent layers on a GPU, are computed by unfused operators during the count,
+    since fused ones are opaque to torch.
 
     Args:
         model: in evaluation mode, on the device of the inputs.
@@ -116,7 +115,7 @@ def multiplications(model: nn.Module, inputs: Tensor) -> Multiplications:
 
 @contextmanager
 def _plain_operators() -> Iterator[None]:
-    """No fused attention, and no recurrent layers of cuDNN inside."""
+    """Disable fused attention and the recurrent layers of cuDNN."""
     was_quick = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(value=False)
     try:
@@ -127,7 +126,7 @@ def _plain_operators() -> Iterator[None]:
 
 
 class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts each operator, and follows what comes from inputs and what from weights.
+    """Counts each operator, and tracks which tensors depend on inputs and which on weights.
 
     Args:
         found: where the counts go.
@@ -141,12 +140,12 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._held: list[object] = []
 
     def mark(self, tensors: Iterable[Any], source: int) -> None:
-        """Say what tensors come from; views of one memory come from the same."""
+        """Record what tensors depend on; views share this with their storage."""
         for tensor in tensors:
             if isinstance(tensor, Tensor):
                 memory, key = _memory(tensor)
                 if key not in self._sources:
-                    self._held.append(memory)  # else its place might be given to another one
+                    self._held.append(memory)  # else its address might be reused
                 self._sources[key] = self._sources.get(key, 0) | source
 
     def __torch_dispatch__(
@@ -187,13 +186,13 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
         weights = [factor for factor in factors if self._source(factor) == _WEIGHT]
         is_recurrent = operator is _aten.mkldnn_rnn_layer
         if weights and len(weights) == (2 if is_recurrent else 1):
-            # Each number of a weight takes part in as many multiplications as any other.
+            # All elements of a weight have equally many multiplications.
             uses = macs // max(1, sum(weight.numel() for weight in weights))
             self._found.macs_nonzero[name] -= uses * sum(map(_zeros, weights))
 
 
 def _memory(tensor: Tensor) -> tuple[object, int]:
-    """What a tensor lies in, to be kept, and its identity."""
+    """The storage of a tensor, and its identity."""
     if tensor.layout is torch.strided:
         storage = tensor.untyped_storage()
         return storage, storage._cdata
@@ -206,7 +205,7 @@ def _zeros(weight: Tensor) -> int:
 
 
 def _is_free(func: Any) -> bool:
-    """Whether an operator multiplies and adds up nothing, as the custom of counting has it."""
+    """Whether an operator has no MACs by the usual convention."""
     if not isinstance(func, torch._ops.OpOverload) or func.namespace not in ("aten", "prim"):
         return False
     if func.is_view or torch.Tag.pointwise in func.tags:

@@ -1,8 +1,8 @@
-"""How sparse a network is, by each of the measures that the papers use.
+"""Sparsity of a network, by the measures of the literature.
 
-The *level* (zeros over weights, of all prunable weights) is the one that is plotted. Beside it:
-per layer, convolutions alone, and groups in the matrix view of Wen et al. 2016 (arXiv:1608.03665),
-where a row is a filter or neuron and a column a shape fibre or an input feature.
+The main measure is the share of zeros among all prunable weights (pruning ratio). Others: per
+layer, convolutions only, and groups in the matrix view of Wen et al. 2016 (arXiv:1608.03665), in
+which a row is a filter or neuron and a column a shape fibre or an input feature.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class LayerSparsity:
 
     Attributes:
         name: qualified name of the parameter.
-        weights: how many there are.
-        zeros: how many of them are exactly zero.
-        rows: filters or neurons.
-        zero_rows: those without any weight left.
-        columns: positions in the kernel of a row (channel, height, width), or input features.
-        zero_columns: those that no row uses.
-        inputs: input channels or features.
-        zero_inputs: those that no row uses.
+        weights: number of weights.
+        zeros: number of exact zeros.
+        rows: number of filters or neurons.
+        zero_rows: rows of zeros only.
+        columns: number of positions (channel, height, width) of a filter, or of input features.
+        zero_columns: columns of zeros only.
+        inputs: number of input channels or features.
+        zero_inputs: inputs with zero weights only.
         is_convolution: whether the weight belongs to a convolution.
     """
 
@@ -59,13 +59,13 @@ class SparsityReport:
     """Zeros of a network.
 
     Attributes:
-        level: zeros over weights, over all prunable weights; the canonical measure.
-        level_convolutions: the same over convolutions alone; ``None`` where there is none.
-        parameters: all of them, biases and BatchNorm included.
-        parameters_nonzero: those that are not zero.
+        level: share of zeros among all prunable weights; the canonical measure.
+        level_convolutions: the same for convolutions only; ``None`` without convolutions.
+        parameters: number of parameters, biases and BatchNorm included.
+        parameters_nonzero: number of nonzero parameters.
         dead_inputs: inputs of the first prunable layer (pixels of an MLP, features of a table,
             channels of a convolution) that nothing reads.
-        layers: one entry a prunable weight, in module order.
+        layers: one entry per prunable weight, in module order.
     """
 
     level: float
@@ -124,7 +124,7 @@ def _level(layers: tuple[LayerSparsity, ...]) -> float:
 
 
 def _share(counts: Iterable[tuple[int, int]]) -> float:
-    """Sum of the first over sum of the second numbers; 0 where there are none."""
+    """Sum of the first numbers over sum of the second ones; 0 if there are none."""
     parts = list(counts)
     whole = sum(size for _, size in parts)
     return sum(part for part, _ in parts) / whole if whole else 0.0

@@ -1,4 +1,4 @@
-"""What compaction gained: operations and bytes by count, time by measurement."""
+"""Gain of compaction: MACs and bytes by counting, latency by measurement."""
 
 from __future__ import annotations
 
@@ -38,19 +38,20 @@ if TYPE_CHECKING:
 __all__ = ["SPEED_VERSION", "BatchSpeed", "SpeedReport", "measure_speed", "saturating_batch"]
 
 SPEED_VERSION = 3
-"""Of the figures of compacted networks: raised whenever what is taken out, executed or counted
-changes. 2: constants and functional BatchNorms are followed through the graph, TorchScript is among
-the inference forms, and operations of functions, recurrent layers and transposed convolutions are
-counted. 3: units of convolutions of every kind and of linear layers on tokens are taken out."""
+"""Version of the figures of compacted networks, raised whenever removal, execution or counting
+changes. 2: constants and functional BatchNorms are propagated through the graph, inference forms
+may use TorchScript, and MACs of functions, recurrent layers and transposed convolutions are
+counted. 3: units of all kinds of convolutions and of linear layers on tokens are removed."""
 
 _Asked: TypeAlias = "tuple[str, ExecutionMode, tuple[nn.Module, nn.Module]]"
-"""A form: its name, how it is called, and the model and the other network in it."""
+"""A form: its name, its execution mode, and the two networks in this form."""
 _LARGEST_BATCH = 1024
 _SATURATED_WITHIN = 0.1
-"""A batch saturates where no larger one gives more than this share of inputs a second more."""
+"""A batch saturates if no larger one raises the throughput by more than this share."""
 _LOOKS = 5
+"""Timings per batch size in the search for the saturating batch."""
 MOST_REPEATS = 100_000
-"""A day of 2 ms and more each; beyond lie slips of the hand."""
+"""Larger numbers are taken for typing errors."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class BatchSpeed:
     """Latency at one batch size.
 
     Attributes:
-        batch_size: inputs a call.
+        batch_size: inputs per call.
         original: latency of the network as it was trained.
         compacted: latency of the compacted network.
         speed_up: original over compacted, with its interval.
-        status: ``"noisy"`` where the machine was too busy for the figures to be published.
+        status: ``"noisy"`` if the machine was too busy for publishable figures.
     """
 
     batch_size: int
@@ -77,14 +78,14 @@ class SpeedReport:
     """A network against its compacted form.
 
     Attributes:
-        device: where both ran.
-        batches: one entry a batch size, in the order asked for.
-        original: operations, parameters and bytes of the network as it was trained.
+        device: on which both ran.
+        batches: one entry per batch size, in the given order.
+        original: MACs, parameters and bytes of the network as it was trained.
         compacted: the same of the compacted network.
-        forms: other forms and ways of calling, each against the original in that form: name → one
-            entry a batch size.
-        notes: name of a form that was asked for → why it is not there; and which operators of a
-            network were not counted.
+        forms: other forms and execution modes, each against the original in the same form: name →
+            one entry per batch size.
+        notes: name of a requested form → reason that it is missing; and the operators of a network
+            that were not counted.
     """
 
     device: str
@@ -96,17 +97,17 @@ class SpeedReport:
 
     @property
     def status(self) -> Literal["ok", "noisy"]:
-        """``"ok"`` where every batch size is; other forms have a status of their own."""
+        """``"ok"`` if every batch size is; other forms have their own status."""
         return "ok" if all(batch.status == "ok" for batch in self.batches) else "noisy"
 
     @property
     def macs_ratio(self) -> float | None:
-        """Multiply-accumulates of the original over those of the compacted network."""
+        """MACs ratio: multiply-accumulates of the original over those of the compacted network."""
         return _ratio(self.original.macs, self.compacted.macs)
 
     @property
     def macs_nonzero_ratio(self) -> float | None:
-        """What skipping every zero weight would save at best; ``None`` where all are zero."""
+        """MACs ratio if every zero weight were skipped; ``None`` if all are zero."""
         return _ratio(self.original.macs, self.original.macs_nonzero)
 
     @property
@@ -146,8 +147,8 @@ def measure_speed(
         batch_sizes: at least one; by default a single input, and 64, at which one thread of a CPU
             gains no more from convolutions (small perceptrons do). ``"saturating"`` is the one that
             :func:`saturating_batch` finds for the model.
-        repeats: timings a network and batch size, at least 30.
-        ways: to call both networks beside eagerly: ``"compiled"`` by ``torch.compile``, which
+        repeats: timings per network and batch size, at least 30.
+        ways: execution modes in addition to eager: ``"compiled"`` by ``torch.compile``, which
             takes seconds, or ``"captured"`` in a CUDA graph.
         pairs: other forms to be timed, eagerly: name → the model and the form, each of which
             takes the example.
@@ -197,7 +198,7 @@ def _listed(uncounted: Mapping[str, int]) -> str:
 def _time_forms(
     asked: Sequence[_Asked], inputs: Tensor, sizes: Sequence[int], repeats: int
 ) -> tuple[dict[str, tuple[BatchSpeed, ...]], dict[str, str]]:
-    """The forms that this machine and these networks can take, and why the others are not there."""
+    """Forms that this machine and these networks support, and reasons for the missing ones."""
     forms: dict[str, tuple[BatchSpeed, ...]] = {}
     notes: dict[str, str] = {}
     for name, mode, pair in asked:
@@ -212,10 +213,10 @@ def _time_forms(
 
 
 def saturating_batch(network: nn.Module, example: Tensor, *, largest: int = _LARGEST_BATCH) -> int:
-    """The smallest batch, among powers of two, past which throughput hardly grows.
+    """The smallest batch size, among powers of two, beyond which the throughput hardly grows.
 
-    Doubles the batch until two sizes in a row gave no more inputs a second; takes the smallest one
-    within 10 % of the best.
+    Doubles the batch until two sizes in a row did not raise the throughput; returns the smallest
+    one within 10 % of the best.
 
     Args:
         network: in evaluation mode, on the device of the example.
@@ -250,7 +251,7 @@ def saturating_batch(network: nn.Module, example: Tensor, *, largest: int = _LAR
 def _placed(
     pair: tuple[nn.Module, nn.Module], device: torch.device, example: Tensor
 ) -> dict[str, nn.Module]:
-    """Copies of two networks on the device, which answer the example alike in form."""
+    """Copies of two networks on the device, whose outputs for the example have equal shapes."""
     check_example(example)
     networks = dict(zip(("original", "compacted"), pair, strict=True))
     shapes: dict[str, tuple[int, ...]] = {}

@@ -1,20 +1,20 @@
-"""Measured speed-up of compacted networks against the ratio of their operations.
+"""Measured speed-up of compacted networks against the ratio of their MACs.
 
 LeNet-5, VGG-small, a VGG of half its widths, and ResNet-20; 50 % and 75 % of the filters and hidden
-neurons gone, batch 32, one thread; the target is 0.8 times the operation ratio. Three lines each:
+neurons gone, batch 32, one thread; the target is 0.8 times the MACs ratio. Three lines each:
 
 * `deployed`: the dense network as it was trained against the compacted one in the inference form,
   which is what one gains by compacting and deploying. Folding BatchNorm and other kernels than the
   library's have their part in it.
 * `inference`: both in the inference form, in which each layer of either has its quickest form; what
-  is left of the operation ratio when the dense network is given all that, too.
+  is left of the MACs ratio when the dense network is given all that, too.
 * `as trained`: both as torch runs them.
 
 Time is what the thread had of its processor, interleaved A B B A, medians of the ratios of the
 blocks: on an idle machine it is the time on the wall, and on a busy one it leaves out what others
 took, though not what they took of caches and memory.
 
-`at most` is what the roofline leaves of the operation ratio between the inference forms, in whole
+`at most` is what the roofline leaves of the MACs ratio between the inference forms, in whole
 vectors and with no step below the smallest call; the benchmark `roofline` shows it layer by layer.
 What is below 0.8 there is out of reach.
 

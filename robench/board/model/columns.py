@@ -241,9 +241,9 @@ _COLUMNS = (
         doubts=attrgetter("doubts"),
     ),
     Column(
-        "operation ratio, ×",
+        "MACs ratio, ×",
         "Multiply-accumulates of the dense network over those of the compacted one.",
-        attrgetter("operation_ratio"),
+        attrgetter("macs_ratio"),
         ratio,
     ),
     SPEEDUP,

@@ -101,7 +101,7 @@ class Row:
     """Accuracy on degraded images: the mean over kinds of the mean over levels."""
     corruption_error: Estimate | None = None
     """Errors under corruptions, as a multiple of those of the dense network of the same seed."""
-    operation_ratio: Estimate | None = None
+    macs_ratio: Estimate | None = None
     speedup: Estimate | None = None
     batch_size: int | None = None
     """At which the speed-up was measured: the largest there is."""
@@ -208,7 +208,7 @@ def _columns(frame: pd.DataFrame, arrays: ArraysOf) -> dict[str, Mapping[RowKey,
         "l2_area": by_key(measured(frame, "attack", "l2_area_share"), bounds=FRACTION),
         "degraded": by_key(_mean_over_degradations(frame), bounds=FRACTION),
         "corruption_error": by_key(corruption_errors(frame, arrays), geometric=True),
-        "operation_ratio": by_key(measured(frame, "speed", "operation_ratio"), geometric=True),
+        "macs_ratio": by_key(measured(frame, "speed", "operation_ratio"), geometric=True),
         "speedup": by_key(
             speedup[speedup["batch_size"] == largest] if len(speedup) else speedup, geometric=True
         ),

@@ -1,4 +1,4 @@
-"""Measured speed-up against what the count of operations promises."""
+"""Measured speed-up against the ratio of MACs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FINE_TICKS = (0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8)
 
 
 class Speed(View):
-    """Speed-up of the compacted network against its operation ratio, with the diagonal drawn."""
+    """Speed-up of the compacted network against its MACs ratio, with the diagonal drawn."""
 
     name = "speed"
     title = "How much faster is it really?"
@@ -57,7 +57,7 @@ class Speed(View):
         devices = ", ".join(sorted(set(board.frame["device"]))) if len(board.frame) else ""
         view = self.drawing(
             reading="On the dashed diagonal a network is as much faster as it has fewer "
-            "operations; below it, overheads eat the gain; below the dotted line it is slower than "
+            "MACs; below it, overheads eat the gain; below the dotted line it is slower than "
             "the dense network. Zeros that no whole neuron or filter shares cannot be removed, so "
             "that scattered sparsity stays at the left. Both axes are logarithmic; bars are "
             f"{INTERVALS}. {READING} Device: {devices}; one thread.",
@@ -79,7 +79,7 @@ class Speed(View):
             plots=tuple(
                 Plot(
                     name=f"speed-batch-{size}",
-                    caption=f"Measured speed-up against operation ratio, batch size {size}",
+                    caption=f"Measured speed-up against MACs ratio, batch size {size}",
                     spec=chosen(spec, chosen_batch=size),
                 )
                 for size in batches
@@ -108,7 +108,7 @@ def _chart(board: Leaderboard, points: pd.DataFrame, control: Control) -> dict[s
     low = 0.8 * min(1.0, points["ratio"].min(), points["value"].min())
     most_counted = 1.25 * max(2.0, points["ratio"].max())
     most_measured = 1.25 * max(2.0, points["value"].max())
-    x = alt.X("ratio:Q", **_log_axis("operation ratio", low, most_counted))
+    x = alt.X("ratio:Q", **_log_axis("MACs ratio", low, most_counted))
     y = alt.Y("value:Q", **_log_axis("speed-up", low, most_measured))
     layers = [*_guides(low, most_counted, most_measured), *_marks(board, x, y)]
     header = alt.Header(title=None, labelLimit=_SIZE)
@@ -142,7 +142,7 @@ def _log_axis(title: str, low: float, high: float) -> dict[str, Any]:
 
 
 def _guides(low: float, most_counted: float, most_measured: float) -> list[alt.Chart]:
-    """The diagonal, on which time follows operations, and the line of no gain."""
+    """The diagonal, on which time is proportional to MACs, and the line of no gain."""
     once = alt.Chart().transform_aggregate(cells="count()", groupby=["panel"])
     both = min(most_counted, most_measured)
     diagonal = once.mark_rule(strokeDash=[5, 4], opacity=0.7).encode(
@@ -172,7 +172,7 @@ def _marks(board: Leaderboard, x: alt.X, y: alt.Y) -> list[alt.Chart]:
                 network="panel:N",
                 method="method:N",
                 sparsity_asked_for="level:Q|.1~%",
-                operation_ratio="ratio:Q|.2f",
+                macs_ratio="ratio:Q|.2f",
                 speed_up="value:Q|.2f",
                 low="low:Q|.2f",
                 high="high:Q|.2f",

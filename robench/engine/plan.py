@@ -28,9 +28,8 @@ from robench.spec import (
     starts_from_dense,
 )
 from robench.spec.plugins import resolve_plugin
-from robench.stages import place_of, stage
+from robench.stages import STAGES, place_of, stage
 from robench.stages.base import Premises
-from robench.stages.declarations.layers import Layers
 from robench.stages.declarations.train import resolve_drawn
 
 if TYPE_CHECKING:
@@ -104,9 +103,9 @@ def plan(
             cells.setdefault(cell.id, cell)
     _check_labels(suite, cells.values())
     tell_idle(suite, idle, cells.values(), note)
-    if suite.layers is not None:
-        for cell in Layers().cells(suite, suite.layers, device):
-            cells.setdefault(cell.id, cell)
+    for name in sorted(STAGES.names(), key=place_of):
+        if not (declared := stage(name)).needs_network:
+            cells |= {cell.id: cell for cell in declared.cells(suite, device)}
     return list(cells.values())
 
 

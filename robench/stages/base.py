@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from robench.data.base import Data
+    from robench.spec import Suite
     from robench.training.checkpoint import Checkpoint
 
 __all__ = ["Context", "MetricInfo", "Outcome", "Premises", "Stage", "check_plugin"]
@@ -146,6 +147,8 @@ class Stage(ABC, Generic[Asked]):
             a trained network.
         is_timed: whether it takes time: nothing may run beside a cell of it.
         imports: modules that it uses when it first runs, which a worker imports ahead of it.
+        needs_network: whether its cells belong to a network; of one that needs none, `cells` plans
+            them.
     """
 
     name: ClassVar[str]
@@ -156,6 +159,7 @@ class Stage(ABC, Generic[Asked]):
     is_evaluation: ClassVar[bool] = True
     is_timed: ClassVar[bool] = False
     imports: ClassVar[tuple[str, ...]] = ()
+    needs_network: ClassVar[bool] = True
 
     @classmethod
     def all_metrics(cls) -> tuple[MetricInfo, ...]:
@@ -166,6 +170,16 @@ class Stage(ABC, Generic[Asked]):
         """Whether there is something to measure on these data; why not, where there is not."""
         del data
         return True
+
+    def cells(self, suite: Suite, device: str) -> Iterator[Cell]:
+        """The cells of a suite that belong to no network; none by default.
+
+        Args:
+            suite: says at its top what is asked for.
+            device: where they will run.
+        """
+        del suite, device
+        yield from ()
 
     def check(self, asked: Asked, locate: Callable[..., str | None]) -> None:
         """Refuse what cannot be, before anything is trained.

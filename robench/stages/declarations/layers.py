@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from robench.spec import (
     NO_DATA,
     Cell,
-    LayersOptions,
     PluginRef,
     Recipe,
     StageOptions,
@@ -48,14 +47,18 @@ class Layers(Stage[StageOptions]):
     name = "layers"
     is_evaluation = False
     is_timed = True
+    needs_network = False
     Details = LayersDetails
     imports = ("robench.stages.layers",)
 
-    def cells(self, suite: Suite, options: LayersOptions, device: str) -> Iterator[Cell]:
+    def cells(self, suite: Suite, device: str) -> Iterator[Cell]:
         """Each convolution of the table in each of its rows; nothing is trained."""
         from robench.measure.machine import hardware_key
         from robench.reference.wen2016 import CONVOLUTIONS, ENTRIES
 
+        options = suite.layers
+        if options is None:
+            return
         places = enumerate(CONVOLUTIONS)
         for entry, (place, layer), batch_size in itertools.product(
             ENTRIES, places, options.batch_sizes

@@ -44,7 +44,15 @@ if TYPE_CHECKING:
     from robench.spec import Suite
     from robench.training.checkpoint import Checkpoint
 
-__all__ = ["Context", "MetricInfo", "Outcome", "Premises", "Stage", "check_plugin"]
+__all__ = [
+    "Context",
+    "FlaggedDetails",
+    "MetricInfo",
+    "Outcome",
+    "Premises",
+    "Stage",
+    "check_plugin",
+]
 
 Unit = Literal["share", "ratio", "l2", "number"]
 
@@ -129,6 +137,17 @@ class MetricInfo:
     better: Literal["higher", "lower"] | None = None
     over_seeds: Literal["arithmetic", "geometric"] = "arithmetic"
     shown: Literal["terminal", "leaderboard", "levels", "kept"] = "kept"
+
+
+class FlaggedDetails(Frozen):
+    """Details of a stage that may warn of its own figures; the board shows its flags in their row.
+
+    Attributes:
+        flags: of each its ``name``, ``meaning``, whether it is ``raised``, its ``kind``
+            (``warning`` or ``note``), and perhaps ``value`` and ``threshold``.
+    """
+
+    flags: tuple[dict[str, Any], ...] = ()
 
 
 Asked = TypeVar("Asked", bound=StageOptions)

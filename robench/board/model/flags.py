@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from robench.spec import Record
 
 __all__ = [
-    "FLAGGED",
     "Flag",
     "attack_records",
     "flags_of",
@@ -29,8 +28,6 @@ __all__ = [
     "warnings_in",
 ]
 
-FLAGGED = ("train", "attack", "worst_noise")
-"""Stages whose records may raise flags."""
 Kind = Literal["warning", "note"]
 
 
@@ -80,7 +77,7 @@ def flags_of(flagged: Mapping[RowKey, Iterable[Record]]) -> dict[RowKey, tuple[F
     """The flags that were raised in each row; warnings first, then by name.
 
     Args:
-        flagged: what `records_of` returns for `FLAGGED`.
+        flagged: what `records_of` returns for the stages that may raise flags.
     """
     found: dict[RowKey, tuple[Flag, ...]] = {}
     for key, records in flagged.items():

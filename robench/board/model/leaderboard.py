@@ -19,6 +19,7 @@ from robench.board.model.coverage import (
     standings_of,
 )
 from robench.board.model.dense_parent import ArraysOf, comparisons, no_arrays
+from robench.board.model.details import stages_without_networks
 from robench.board.model.flags import attack_records
 from robench.board.model.layers import is_of_layers
 from robench.board.model.rows import Row, rows_of
@@ -136,7 +137,7 @@ def leaderboard(records: Iterable[Record], arrays: ArraysOf = no_arrays) -> Lead
     """
     ordered = tuple(sorted(records, key=_record_order))
     everything = panelled(ordered)
-    networks = everything[everything["stage"] != "layers"]
+    networks = everything[~everything["stage"].isin(stages_without_networks())]
     frame = without_superseded(networks)
     rows = rows_of(frame, ordered, arrays)
     return Leaderboard(

@@ -12,9 +12,9 @@ from robench.analysis.levels import shows_own_picture
 from robench.board.model.comparable import ROW
 from robench.board.model.corrupted import corruption_errors
 from robench.board.model.dense_parent import ArraysOf, no_arrays
+from robench.board.model.details import flagged_stages
 from robench.board.model.estimates import Estimate
 from robench.board.model.flags import (
-    FLAGGED,
     Flag,
     attack_records,
     flags_of,
@@ -162,7 +162,7 @@ def rows_of(
     places = results.drop_duplicates(ROW).sort_values(ROW).to_dict("records")
     columns = _columns(frame, arrays)
     attacks = attack_records(records, frame)
-    flags = flags_of(records_of(FLAGGED, records, frame))
+    flags = flags_of(records_of(flagged_stages(), records, frame))
     protocols = protocols_of(attacks)
     ranked = ranked_protocols(protocols)
     measures = qualities_of(frame)

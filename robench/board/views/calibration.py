@@ -27,6 +27,7 @@ from robench.board.charts.base import (
 from robench.board.charts.controls import choices_of
 from robench.board.charts.drawing import Drawing
 from robench.board.charts.incomplete import READING, SEEDS, counted, daggers
+from robench.board.model.details import details_of
 from robench.board.model.flags import records_of
 from robench.board.model.format import percent
 from robench.board.views.base import View
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from robench.board.charts.controls import Choices
     from robench.board.model.leaderboard import Leaderboard
     from robench.board.model.measured import RowKey
+    from robench.spec import Record
     from robench.stages.calibration import Bin
 
 __all__ = ["Calibration"]
@@ -79,7 +81,7 @@ class Calibration(View):
         rows = [
             row
             for key, records in found.items()
-            for row in _rows(board, key, errors.get(key), [_bars(of.details) for of in records])
+            for row in _rows(board, key, errors.get(key), [_bars(of) for of in records])
         ]
         spec = _chart(board, rows, choices)
         return replace(
@@ -90,8 +92,9 @@ class Calibration(View):
         )
 
 
-def _bars(details: Any) -> tuple[Bin, ...]:
-    return CalibrationDetails.model_validate(details).reliability
+def _bars(record: Record) -> tuple[Bin, ...]:
+    found = details_of(record, CalibrationDetails)
+    return found.reliability if found is not None else ()
 
 
 def _rows(

@@ -13,7 +13,7 @@ from robench.spec import Cell, PluginChoice, StageOptions
 from robench.spec.base import Frozen, without_missing_code
 from robench.spec.options import OneOrMany
 from robench.spec.plugins import resolve_plugin
-from robench.stages.base import Context, Outcome, Premises, Stage
+from robench.stages.base import Context, FlaggedDetails, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import classes
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class ResolvedAttackOptions(Frozen):
     extra: tuple[ResolvedAttack, ...] = ()
 
 
-class AttackDetails(Frozen):
+class AttackDetails(FlaggedDetails):
     """What the record says beside the metrics."""
 
     suite: str
@@ -91,7 +91,6 @@ class AttackDetails(Frozen):
     passes_allowed: int | None
     images_sha256: str
     """Which images these are: two networks compare where they agree."""
-    flags: tuple[dict[str, Any], ...]
     checks: dict[str, Any] | None
     notes: tuple[str, ...]
     attacks: dict[str, dict[str, Any]]

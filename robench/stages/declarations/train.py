@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from robench.spec import Cell, Distortion, StageOptions, as_json
-from robench.spec.base import Frozen
-from robench.stages.base import Context, MetricInfo, Outcome, Stage
+from robench.stages.base import Context, FlaggedDetails, MetricInfo, Outcome, Stage
 from robench.stages.declarations.kinds import kinds_in, resolve_kinds
 
 __all__ = ["Train", "TrainDetails", "resolve_drawn"]
@@ -21,7 +20,7 @@ def _level(name: str, title: str, meaning: str) -> MetricInfo:
     return MetricInfo(name, title, meaning, unit="share", bounds=(0.0, 1.0), shown="levels")
 
 
-class TrainDetails(Frozen):
+class TrainDetails(FlaggedDetails):
     """What the record says beside the metrics."""
 
     sparsity: dict[str, Any]
@@ -32,7 +31,6 @@ class TrainDetails(Frozen):
     """What the method noted down."""
     noise: dict[str, Any] | None = None
     """Of adversarial noise, what it left of the images."""
-    flags: tuple[dict[str, Any], ...] = ()
     normalisation: dict[str, Any] | None = None
     """Of a given network, what it subtracts and divides by, and who says so."""
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from robench.spec import Cell, StageOptions
-from robench.spec.base import Frozen
-from robench.stages.base import Context, MetricInfo, Outcome, Premises, Stage
+from robench.stages.base import Context, FlaggedDetails, MetricInfo, Outcome, Premises, Stage
 from robench.stages.declarations.data_kinds import classified_images
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class ResolvedWorstNoiseOptions(WorstNoiseOptions):
     """Raised whenever the noise or the search changes."""
 
 
-class WorstNoiseDetails(Frozen):
+class WorstNoiseDetails(FlaggedDetails):
     """What the record says beside the metrics."""
 
     generator: str
@@ -47,7 +46,6 @@ class WorstNoiseDetails(Frozen):
     """Root mean square of the noise that it learnt with."""
     noise: dict[str, dict[str, Any]]
     """Of ``worst`` and ``white`` noise, what it leaves of the images."""
-    flags: tuple[dict[str, Any], ...]
     images_misled: dict[str, int]
 
 

@@ -68,7 +68,7 @@ def check_machine(planned: str, device: str) -> None:
     if own != planned:
         raise MeasurementError(
             f"time is to be taken on the machine {planned}, and this is {own}",
-            hint="run the suite on this machine: what takes time is measured anew there",
+            hint="run the suite on this machine: what takes time is measured again there",
         )
 
 

@@ -56,3 +56,10 @@ def test_it_says_how_to_get_what_is_not_there(
     assert status == 0
     lines = " ".join(out.split())
     assert f"{verdict} {module} is not installed ({remedy})" in lines
+
+
+def test_it_says_why_kernels_are_off(robench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROBENCH_KERNELS", "off")
+    _, out, _ = robench("doctor")
+    reason = "turned off by ROBENCH_KERNELS=off"
+    assert f"none compiled convolution kernels are off: {reason}" in " ".join(out.split())

@@ -4,7 +4,7 @@ A kernel reads addresses, so torch sees none of its operations. A gradient, a fo
 a batch dimension of ``vmap``, a graph that is being recorded, a hook or a mode would be ignored
 without an error. Every form therefore asks here first, and lets torch compute if the answer is yes.
 
-This is the only module of the room that uses private names of torch. There is no public name for:
+The private names of torch that compiled kernels depend on stand here. There is no public name for:
 the stacks of modes, the interpreter stack of ``torch.func``, the level of forward-mode
 differentiation, the hooks of a module, and zero tensors without memory. Where a public name exists
 (tracing, autocast, compiling) it is used.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from robench.models.base import Network
     from robench.training.loop import TrainResult
 
-__all__ = ["STEPS", "Setting", "Trial", "as_planned", "run"]
+__all__ = ["STEPS", "MethodRun", "Setting", "as_planned", "run"]
 
 STEPS = 16
 """Optimiser steps of each phase: of the shared dense network, and of what follows it."""
@@ -90,7 +90,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Trial:
+class MethodRun:
     """What a run came to.
 
     Attributes:
@@ -138,7 +138,7 @@ def run(
     steps: int,
     finish_only: bool = False,
     by_line: bool = False,
-) -> Trial:
+) -> MethodRun:
     """Train with a method, or only finish, as the setting says; global state is left as it was.
 
     Args:
@@ -178,7 +178,7 @@ def run(
             declined = error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a method raises is told
             fatal = _fatal(error, observer, model, source_files(type(method)))
-    return Trial(setting, model, method, observer, before, result, declined, fatal)
+    return MethodRun(setting, model, method, observer, before, result, declined, fatal)
 
 
 def as_planned(
@@ -186,9 +186,9 @@ def as_planned(
     params: Any,
     setting: Setting,
     *,
-    trained: Trial | None = None,
+    trained: MethodRun | None = None,
     by_line: bool = False,
-) -> Trial:
+) -> MethodRun:
     """Run a method as the plan of a suite would have it run.
 
     It starts from the shared dense network where it says so, gets the masks of its donor, and is

@@ -23,7 +23,7 @@ from robench.spec import is_dense
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from robench.conformance.method_run import Trial
+    from robench.conformance.method_run import MethodRun
     from robench.conformance.observer import Fault
     from robench.registry import Registry
 
@@ -109,7 +109,7 @@ class Subject(PluginSubject):
         name = getattr(kind, "name", None)
         super().__init__(METHODS, name if isinstance(name, str) else kind.__name__, kind, note)
         self.kind = kind
-        self._trials: dict[Setting, Trial] = {}
+        self._trials: dict[Setting, MethodRun] = {}
 
     @cached_property
     def refusal(self) -> str | None:
@@ -158,7 +158,7 @@ class Subject(PluginSubject):
         """A fresh instance, with the default parameters where none are given."""
         return self.kind(self.params if params is None else params)
 
-    def trial(self, **changes: Any) -> Trial:
+    def trial(self, **changes: Any) -> MethodRun:
         """The run of a `Setting`, made on the first call.
 
         Raises:
@@ -175,12 +175,12 @@ class Subject(PluginSubject):
             self._trials[setting] = as_planned(self.kind, self.params, setting, trained=trained)
         return self._trials[setting]
 
-    def on_every_network(self, **changes: Any) -> Iterator[Trial]:
+    def on_every_network(self, **changes: Any) -> Iterator[MethodRun]:
         """A run of each network, at level 0.5 unless said otherwise."""
         for network in NETWORKS:
             yield self.trial(network=network, **changes)
 
-    def first_complete(self) -> Trial:
+    def first_complete(self) -> MethodRun:
         """A plain run in which nothing went wrong.
 
         Raises:
@@ -214,7 +214,7 @@ class Subject(PluginSubject):
             raise self.nothing_ran()
         return f"on {', '.join(complete)}"
 
-    def ends_well(self, **changes: Any) -> Trial | None:
+    def ends_well(self, **changes: Any) -> MethodRun | None:
         """A run that must not go wrong where the plain run on the same network does not.
 
         Returns:
@@ -231,7 +231,7 @@ class Subject(PluginSubject):
             raise BrokenError(why, self.located(trial, trial.fatal))
         return trial
 
-    def located(self, trial: Trial, fault: Fault) -> str | None:
+    def located(self, trial: MethodRun, fault: Fault) -> str | None:
         """Where a fault lies; where only the hook is known, another run finds the line."""
         if fault.where is not None:
             return fault.where

@@ -89,7 +89,7 @@ def short() -> AttackSuite:
     )
 
 
-class WithTwins(nn.Sequential):
+class WithSurrogates(nn.Sequential):
     """Layers that offer the stand-ins of their activations."""
 
     def surrogate_networks(self) -> Mapping[str, nn.Module]:
@@ -103,7 +103,7 @@ def trained(activation: Callable[[], nn.Module], level: float = 0.0, radius: flo
     with torch.random.fork_rng():
         torch.manual_seed(0)
         order = torch.randperm(len(images))
-        model = WithTwins(
+        model = WithSurrogates(
             *(nn.Linear(64, 64), activation(), nn.Linear(64, 64), activation(), nn.Linear(64, 10))
         )
         train(model, images, labels, order[:1400], epochs=10 if radius else 25, radius=radius)

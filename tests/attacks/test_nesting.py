@@ -10,7 +10,7 @@ import torch
 
 from robench.attacks.core.inputs import check_inputs
 from robench.attacks.core.surrogates import gradient_sources
-from robench.attacks.suite.best_adversarials import Closest
+from robench.attacks.suite.best_adversarials import BestAdversarials
 from robench.attacks.suite.minimal import minimal_l2
 from robench.attacks.suite.runs import runs_of
 from robench.attacks.suite.suites import SUITES, AttackSuite, Member
@@ -117,10 +117,10 @@ def test_of_two_choices_the_closer_one_counts() -> None:
     assert both.lost.tolist() == [False, False, True]
 
 
-def closest_at(distances: list[float], winner: str) -> Closest:
+def closest_at(distances: list[float], winner: str) -> BestAdversarials:
     distance = torch.tensor(distances, dtype=torch.float64)
     found = distance.isfinite()
-    return Closest(
+    return BestAdversarials(
         adversarial=torch.where(found, distance, 0.0).float()[:, None],
         distance=distance,
         margin=distance / 10,

@@ -155,7 +155,7 @@ def test_metrics_are_those_of_the_stored_distances(
         is_of_correct = name in ("median_l2", "rho_adv") or name.endswith("_of_correct")
         assert metric.n == (correct.sum() if is_of_correct else 24)
     for radius, share in zip(
-        (0.0, 1.0, 2.0), metrics.accuracy_at(distance, (0, 1, 2)), strict=True
+        (0.0, 1.0, 2.0), metrics.robust_accuracy(distance, (0, 1, 2)), strict=True
     ):
         assert record.metric("accuracy_at", radius=radius).value == pytest.approx(share)
     of_correct = record.metric("accuracy_of_correct_at", radius=1.0)

@@ -61,7 +61,7 @@ class AttackInputs:
             changes their order; 1 where their size is usual.
         instability: largest relative change of the logits between passes over the same images.
         transferred: adversarials of another network for the same images, [N, ...], or `None`.
-        twin_passes: passes of a surrogate that each gradient costs; 0 where the model has its own.
+        surrogate_passes: surrogate passes per gradient; 0 where the model has its own gradient.
         starts: where searches begin, [N, ...]; `None` for the images themselves.
         found: adversarials that are known already, [N, ...], the image itself for none; `None` for
             none at all. An attack that is given some goes on from there.
@@ -83,7 +83,7 @@ class AttackInputs:
     factor: float
     instability: float
     transferred: Tensor | None = None
-    twin_passes: int = 0
+    surrogate_passes: int = 0
     starts: Tensor | None = None
     found: Tensor | None = None
 

@@ -64,7 +64,7 @@ class Oracle:
         self._layout = quick_layout(inputs.model)
         self._limit = limit
         self._refused_in_a_row = 0
-        self._twin_passes = inputs.twin_passes
+        self._surrogate_passes = inputs.surrogate_passes
         self._seed = inputs.seed
         self._generators: dict[int, torch.Generator] = {}
         # All rows of a Jacobian in one backward pass, against one pass a row, took 0.36 to 0.95 of
@@ -76,7 +76,7 @@ class Oracle:
         # Copies, so that an attack which writes into them deceives only itself.
         self.images = inputs.images.clone()
         self.labels = inputs.labels.clone()
-        self._problem = inputs
+        self._inputs = inputs
         self.logits = inputs.logits.clone()
         self.classes = self.logits.shape[1]
         self.box = inputs.box
@@ -98,18 +98,18 @@ class Oracle:
     @cached_property
     def references(self) -> Tensor:
         """Images to start from, [M, ...]."""
-        return self._problem.references.clone()
+        return self._inputs.references.clone()
 
     @cached_property
     def reference_classes(self) -> Tensor:
         """What the model takes the references for, int64 [M]."""
-        return self._problem.reference_classes.clone()
+        return self._inputs.reference_classes.clone()
 
     @cached_property
     def transferred(self) -> Tensor | None:
         """Adversarials of another network for these images, [n, ...], or `None`."""
-        lent = self._problem.transferred
-        return None if lent is None else lent.clone()
+        transferred = self._inputs.transferred
+        return None if transferred is None else transferred.clone()
 
     @property
     def rows(self) -> Tensor:
@@ -236,9 +236,9 @@ class Oracle:
                 allowed=f"[m, {', '.join(map(str, self.images.shape[1:]))}] and [m]",
             )
         forwards = 1
-        if backwards and self._twin_passes:
-            forwards += self._twin_passes
-            backwards *= self._twin_passes
+        if backwards and self._surrogate_passes:
+            forwards += self._surrogate_passes
+            backwards *= self._surrogate_passes
         return self.clip(points), self._charge(rows, forwards, backwards)
 
     def _charge(self, rows: Tensor, forwards: int, backwards: int) -> Tensor | None:
@@ -259,7 +259,7 @@ class Oracle:
         """The gradient by the logits, with zeros for what cannot be paid for."""
         if (self.left(rows) <= 0).all():
             return torch.zeros_like(gradient)
-        granted = self._charge(rows, self._twin_passes, self._twin_passes or 1)
+        granted = self._charge(rows, self._surrogate_passes, self._surrogate_passes or 1)
         return gradient if granted is None else gradient * granted[:, None]
 
     def _end_if_refused(self, granted: int) -> None:

@@ -75,10 +75,10 @@ class SurrogateGradient(nn.Module):
             answers: Tensor = self.model(images)
         if not (torch.is_grad_enabled() and images.requires_grad):
             return answers
-        lent: Tensor = self.surrogate(images)
+        offered: Tensor = self.surrogate(images)
         # The difference is zero; what it adds is a derivative. An infinite one would add NaN.
-        lent = lent.nan_to_num()
-        return answers + (lent - lent.detach())
+        offered = offered.nan_to_num()
+        return answers + (offered - offered.detach())
 
 
 class Smoothed(nn.Module):
@@ -142,7 +142,7 @@ def seen_through(inputs: AttackInputs, view: GradientSource) -> AttackInputs:
     if view.surrogate is None:
         return inputs
     model = SurrogateGradient(inputs.model, view.surrogate).eval()
-    return replace(inputs, model=model, twin_passes=view.passes)
+    return replace(inputs, model=model, surrogate_passes=view.passes)
 
 
 def _offered(network: nn.Module) -> Mapping[str, nn.Module]:

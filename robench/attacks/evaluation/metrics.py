@@ -24,6 +24,7 @@ DeepFool's authors is another number: of all images and estimated labels, withou
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +49,7 @@ __all__ = [
     "area_under_accuracy",
     "median_distance",
     "rho_adv_of_estimates",
+    "robust_accuracy",
 ]
 
 
@@ -123,16 +125,32 @@ class Distances:
         }
 
 
-def accuracy_at(distance: ArrayLike, radii: ArrayLike) -> NDArray[np.float64]:
-    """Share of images whose distance exceeds each radius: the curve of robust accuracy.
+def robust_accuracy(distance: ArrayLike, radii: ArrayLike) -> NDArray[np.float64]:
+    """Robust accuracy at each radius: the share of images whose distance exceeds it.
 
     Args:
         distance: [N].
-        radii: [R], in units of `distance`; at 0 the curve is the clean accuracy.
+        radii: [R], in units of `distance`; at radius 0 it is the clean accuracy.
+
+    Returns:
+        float64 [R], each in [0, 1].
+
+    Raises:
+        InputError: distances that are negative or NaN, or none at all.
     """
     ordered = np.sort(_checked(distance))
     inside = np.searchsorted(ordered, np.asarray(radii, dtype=np.float64), side="right")
     return np.asarray(1 - inside / len(ordered), dtype=np.float64)
+
+
+def accuracy_at(distance: ArrayLike, radii: ArrayLike) -> NDArray[np.float64]:
+    """The former name of `robust_accuracy`; it will be removed in 0.3."""
+    warnings.warn(
+        "accuracy_at() is called robust_accuracy() now; the old name goes with 0.3",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return robust_accuracy(distance, radii)
 
 
 def area_under_accuracy(distance: ArrayLike, limit: float) -> float:

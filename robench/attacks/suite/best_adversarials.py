@@ -22,8 +22,8 @@ __all__ = [
     "NONE",
     "REFERENCE",
     "SMALLEST_MARGIN",
-    "Closest",
-    "closest_that_hold",
+    "BestAdversarials",
+    "best_verified",
 ]
 
 MISCLASSIFIED, NONE, REFERENCE = "misclassified", "none", "reference"
@@ -41,7 +41,7 @@ _REFERENCES_TRIED, _BISECTIONS = 10, 12
 
 
 @dataclass(frozen=True, eq=False)
-class Closest:
+class BestAdversarials:
     """The best of all runs, for some images.
 
     Attributes:
@@ -59,7 +59,7 @@ class Closest:
     lost: Tensor
 
     @classmethod
-    def join(cls, parts: Sequence[Closest]) -> Closest:
+    def join(cls, parts: Sequence[BestAdversarials]) -> BestAdversarials:
         """Those of parts of the images, in order, as one."""
         return cls(
             adversarial=torch.cat([part.adversarial for part in parts]),
@@ -69,11 +69,11 @@ class Closest:
             lost=torch.cat([part.lost for part in parts]),
         )
 
-    def or_closer(self, other: Closest) -> Closest:
+    def or_closer(self, other: BestAdversarials) -> BestAdversarials:
         """Of two for the same images, the second one chosen from more runs, the closer each."""
         closer = other.distance < self.distance
         distance = torch.where(closer, other.distance, self.distance)
-        return Closest(
+        return BestAdversarials(
             adversarial=torch.where(
                 per_row(closer, self.adversarial), other.adversarial, self.adversarial
             ),
@@ -89,9 +89,9 @@ class Closest:
         )
 
 
-def closest_that_hold(
+def best_verified(
     part: AttackInputs, results: Mapping[str, RunResult], verifier: Verifier
-) -> Closest:
+) -> BestAdversarials:
     """The closest point of each image that is verified; the closest of all may not be.
 
     Where no point of any run holds, or none was found, the nearest reference that does hold is an
@@ -110,7 +110,7 @@ def closest_that_hold(
     lost = search.pending & torch.stack(found).any(dim=0)
     search.take_references()
     margin = _margins(part, search.adversarial, part.correct & search.distance.isfinite())
-    return Closest(search.adversarial, search.distance, margin, tuple(search.winner), lost)
+    return BestAdversarials(search.adversarial, search.distance, margin, tuple(search.winner), lost)
 
 
 def _candidates(

@@ -1,4 +1,4 @@
-"""What the flags are raised on: numbers that tell how far an evaluation can be trusted."""
+"""Values that the flags compare with their thresholds: symptoms of a failed evaluation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from robench.attacks.evaluation.optimality import optimality
 from robench.attacks.suite.best_adversarials import SMALLEST_MARGIN
 from robench.attacks.suite.report import MemberReport
 
-__all__ = ["Evidence", "has_no_gradient", "measure"]
+__all__ = ["Diagnostics", "has_no_gradient", "measure"]
 
 _CLEARLY = 0.99
-"""An attack wins clearly where it comes closer than this times any other."""
+"""An attack is clearly closer where its distance is below this share of the others' smallest."""
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Diagnostics:
     """What an evaluation found, one value for each image.
 
     Attributes:
@@ -35,7 +35,7 @@ class Evidence:
         lost: adversarials were found, but none survived the check, bool [N].
         by_reference: the distance is that of an image of another class, brought nearer, since no
             attack found anything, bool [N].
-        surrogates: how many stand-ins lent their gradients.
+        surrogates: number of surrogate networks whose gradients were used (BPDA).
     """
 
     correct: Tensor
@@ -61,29 +61,29 @@ def has_no_gradient(inputs: AttackInputs) -> Tensor:
     return flat
 
 
-def measure(inputs: AttackInputs, evidence: Evidence) -> dict[str, float | None]:
+def measure(inputs: AttackInputs, diagnostics: Diagnostics) -> dict[str, float | None]:
     """The value of each flag that needs no attack of its own; `None` for nothing to measure."""
-    correct, distance = evidence.correct, evidence.distance
+    correct, distance = diagnostics.correct, diagnostics.distance
     found = correct & distance.isfinite()
-    deepfool = next((m for m in evidence.members.values() if m.attack == "deepfool"), None)
+    deepfool = next((m for m in diagnostics.members.values() if m.attack == "deepfool"), None)
     return {
         "mode": inputs.instability,
         "probs": float(inputs.is_probabilistic),
         "saturated": _share(inputs.saturated, correct),
-        "crashed": _share_crashed(evidence),
+        "crashed": _share_crashed(diagnostics),
         "scale": inputs.margin,
-        "box": _share_out_of_bounds(evidence),
-        "grad0": _share(evidence.has_no_gradient, correct),
-        "unbounded": _share(found & ~evidence.by_reference, correct),
-        "bbwins": _share_without_gradients(evidence),
+        "box": _share_out_of_bounds(diagnostics),
+        "grad0": _share(diagnostics.has_no_gradient, correct),
+        "unbounded": _share(found & ~diagnostics.by_reference, correct),
+        "bbwins": _share_without_gradients(diagnostics),
         "rayslack": None if deepfool is None else _ray_slack(deepfool, correct),
-        "single": _best_single(evidence),
+        "single": _best_single(diagnostics),
         "df-gap": None if deepfool is None else _gap(deepfool.distance, distance, correct),
-        "precision": _share(evidence.lost, found | evidence.lost),
-        "margin": _share(evidence.margin < 0.9 * SMALLEST_MARGIN, found),
-        "transfer": _share_transferred(evidence),
-        "declared": float(evidence.surrogates),
-        "monotone": _share_impossible(evidence),
+        "precision": _share(diagnostics.lost, found | diagnostics.lost),
+        "margin": _share(diagnostics.margin < 0.9 * SMALLEST_MARGIN, found),
+        "transfer": _share_transferred(diagnostics),
+        "declared": float(diagnostics.surrogates),
+        "monotone": _share_impossible(diagnostics),
     }
 
 
@@ -91,14 +91,14 @@ def _share(of: Tensor, among: Tensor) -> float | None:
     return of[among].to(torch.float64).mean().item() if among.any() else None
 
 
-def _share_crashed(evidence: Evidence) -> float:
-    errors = [member.error is not None for member in evidence.members.values()]
+def _share_crashed(diagnostics: Diagnostics) -> float:
+    errors = [member.error is not None for member in diagnostics.members.values()]
     return sum(errors) / len(errors) if errors else 0.0
 
 
-def _share_out_of_bounds(evidence: Evidence) -> float | None:
-    count = int(evidence.correct.sum())
-    worst = max((member.out_of_bounds for member in evidence.members.values()), default=0)
+def _share_out_of_bounds(diagnostics: Diagnostics) -> float | None:
+    count = int(diagnostics.correct.sum())
+    worst = max((member.out_of_bounds for member in diagnostics.members.values()), default=0)
     return worst / count if count else None
 
 
@@ -108,30 +108,30 @@ def _closest(members: list[MemberReport]) -> Tensor | None:
     return torch.stack([member.distance_on_ray for member in members]).amin(dim=0)
 
 
-def _share_without_gradients(evidence: Evidence) -> float | None:
+def _share_without_gradients(diagnostics: Diagnostics) -> float | None:
     """Images where an attack that asked for no gradient is clearly closer than all that did."""
-    own = [member for member in evidence.members.values() if member.attack != "transfer"]
+    own = [member for member in diagnostics.members.values() if member.attack != "transfer"]
     blind = _closest([member for member in own if not member.backwards.any()])
     guided = _closest([member for member in own if member.backwards.any()])
     if blind is None or guided is None:
         return None
-    return _share(blind < _CLEARLY * guided, evidence.correct)
+    return _share(blind < _CLEARLY * guided, diagnostics.correct)
 
 
-def _share_transferred(evidence: Evidence) -> float | None:
+def _share_transferred(diagnostics: Diagnostics) -> float | None:
     """Images where another network's adversarial is clearly closer than all attacks."""
-    members = evidence.members.values()
-    lent = _closest([member for member in members if member.attack == "transfer"])
+    members = diagnostics.members.values()
+    transferred = _closest([member for member in members if member.attack == "transfer"])
     own = _closest([member for member in members if member.attack != "transfer"])
-    if lent is None or own is None:
+    if transferred is None or own is None:
         return None
-    return _share(lent < _CLEARLY * own, evidence.correct)
+    return _share(transferred < _CLEARLY * own, diagnostics.correct)
 
 
-def _best_single(evidence: Evidence) -> float | None:
+def _best_single(diagnostics: Diagnostics) -> float | None:
     found = (
-        optimality(member.distance_on_ray, evidence.distance, evidence.correct)
-        for member in evidence.members.values()
+        optimality(member.distance_on_ray, diagnostics.distance, diagnostics.correct)
+        for member in diagnostics.members.values()
         if not member.is_refinement
     )
     return max((value for value in found if value is not None), default=None)
@@ -152,7 +152,7 @@ def _ray_slack(member: MemberReport, correct: Tensor) -> float | None:
     return (1 - member.distance_on_ray[found] / member.distance[found]).mean().item()
 
 
-def _share_impossible(evidence: Evidence) -> float:
+def _share_impossible(diagnostics: Diagnostics) -> float:
     """Images whose distance keeps the curve from starting at the clean accuracy, and falling."""
-    is_possible = (evidence.distance >= 0) & ((evidence.distance > 0) == evidence.correct)
+    is_possible = (diagnostics.distance >= 0) & ((diagnostics.distance > 0) == diagnostics.correct)
     return (~is_possible).to(torch.float64).mean().item()

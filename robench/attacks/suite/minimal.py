@@ -16,9 +16,9 @@ from robench.attacks.core.progress import Bar, shown
 from robench.attacks.core.surrogates import gradient_sources
 from robench.attacks.evaluation.flags import raise_flags
 from robench.attacks.evaluation.optimality import optimality
-from robench.attacks.suite.best_adversarials import REFERENCE, Closest, closest_that_hold
+from robench.attacks.suite.best_adversarials import REFERENCE, BestAdversarials, best_verified
 from robench.attacks.suite.checks import run_checks
-from robench.attacks.suite.diagnostics import Evidence, has_no_gradient, measure
+from robench.attacks.suite.diagnostics import Diagnostics, has_no_gradient, measure
 from robench.attacks.suite.report import AttackReport, MemberReport
 from robench.attacks.suite.runs import Run, RunResult, run_all, runs_of
 from robench.attacks.suite.suites import AttackSuite, attack_suite
@@ -108,11 +108,11 @@ def _report(inputs: AttackInputs, chosen: AttackSuite, progress: bool | None) ->
         bar.doing("checks of the evaluation")
         found = {key: result.distance_on_ray for key, result in results.items()}
         checks = run_checks(chosen.checks, inputs, runs, found)
-    closest = Closest.join([part.closest for part in parts])
+    closest = BestAdversarials.join([part.closest for part in parts])
     members = {
         key: _member(runs[key], result, closest, inputs.correct) for key, result in results.items()
     }
-    evidence = Evidence(
+    diagnostics = Diagnostics(
         correct=inputs.correct,
         distance=closest.distance,
         margin=closest.margin,
@@ -133,7 +133,7 @@ def _report(inputs: AttackInputs, chosen: AttackSuite, progress: bool | None) ->
         allowed=_total([run.allowed for run in runs.values()]),
         correct=inputs.correct,
         norm=distances(inputs.images, torch.zeros_like(inputs.images)),
-        flags=raise_flags({**measure(inputs, evidence), **checks.values}),
+        flags=raise_flags({**measure(inputs, diagnostics), **checks.values}),
         attacks=members,
         views=tuple(view.name for view in views),
         checks=checks.cost,
@@ -149,7 +149,7 @@ class _Part:
     """Everything about some of the images but the points of each run."""
 
     results: Mapping[str, RunResult]
-    closest: Closest
+    closest: BestAdversarials
     has_no_gradient: Tensor
 
 
@@ -165,8 +165,8 @@ def _attack(
     # Whether a point holds may hang by a rounding, so that more candidates could make a distance
     # longer. What the suites that this one extends found counts as they would have found it.
     closest = reduce(
-        Closest.or_closer,
-        (closest_that_hold(part, {key: results[key] for key in keys}, verifier) for keys in levels),
+        BestAdversarials.or_closer,
+        (best_verified(part, {key: results[key] for key in keys}, verifier) for keys in levels),
     )
     light = {key: result.without_points() for key, result in results.items()}
     return _Part(light, closest, has_no_gradient(part))
@@ -186,7 +186,9 @@ def _check_any_ran(results: Mapping[str, RunResult]) -> None:
         )
 
 
-def _member(run: Run, result: RunResult, closest: Closest, correct: Tensor) -> MemberReport:
+def _member(
+    run: Run, result: RunResult, closest: BestAdversarials, correct: Tensor
+) -> MemberReport:
     wins = sum(name == run.key for name in closest.winner)
     count = int(correct.sum())
     return MemberReport(
@@ -213,7 +215,7 @@ def _total(allowed: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(allowed) else None
 
 
-def _bounds(closest: Closest) -> Iterator[str]:
+def _bounds(closest: BestAdversarials) -> Iterator[str]:
     count = closest.winner.count(REFERENCE)
     if count:
         yield (

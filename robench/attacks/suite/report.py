@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -182,8 +183,8 @@ class AttackReport(EqualByValue):
         none = torch.zeros_like(self.passes)
         return none if self.checks is None else self.checks.passes_per_image
 
-    def accuracy_at(self, radius: float) -> float:
-        """Robust accuracy: share of all images whose distance exceeds a radius, in [0, 1].
+    def robust_accuracy(self, radius: float) -> float:
+        """Robust accuracy at a radius: share of all images whose distance exceeds it, in [0, 1].
 
         Args:
             radius: Euclidean, from 0, where it is the clean accuracy.
@@ -194,6 +195,16 @@ class AttackReport(EqualByValue):
         if not radius >= 0:
             raise InputError(f"radius is {radius}", allowed="numbers from 0")
         return (self.distance > radius).to(torch.float64).mean().item()
+
+    def accuracy_at(self, radius: float) -> float:
+        """The former name of `robust_accuracy`; it will be removed in 0.3."""
+        warnings.warn(
+            "AttackReport.accuracy_at() is called robust_accuracy() now; the old name goes with "
+            "0.3",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.robust_accuracy(radius)
 
     def to_frame(self) -> pd.DataFrame:
         """One row an image, indexed by ``image``.

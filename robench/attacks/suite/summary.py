@@ -70,7 +70,7 @@ def _figures(report: AttackReport) -> Iterator[tuple[str, str]]:
     yield "median l2", f"{_told(figures['median_l2'])} of the correct images"
     yield "area", f"{_told(figures['l2_area'])} under accuracy, up to l2 {scale.area_limit:g}"
     for radius in (0.0, *scale.radii):
-        robust = round(report.accuracy_at(radius) * n)
+        robust = round(report.robust_accuracy(radius) * n)
         low, high = wilson_interval(robust, n)
         yield (
             "accuracy" if radius else "clean accuracy",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from robench.conformance.method_run import Trial
+    from robench.conformance.method_run import MethodRun
     from robench.conformance.subject import Subject
     from robench.methods.masks import Masks
 
@@ -150,7 +150,7 @@ def compacts(subject: Subject) -> str:
 RULES = (reaches_levels, level_zero_is_dense, deterministic, seed_matters, reloads, compacts)
 
 
-def difference(one: Trial, other: Trial) -> str | None:
+def difference(one: MethodRun, other: MethodRun) -> str | None:
     """In what two runs ended unlike each other; `None` if in nothing."""
     if one.result is None or other.result is None:
         words = [summary(trial.declined) for trial in (one, other) if trial.declined is not None]
@@ -162,7 +162,7 @@ def difference(one: Trial, other: Trial) -> str | None:
     return None
 
 
-def _unlike_when_reloaded(trial: Trial, masks: Masks) -> str | None:
+def _unlike_when_reloaded(trial: MethodRun, masks: Masks) -> str | None:
     """In what a network differs from a new one that was given its saved weights."""
     data = datasets.data(trial.setting.data)
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def _unlike(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str | Non
     return None
 
 
-def _words(trial: Trial) -> str:
+def _words(trial: MethodRun) -> str:
     if isinstance(trial.declined, LevelNotReachedError):
         return f"{trial.setting.label}: not reached, {trial.declined.achieved:.3f} instead"
     return f"{trial.setting.network}: not applicable, {summary(trial.declined)}"

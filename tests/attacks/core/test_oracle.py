@@ -177,12 +177,12 @@ def test_asking_on_for_spent_images_ends_the_attack() -> None:
 
 
 @pytest.mark.parametrize(
-    ("twin_passes", "forwards", "backwards"), [(0, 3, 4), (1, 5, 4), (10, 23, 40)]
+    ("surrogate_passes", "forwards", "backwards"), [(0, 3, 4), (1, 5, 4), (10, 23, 40)]
 )
-def test_passes_of_a_twin_are_billed(twin_passes: int, forwards: int, backwards: int) -> None:
+def test_passes_of_a_twin_are_billed(surrogate_passes: int, forwards: int, backwards: int) -> None:
     images = constant(0.1)
     inputs = check_inputs(Threshold().eval(), images, None)
-    oracle = Oracle(replace(inputs, twin_passes=twin_passes))
+    oracle = Oracle(replace(inputs, surrogate_passes=surrogate_passes))
     rows = oracle.rows
     oracle.query(images, rows)
     oracle.gradient(images, rows, lambda logits: logits[:, 0])

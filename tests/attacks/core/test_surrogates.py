@@ -47,7 +47,7 @@ def linear(seed: int = 0) -> nn.Module:
     return nn.Linear(4, 3).eval()
 
 
-def test_values_are_the_networks_and_gradients_the_twins() -> None:
+def test_values_are_the_networks_and_gradients_the_surrogates() -> None:
     model, surrogate = linear(0), linear(1)
     view = SurrogateGradient(model, surrogate)
     leaf = IMAGES.clone().requires_grad_()
@@ -74,14 +74,14 @@ def test_a_twin_runs_for_gradients_alone() -> None:
             return images[:, :3]
 
     view = SurrogateGradient(linear(), Counted()).eval()
-    oracle = Oracle(replace(check_inputs(linear(), IMAGES, None), model=view, twin_passes=1))
+    oracle = Oracle(replace(check_inputs(linear(), IMAGES, None), model=view, surrogate_passes=1))
     oracle.query(IMAGES, oracle.rows)
     assert Counted.calls == 0
     oracle.gradient(IMAGES, oracle.rows, lambda logits: logits[:, 0])
     assert Counted.calls == 1
 
 
-def test_a_smooth_twin_is_the_mean_over_shifts() -> None:
+def test_a_smooth_surrogate_is_the_mean_over_shifts() -> None:
     model = nn.Sequential(nn.Linear(4, 3), nn.Tanh()).eval()
     smooth = Smoothed(model, IMAGES.shape[1:], draws=4, deviation=0.1)
     torch.testing.assert_close(smooth.shifts.sum(dim=0), torch.zeros(4))
@@ -107,7 +107,7 @@ def test_the_views_of_a_network() -> None:
         ("smoothed", 10),
     ]
     seen = seen_through(inputs, views[1])
-    assert seen.twin_passes == 1
+    assert seen.surrogate_passes == 1
     oracle = Oracle(seen)
     _, gradient = oracle.gradient(IMAGES, oracle.rows, lambda logits: logits[:, 2])
     assert gradient.any()
@@ -163,7 +163,7 @@ SUITE = AttackSuite(
 )
 
 
-def test_a_network_without_gradients_falls_through_its_twin(digits) -> None:
+def test_a_network_without_gradients_falls_through_its_surrogate(digits) -> None:
     images, labels = digits.correct(20)
     flat = Flat(digits.model, {"itself": digits.model})
     report = minimal_l2(flat, images, labels, SUITE)

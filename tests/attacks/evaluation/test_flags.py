@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robench.attacks.core.inputs import check_inputs
 from robench.attacks.evaluation.flags import FLAGS, raise_flags
-from robench.attacks.suite.diagnostics import Evidence, has_no_gradient, measure
+from robench.attacks.suite.diagnostics import Diagnostics, has_no_gradient, measure
 from robench.attacks.suite.minimal import minimal_l2
 from robench.attacks.suite.report import MemberReport
 
@@ -94,9 +94,9 @@ PROBLEM = check_inputs(Plain().eval(), IMAGES, torch.zeros(5, dtype=torch.int64)
 BEST = [0.0, 1, 1, 2, 4]
 
 
-def evidence(*members: MemberReport, distance: list[float] = BEST) -> Evidence:
+def diagnostics(*members: MemberReport, distance: list[float] = BEST) -> Diagnostics:
     none = torch.zeros(5, dtype=torch.bool)
-    return Evidence(
+    return Diagnostics(
         correct=PROBLEM.correct,
         distance=torch.tensor(distance, dtype=torch.float64),
         margin=torch.tensor([0, 1e-7, 0.1, 0.2, 0.3], dtype=torch.float64),
@@ -108,7 +108,7 @@ def evidence(*members: MemberReport, distance: list[float] = BEST) -> Evidence:
     )
 
 
-def value(name: str, given: Evidence) -> float | None:
+def value(name: str, given: Diagnostics) -> float | None:
     return measure(PROBLEM, given)[name]
 
 
@@ -116,45 +116,45 @@ def test_wins_without_a_gradient_are_counted_by_hand() -> None:
     guided = [member("a", 0, 1, 1, 3, INF), member("b", 0, 2, 1, 2, INF)]
     blind = member("c", 0, 0.995, 0.98, 3, 4, gradients=0)
     # The second image is within 1 %; the third and the last are not.
-    assert value("bbwins", evidence(*guided, blind)) == 0.5
-    assert value("bbwins", evidence(*guided)) is None
+    assert value("bbwins", diagnostics(*guided, blind)) == 0.5
+    assert value("bbwins", diagnostics(*guided)) is None
     lent = replace(blind, attack="transfer")
-    assert value("transfer", evidence(*guided, lent)) == 0.5
-    assert value("bbwins", evidence(*guided, lent)) is None
-    assert value("transfer", evidence(*guided, blind)) is None
+    assert value("transfer", diagnostics(*guided, lent)) == 0.5
+    assert value("bbwins", diagnostics(*guided, lent)) is None
+    assert value("transfer", diagnostics(*guided, blind)) is None
 
 
 def test_deepfools_gap_and_slack_by_hand() -> None:
     deepfool = member("deepfool", 0, 2, 2, 4, INF, on_ray=[0, 1, 2, 4, INF])
-    given = evidence(member("a", *BEST), deepfool)
+    given = diagnostics(member("a", *BEST), deepfool)
     assert value("rayslack", given) == pytest.approx((0.5 + 0 + 0) / 3)
     assert value("df-gap", given) == pytest.approx(3 / 1.5)
-    lost = evidence(member("deepfool", 0, INF, INF, INF, INF))
+    lost = diagnostics(member("deepfool", 0, INF, INF, INF, INF))
     assert value("rayslack", lost) is None
     assert value("df-gap", lost) == INF
-    without = evidence(member("a", *BEST))
+    without = diagnostics(member("a", *BEST))
     assert value("rayslack", without) is None
     assert value("df-gap", without) is None
 
 
 def test_the_best_single_attack_by_hand() -> None:
     # ε₀ = 4, the best takes 3 + 3 + 2; these take 3 + 2 + 1 and 2 + 3 + 0.
-    given = evidence(member("a", 0, 1, 2, 3, 4), member("b", 0, 2, 1, INF, INF))
+    given = diagnostics(member("a", 0, 1, 2, 3, 4), member("b", 0, 2, 1, INF, INF))
     assert value("single", given) == pytest.approx(6 / 8)
 
 
 def test_shares_by_hand() -> None:
-    given = evidence(member("a", *BEST), distance=[0, 1, INF, 2, 4])
+    given = diagnostics(member("a", *BEST), distance=[0, 1, INF, 2, 4])
     assert value("unbounded", given) == 0.75
-    assert value("margin", evidence()) == 0.25
+    assert value("margin", diagnostics()) == 0.25
     gone = replace(given, lost=torch.tensor([False, False, True, False, False]))
     assert value("precision", gone) == 0.25
-    left = evidence(replace(member("a", *BEST), out_of_bounds=3), member("b", *BEST))
+    left = diagnostics(replace(member("a", *BEST), out_of_bounds=3), member("b", *BEST))
     assert value("box", left) == 0.75
     assert value("grad0", replace(given, has_no_gradient=torch.arange(5) > 2)) == 0.5
     assert value("scale", given) == PROBLEM.margin
     assert value("crashed", given) == 0
-    crashed = evidence(replace(member("a", *BEST), error="raised"), member("b", *BEST))
+    crashed = diagnostics(replace(member("a", *BEST), error="raised"), member("b", *BEST))
     assert value("crashed", crashed) == 0.5
     # A bound that no attack found does not say that attacks succeed.
     bound = replace(given, by_reference=torch.tensor([False, True, False, False, False]))
@@ -163,14 +163,14 @@ def test_shares_by_hand() -> None:
 
 @pytest.mark.parametrize("impossible", [[0.1, 1, 1, 2, 4], [0, 0, 1, 2, 4], [0, 1, -1, 2, 4]])
 def test_impossible_distances_are_an_error_of_robench(impossible: list[float]) -> None:
-    assert value("monotone", evidence()) == 0
-    assert value("monotone", evidence(distance=impossible)) == 0.2
-    assert value("monotone", evidence(distance=[0, float("nan"), 1, 2, 4])) == 0.2
+    assert value("monotone", diagnostics()) == 0
+    assert value("monotone", diagnostics(distance=impossible)) == 0.2
+    assert value("monotone", diagnostics(distance=[0, float("nan"), 1, 2, 4])) == 0.2
 
 
 def test_where_nothing_is_correct_nothing_is_measured() -> None:
     given = replace(
-        evidence(member("deepfool", 0, 0, 0, 0, 0), distance=[0] * 5),
+        diagnostics(member("deepfool", 0, 0, 0, 0, 0), distance=[0] * 5),
         correct=torch.zeros(5, dtype=torch.bool),
     )
     values = measure(PROBLEM, given)

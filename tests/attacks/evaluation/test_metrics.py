@@ -34,11 +34,13 @@ def values(of: Distances, limit: float = 1.5) -> dict[str, float]:
 
 
 def test_hand_computed() -> None:
-    assert metrics.accuracy_at(DISTANCE, [0, 0.5, 0.7, 2, 100]).tolist() == pytest.approx(
+    assert metrics.robust_accuracy(DISTANCE, [0, 0.5, 0.7, 2, 100]).tolist() == pytest.approx(
         [0.8, 0.6, 0.6, 0.2, 0.2]
     )
     assert metrics.area_under_accuracy(DISTANCE, 1.5) == pytest.approx((0.5 + 1 + 1.5 + 1.5) / 5)
     assert metrics.median_distance(DISTANCE, CORRECT) == 1.5
+    with pytest.warns(DeprecationWarning, match=r"is called robust_accuracy\(\) now"):
+        assert metrics.accuracy_at(DISTANCE, [0.7]) == metrics.robust_accuracy(DISTANCE, [0.7])
     # The image of length zero is left out.
     assert metrics.rho_adv_of_estimates(DISTANCE[:4], NORM[:4]) == pytest.approx(0.25)
 
@@ -78,7 +80,7 @@ def test_what_was_not_found_counts_in_areas_and_medians_alone() -> None:
 )
 def test_the_area_is_that_under_the_curve(distance: list[float], limit: float) -> None:
     edges = np.unique([0.0, limit, *(d for d in distance if d < limit)])
-    curve = metrics.accuracy_at(distance, edges[:-1])
+    curve = metrics.robust_accuracy(distance, edges[:-1])
     area = metrics.area_under_accuracy(distance, limit)
     assert area == pytest.approx(float((curve * np.diff(edges)).sum()))
     assert (np.diff(curve) <= 0).all()

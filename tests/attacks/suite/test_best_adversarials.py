@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from robench.attacks.core.base import AttackResult
 from robench.attacks.core.inputs import check_inputs
-from robench.attacks.suite.best_adversarials import SMALLEST_MARGIN, Closest, closest_that_hold
+from robench.attacks.suite.best_adversarials import SMALLEST_MARGIN, BestAdversarials, best_verified
 from robench.attacks.suite.runs import RunResult
 from robench.attacks.suite.verify import Verifier
 
@@ -46,9 +46,9 @@ def result(*values: float, on_ray: tuple[float, ...] | None = None) -> RunResult
     return RunResult(result, short, short_distance, none)
 
 
-def closest(model: nn.Module, **results: RunResult) -> Closest:
+def closest(model: nn.Module, **results: RunResult) -> BestAdversarials:
     inputs = check_inputs(model, IMAGES, LABELS)
-    return closest_that_hold(inputs, results, Verifier(inputs.model, IMAGES))
+    return best_verified(inputs, results, Verifier(inputs.model, IMAGES))
 
 
 def test_the_closest_of_all_runs_wins() -> None:

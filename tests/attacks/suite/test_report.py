@@ -62,7 +62,7 @@ def test_what_is_printed_is_what_was_measured(report: AttackReport) -> None:
     assert f"{median:.4g} [" in text
     assert f"{np.minimum(report.distance.numpy(), 1).mean():.4g} [" in text
     for radius in (0.25, 0.5, 1.0):
-        assert f"{report.accuracy_at(radius):.1%} [" in text
+        assert f"{report.robust_accuracy(radius):.1%} [" in text
         assert f"at l2 {radius:g}" in text
     attacked = report.passes[correct].double().mean().item()
     assert f"{attacked:,.0f} an image" in text
@@ -75,14 +75,19 @@ def test_a_report_of_nothing_to_attack_prints(digits) -> None:
     assert "3, of which 0 correct" in text
 
 
-def test_accuracy_at_a_radius_is_a_share_of_all_images(report: AttackReport) -> None:
-    assert report.accuracy_at(0) == report.correct.double().mean().item()
+def test_robust_accuracy_at_a_radius_is_a_share_of_all_images(report: AttackReport) -> None:
+    assert report.robust_accuracy(0) == report.correct.double().mean().item()
     radius = report.distance[5].item()
-    assert report.accuracy_at(radius) == (report.distance > radius).double().mean().item()
-    assert report.accuracy_at(float("inf")) == 0
+    assert report.robust_accuracy(radius) == (report.distance > radius).double().mean().item()
+    assert report.robust_accuracy(float("inf")) == 0
     for wrong in (-0.1, float("nan")):
         with pytest.raises(InputError, match="radius is"):
-            report.accuracy_at(wrong)
+            report.robust_accuracy(wrong)
+
+
+def test_the_former_name_of_robust_accuracy_works_with_a_warning(report: AttackReport) -> None:
+    with pytest.warns(DeprecationWarning, match=r"is called robust_accuracy\(\) now"):
+        assert report.accuracy_at(0.5) == report.robust_accuracy(0.5)
 
 
 def test_a_table_has_a_row_an_image_and_tells_both_costs(report: AttackReport) -> None:

@@ -44,7 +44,7 @@ def test_rounds_are_views_first_and_then_restarts(digits, views, rounds, keys) -
     assert sorted(runs) == sorted([*keys, "nearest-other-class"])
 
 
-def test_a_twins_passes_are_allowed_for(digits) -> None:
+def test_a_surrogates_passes_are_allowed_for(digits) -> None:
     runs = runs_of(replace(SUITE, smoothed=True), SURROGATES, problem_of(digits))
     allowed = {key: run.allowed for key, run in runs.items()}
     # A gradient costs 2 passes; with a surrogate 3, with one of ten shifts 21; bisection costs 12.

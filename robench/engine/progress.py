@@ -159,7 +159,7 @@ class Progress:
 
 
 class _Notes(logging.Handler):
-    """TimingLocks log lines into notes."""
+    """Turns log lines into notes."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""TimingLocks what pydantic has to say about a suite into one message that a person can act on."""
+"""Turns what pydantic has to say about a suite into one message that a person can act on."""
 
 from __future__ import annotations
 

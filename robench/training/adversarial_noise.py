@@ -72,7 +72,7 @@ _LEAST_PERIOD = _LEAST_ITERATIONS
 
 
 class NoiseGenerator(nn.Module):
-    """TimingLocks white noise into noise of another distribution, without a look at the image.
+    """Turns white noise into noise of another distribution, without a look at the image.
 
     Four convolutions of 20 channels with ReLU between them, beside the identity. All are of 1 x 1,
     so that the noise of each pixel is drawn apart from the others', but for the second one, which

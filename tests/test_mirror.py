@@ -19,7 +19,6 @@ INCOMPLETE = {
     "cli",
     "conformance",
     "data",
-    "degradations",
     "engine",
     "methods",
     "spec",

@@ -19,13 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from robench.degradations.base import Degradation, to_grey
-from robench.degradations.eidolon_released import as_released
 from robench.degradations.levels import PUBLISHED
 from robench.degradations.random import Noise
 
 __all__ = ["eidolon", "eidolon_1", "eidolon_2", "eidolon_3"]
 
-_RELEASED = "geirhos2018"
 _SIZE = 256
 """Of the paper's images, longer side: reach and grain count their pixels."""
 _GRAIN = 10.0
@@ -43,41 +41,35 @@ _MARGIN = 4.5
 _eidolon_of = partial(
     Degradation,
     unit="reach of the disarray, in pixels of an image whose longer side has 256, grain 10; both "
-    "scaled to the size at hand, and the layers from 0.7 pixels to an eighth of the longer side",
+    "scaled to the size at hand, and the layers from 0.7 pixels to an eighth of the longer side; "
+    "convolved: smoothing is by convolution in two dimensions",
     neutral=1.0,
     bounds=(0.0, 1024.0),
     reads="colour",
-    variants={
-        "convolved": "smoothing is by convolution in two dimensions",
-        _RELEASED: "as the released code, on 8-bit images of 256 x 256 pixels: smoothing in one "
-        "dimension along the rows laid end to end; numbers as after np.random.seed(seed + index)",
-    },
     smallest=8,
     working_planes=16,
 )
 
 
 @partial(_eidolon_of, name="eidolon-1", levels=PUBLISHED["eidolon-1"].levels)
-def eidolon_1(images: Tensor, level: float, *, noise: Noise, variant: str) -> Tensor:
+def eidolon_1(images: Tensor, level: float, *, noise: Noise) -> Tensor:
     """Eidolon I: all layers of detail move together (coherence 1)."""
-    return eidolon(images, level, coherence=1.0, noise=noise, variant=variant)
+    return eidolon(images, level, coherence=1.0, noise=noise)
 
 
 @partial(_eidolon_of, name="eidolon-2", levels=PUBLISHED["eidolon-2"].levels)
-def eidolon_2(images: Tensor, level: float, *, noise: Noise, variant: str) -> Tensor:
+def eidolon_2(images: Tensor, level: float, *, noise: Noise) -> Tensor:
     """Eidolon II: layers of detail move partly together, partly each alone (coherence 0.3)."""
-    return eidolon(images, level, coherence=0.3, noise=noise, variant=variant)
+    return eidolon(images, level, coherence=0.3, noise=noise)
 
 
 @partial(_eidolon_of, name="eidolon-3", levels=PUBLISHED["eidolon-3"].levels)
-def eidolon_3(images: Tensor, level: float, *, noise: Noise, variant: str) -> Tensor:
+def eidolon_3(images: Tensor, level: float, *, noise: Noise) -> Tensor:
     """Eidolon III: each layer of detail moves alone (coherence 0)."""
-    return eidolon(images, level, coherence=0.0, noise=noise, variant=variant)
+    return eidolon(images, level, coherence=0.0, noise=noise)
 
 
-def eidolon(
-    images: Tensor, reach: float, *, coherence: float, noise: Noise, variant: str = "convolved"
-) -> Tensor:
+def eidolon(images: Tensor, reach: float, *, coherence: float, noise: Noise) -> Tensor:
     """Partially coherent disarray of the grey image.
 
     Coherent noise is a sum over planes, smoothed like this layer and all coarser ones, so that fine
@@ -93,16 +85,10 @@ def eidolon(
         reach: in pixels of an image whose longer side has 256.
         coherence: 0 to 1.
         noise: of the images.
-        variant: ``"convolved"`` or ``"geirhos2018"``.
 
     Returns:
         [N, 1, H, W] in [0, 1].
-
-    Raises:
-        InputError: the released code on images that are not 256 x 256 pixels.
     """
-    if variant == _RELEASED:
-        return as_released(images, reach, coherence, noise)
     planes = to_grey(images)
     scale = max(planes.shape[-2:]) / _SIZE
     layers = _Layers.of(planes)

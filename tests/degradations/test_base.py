@@ -149,12 +149,11 @@ def test_float64_images_give_what_float32_images_give(kind: str, images: Tensor)
         torch.testing.assert_close(narrow.double(), wide, rtol=0, atol=4e-6)
 
 
-@pytest.mark.parametrize("kind", ["phase-noise", pytest.param("eidolon-2", marks=pytest.mark.slow)])
-def test_variants_of_the_released_code_do_not_depend_on_the_batch(kind: str) -> None:
+def test_variants_of_the_released_code_do_not_depend_on_the_batch() -> None:
     images = torch.rand(3, 3, 256, 256)
     index, variant = [4, 0, 9], "geirhos2018"
-    whole = degrade(images, kind, 30.0, seed=1, index=index, variant=variant)
-    alone = degrade(images[2:], kind, 30.0, seed=1, index=[9], variant=variant)
+    whole = degrade(images, "phase-noise", 30.0, seed=1, index=index, variant=variant)
+    alone = degrade(images[2:], "phase-noise", 30.0, seed=1, index=[9], variant=variant)
     assert torch.equal(whole[2:], alone)
 
 
@@ -179,7 +178,7 @@ def test_conventions_for_a_record() -> None:
     assert (
         "an image whose longer side has 256" in DEGRADATIONS_REGISTRY.get("eidolon-1").convention()
     )
-    assert "8-bit" in DEGRADATIONS_REGISTRY.get("eidolon-1").convention("geirhos2018")
+    assert DEGRADATIONS_REGISTRY.get("eidolon-1").convention().endswith("in two dimensions")
     rotation = DEGRADATIONS_REGISTRY.get("rotation")
     assert rotation.convention() == "angle in degrees, counter-clockwise"
     with pytest.raises(InputError, match="'x' is not a variant"):

@@ -13,7 +13,6 @@ from torch import Tensor
 from robench.degradations import DEGRADATIONS_REGISTRY, degrade
 from robench.degradations.eidolon import _Layers, _moved, _shifts, _Smooth, eidolon
 from robench.degradations.random import Noise
-from robench.errors import InputError
 
 KINDS = ("eidolon-1", "eidolon-2", "eidolon-3")
 SIZES = [(64, 64), (32, 32), (28, 20), (33, 33)]
@@ -194,10 +193,3 @@ def test_coherence_in_between_is_taken_too() -> None:
     noise = Noise(3, torch.arange(1))
     shown = eidolon(image, 8.0, coherence=0.5, noise=noise)
     assert shown.shape == image.shape
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_released_code_is_for_one_size(kind: str) -> None:
-    with pytest.raises(InputError, match="224 x 224 pixels") as caught:
-        degrade(torch.rand(1, 1, 224, 224), kind, 1.0, variant="geirhos2018")
-    assert str(caught.value.allowed).startswith("256 x 256 pixels")

@@ -14,6 +14,8 @@ from robench.degradations import DEGRADATIONS, degrade
 from robench.degradations.base import Degradation, to_grey
 from robench.degradations.noise import salt_and_pepper, uniform_noise
 from robench.degradations.power import equalise
+from robench.degradations.random import Noise
+from tests.degradations.eidolon_released import as_released
 
 pytestmark = pytest.mark.data
 
@@ -26,7 +28,6 @@ KINDS = {
     "phase_scrambling_released": ("phase-noise", "geirhos2018"),
     "rotation": ("rotation", None),
 }
-COHERENCES = {"eidolon-1": "1", "eidolon-2": "0.3", "eidolon-3": "0"}
 
 
 def expected_outputs(golden: Golden, kind: str) -> dict[float, npt.NDArray[np.float64]]:
@@ -86,21 +87,24 @@ def test_opponent_colour_to_the_last_of_its_256_values(
 
 
 @pytest.mark.parametrize(
-    ("kind", "reach"),
+    ("coherence", "reach"),
     [
-        ("eidolon-1", 2),
-        ("eidolon-2", 2),
-        ("eidolon-3", 2),
-        ("eidolon-3", 8),
-        *(pytest.param("eidolon-1", reach, marks=pytest.mark.slow) for reach in (8, 32)),
-        pytest.param("eidolon-2", 32, marks=pytest.mark.slow),
+        ("1", 2),
+        ("0.3", 2),
+        ("0", 2),
+        ("0", 8),
+        *(pytest.param("1", reach, marks=pytest.mark.slow) for reach in (8, 32)),
+        pytest.param("0.3", 32, marks=pytest.mark.slow),
     ],
 )
-def test_eidolons_to_the_last_bit(golden: Golden, kind: str, reach: int) -> None:
+def test_the_reference_eidolons_are_the_released_ones_to_the_last_bit(
+    golden: Golden, coherence: str, reach: int
+) -> None:
     image = torch.from_numpy(golden["eidolon_input_rgb_uint8"] / 255).permute(2, 0, 1)[None]
-    got = degrade(image.float(), kind, reach, seed=42, variant="geirhos2018")
-    expected = torch.from_numpy(golden[f"eidolon/reach{reach}_coh{COHERENCES[kind]}_grain10"])
-    assert torch.equal(got[0], (expected.double() / 255).float().expand(3, -1, -1))
+    noise = Noise(0, torch.zeros(1, dtype=torch.int64), seed=42)
+    got = as_released(image.float(), reach, float(coherence), noise)
+    expected = torch.from_numpy(golden[f"eidolon/reach{reach}_coh{coherence}_grain10"])
+    assert torch.equal(got[0, 0], (expected.double() / 255).float())
 
 
 class LegacyNoise:

@@ -1,7 +1,9 @@
-"""Eidolons number by number as the code that made the stimuli of Geirhos et al. 2018 draws them.
+"""A reference implementation of eidolons that reproduces the released code bit by bit.
 
-It smooths by a circular convolution in one dimension, of images and kernels whose rows are laid end
-to end, so that what leaves a row on one side enters the next one on the other.
+The code that made the stimuli of Geirhos et al. 2018 smooths images by a circular convolution in
+one dimension: rows of the image and of the kernel are concatenated, so that blur leaks from the end
+of each row into the start of the next. robench smooths in two dimensions instead. The golden
+outputs of the released code prove that the rest of the algorithm is understood.
 """
 
 from __future__ import annotations
@@ -16,16 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robench.degradations.random import Noise
-from robench.errors import InputError
-
-__all__ = ["RELEASED_SIZE", "as_released"]
 
 Plane = NDArray[np.float64]
 
-RELEASED_SIZE = 256
-_PAD = RELEASED_SIZE // 2
-_PADDED = 2 * RELEASED_SIZE
-_LARGEST = RELEASED_SIZE / 4
+_SIZE = 256
+_PAD = _SIZE // 2
+_PADDED = 2 * _SIZE
+_LARGEST = _SIZE / 4
 _GRAIN = 10.0
 _SMOOTHING = tuple(2.0 ** ((number - 1) / 2) for number in range(12))
 
@@ -41,18 +40,7 @@ def as_released(images: Tensor, reach: float, coherence: float, noise: Noise) ->
 
     Returns:
         [N, 1, 256, 256], whole numbers in 0…255 divided by 255.
-
-    Raises:
-        InputError: images of another size.
     """
-    height, width = images.shape[-2:]
-    if (height, width) != (RELEASED_SIZE, RELEASED_SIZE):
-        raise InputError(
-            f"images are {height} x {width} pixels",
-            where="eidolon, variant 'geirhos2018'",
-            allowed=f"{RELEASED_SIZE} x {RELEASED_SIZE} pixels, as the released code works on",
-            hint="leave variant out: the default takes any size",
-        )
     codes = images.detach().mul(255.0).round_().to("cpu", torch.uint8).numpy()
     eidolons = [
         _eidolon(_grey(image), reach, coherence, random)
@@ -72,9 +60,9 @@ def _grey(image: NDArray[np.uint8]) -> Plane:
 
 def _eidolon(grey: Plane, reach: float, coherence: float, random: np.random.RandomState) -> Plane:
     spectrum = np.fft.rfft(np.pad(grey, _PAD, mode="symmetric").ravel())
-    total = np.zeros((RELEASED_SIZE, RELEASED_SIZE))
-    inner = slice(_PAD, _PAD + RELEASED_SIZE)
-    pixels = np.arange(_PAD, _PAD + RELEASED_SIZE)
+    total = np.zeros((_SIZE, _SIZE))
+    inner = slice(_PAD, _PAD + _SIZE)
+    pixels = np.arange(_PAD, _PAD + _SIZE)
     finer = _smoothed(spectrum, _SMOOTHING[0])
     for number, (down, across) in enumerate(_shifts(coherence, random)):
         layer = finer

@@ -13,7 +13,6 @@ import robench
 from robench.attacks import ATTACKS, Attack
 from robench.attacks.algorithms.deepfool import DeepFool
 from robench.attacks.evaluation import metrics
-from robench.attacks.evaluation.scales import curve_radii, scale_of
 from robench.attacks.suite import suites
 from robench.attacks.suite.suites import AttackSuite, Member
 from robench.data import load
@@ -118,16 +117,6 @@ def test_options_are_resolved_for_the_data_set(record: Record) -> None:
     own, *others = options["extra"]
     assert (own["name"], own["params"]["steps"], own["label"]) == ("ddn", 60, "ddn[steps=60]")
     assert {other["name"] for other in others} == {"lazy-guest", "faulty-guest", "unable-guest"}
-
-
-def test_scales_are_those_of_the_kind_of_input() -> None:
-    assert scale_of(load("digits")).radii == (1.0, 2.0, 3.0)
-    assert scale_of(load("breast-cancer")).area_limit == 1.0
-    for data, limit in ((load("digits"), 3.0), (load("breast-cancer"), 1.0)):
-        radii = curve_radii(limit, scale_of(data).radii)
-        assert len(radii) == 25  # the even steps meet the radii
-        assert (radii[0], radii[-1]) == (0.0, limit)
-    assert curve_radii(1.0, (5.0,))[-2:] == (1.0, 5.0)
 
 
 def test_metrics_are_those_of_the_stored_distances(

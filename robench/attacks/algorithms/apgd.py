@@ -1,4 +1,4 @@
-"""APGD with the difference-of-logits ratio, inside a bisection over the radius of the ball."""
+"""APGD with the difference-of-logits ratio (DLR), as a minimum-norm attack by bisection."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ from robench.spec.base import Frozen
 __all__ = ["APGD"]
 
 _ENOUGH = 0.75
-"""The step is halved where fewer of the steps since the last checkpoint than this went down."""
+"""The step is halved if a smaller share of the steps since the last checkpoint lowered the loss."""
 _ROUND = 1e-6
-"""By how much rounding may put a point outside its ball, of the radius."""
+"""Tolerance of the radius, as a fraction: rounding may place a point outside its ball."""
 
 
 class APGD(Attack):
-    """Descend within a ball with steps that adapt, and bisect for the smallest ball that will do.
+    """Projected gradient descent with adaptive steps, in a bisection for the smallest radius.
 
     Croce, Hein 2020, *Reliable evaluation of adversarial robustness with an ensemble of diverse
-    parameter-free attacks* (arXiv 2003.01690), with the difference-of-logits ratio for a loss. The
-    paper is given one radius for all images; here each image has its own. The first is where the
-    linearised loss vanishes; it doubles until an adversarial is found, and from then on lies half
-    way between the closest adversarial and the largest ball in which there was none. There the
-    search begins at the closest adversarial, pulled into the ball. An image that is done with a
-    radius is asked about no more until the next.
+    parameter-free attacks* (arXiv 2003.01690), with the DLR as loss. The paper attacks at one fixed
+    radius; here each image has its own. The first radius is the distance at which the linearised
+    loss vanishes. It doubles until an adversarial is found. From then on it is the midpoint between
+    the closest adversarial and the largest radius without one, and the search starts at the closest
+    adversarial, projected onto the ball. An image that succeeds at a radius is not queried again
+    until the next radius.
 
-    With two classes the loss is the margin over the span of the clean logits, for the ratio needs
-    three.
+    The DLR needs three classes. With two classes the loss is the logit margin divided by the span
+    of the clean logits.
     """
 
     name = "apgd"
 
     class Params(Frozen):
-        """How many radii, and how long for each of them."""
+        """Number of radii, and of steps for each radius."""
 
         steps: Annotated[int, Field(ge=1)] = 20
         """Forward and backward passes at most, for each radius and target."""
         bisections: Annotated[int, Field(ge=1)] = 10
-        """Radii."""
+        """Number of radii."""
         targets: Annotated[int, Field(ge=0)] = 0
         """0 leaves the own class in any direction; k > 0 walks towards each of the k likeliest
         other classes, and any other class counts."""
         momentum: Annotated[float, Field(gt=0, le=1)] = 0.75
-        """Share of the new step in each move; the rest is the last move once more."""
+        """Weight of the new step in each move; the rest repeats the last move."""
 
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """Each radius for all images at once; targets are separate points of the same row."""
+        """Each radius for all images in parallel; targets are separate points of the same row."""
         targets = Targets.of(oracle, self.params.targets)
         widest = radius_of_box(oracle)
         radius = distance_to_plane(
@@ -70,6 +70,7 @@ class APGD(Attack):
         ).minimum(widest)
         low = torch.zeros_like(radius)
         for _ in range(self.params.bisections):
+            # Radii up to `low` failed, [n]. Where `low` spans the box, no larger ball is left.
             before = oracle.best_distance
             tried = targets.select(
                 (low < widest)[targets.rows]
@@ -77,16 +78,18 @@ class APGD(Attack):
             if not len(tried.rows):
                 break
             self._descend(oracle, _Search.start(oracle, tried, radius[tried.rows]))
+            # A closer adversarial keeps `low`; otherwise the radius that was tried has failed.
             low = torch.where(oracle.best_distance < before, low, radius)
             high = oracle.best_distance
             radius = torch.where(high.isfinite(), (low + high) / 2, (2 * radius).minimum(widest))
         return oracle.best
 
     def _descend(self, oracle: Oracle, search: _Search) -> None:
-        """One radius; what it finds, the oracle remembers."""
+        """Search at one radius; the oracle records every adversarial it sees."""
         checkpoints = _checkpoints(self.params.steps)
         last = 0
         for step in range(1, self.params.steps + 1):
+            # Keep the points whose image has no adversarial within the radius yet.
             search = search.select(oracle.best_distance[search.rows] > search.radius * (1 + _ROUND))
             if not len(search.rows):
                 return
@@ -99,7 +102,7 @@ class APGD(Attack):
 
 @dataclass(eq=False)
 class _Search:
-    """Where each point is within its ball, and what it needs to know of its past; first axis m."""
+    """State of the search at m points; the first axis of every tensor is m."""
 
     targets: Targets
     radius: Tensor
@@ -113,7 +116,7 @@ class _Search:
     step: Tensor
     """Length of a step; twice the radius at first."""
     successes: Tensor
-    """Steps that went down since the last checkpoint."""
+    """Number of steps since the last checkpoint that lowered the loss."""
     loss_at_checkpoint: Tensor
     """Lowest loss at the last checkpoint."""
     is_new_step: Tensor
@@ -121,7 +124,7 @@ class _Search:
 
     @classmethod
     def start(cls, oracle: Oracle, targets: Targets, radius: Tensor) -> _Search:
-        """At the closest adversarial of each row, or else where it starts, pulled into its ball."""
+        """Start at the closest adversarial, or else the starting point, projected onto the ball."""
         points = into_ball(oracle.best[targets.rows], oracle.images[targets.rows], radius, oracle)
         loss, gradient = _evaluate(oracle, points, targets)
         return cls(
@@ -155,17 +158,20 @@ class _Search:
         return _Search(targets=self.targets.select(wanted), **kept)
 
     def move(self, oracle: Oracle, momentum: float) -> None:
-        """A step down the gradient, mixed with the last move, and back into the ball and the box.
+        """One gradient step with momentum, projected onto the ball and the box.
 
         Where the gradient is zero, the step goes in a random direction.
         """
+        # Length `step` along the unit gradient, [m, ...].
         move = per_row(self.step, self.points) * unit_direction(self.gradient, self.rows, oracle)
         ahead = self._inside(oracle, self.points - move)
+        # ahead: z, the plain projected step. The momentum term extrapolates the last move:
+        # points + momentum * (z - points) + (1 - momentum) * (points - previous).
         mixed = momentum * ahead + (1 - momentum) * (2 * self.points - self.previous)
         self.points, self.previous = self._inside(oracle, mixed), self.points
 
     def record(self, loss: Tensor, gradient: Tensor) -> None:
-        """What the model answered where the last move went."""
+        """Record the loss and gradient at the new points."""
         self.successes = self.successes + (loss < self.loss)
         self.loss, self.gradient = loss, gradient
         lower = loss < self.best_loss
@@ -174,7 +180,9 @@ class _Search:
         self.best_gradient = torch.where(per_row(lower, gradient), gradient, self.best_gradient)
 
     def adapt(self, steps: int) -> None:
-        """Halve the step of searches that do not get on, and take them back to their best point."""
+        """Halve the step of stalled searches, and return them to their best point."""
+        # Paper's two conditions: too few successful steps, or no new best since the last checkpoint
+        # although the step was not halved there.
         stalled = ~self.is_new_step & (self.best_loss >= self.loss_at_checkpoint)
         halve = stalled | (self.successes < _ENOUGH * steps)
         self.step = torch.where(halve, self.step / 2, self.step)
@@ -191,13 +199,13 @@ class _Search:
 
 
 def _evaluate(oracle: Oracle, points: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
-    """The loss [m], which is negative where the aim is reached, and its gradient [m, ...]."""
+    """The loss [m], negative where the target is reached, and its gradient [m, ...]."""
     logits, gradient = oracle.gradient(points, targets.rows, targets.ratio)
     return targets.ratio(logits), gradient
 
 
 def _checkpoints(steps: int) -> set[int]:
-    """After which steps the length of a step is looked at: ever sooner one after the other."""
+    """Steps after which the step size is reviewed; the intervals shrink to 6 % of all steps."""
     places = [0.0, 0.22]
     while places[-1] < 1:
         places.append(places[-1] + max(places[-1] - places[-2] - 0.03, 0.06))

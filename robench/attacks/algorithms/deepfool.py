@@ -1,4 +1,4 @@
-"""DeepFool: linearise the classifier, step over the nearest boundary, and look again."""
+"""DeepFool: minimum-norm attack by steps across the nearest linearised boundary."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from robench.spec.base import Frozen
 __all__ = ["Boundaries", "DeepFool", "walk_to_boundary"]
 
 _STEP_MARGIN = 1e-4
-"""Added to the length of each step, as in the authors' code, so that none is lost to rounding."""
+"""Added to the length of each step, as in the authors' code, against rounding errors."""
 
 
 class DeepFool(Attack):
-    """Step over the nearest linearised boundary until the class changes.
+    """Step across the nearest linearised boundary until the class changes.
 
     Moosavi-Dezfooli, Fawzi, Frossard 2016 (arXiv 1511.04599). As in the authors' code, only the
     classes with the largest logits compete, and 1e-4 is added to the length of each step. In the
-    box, points are clipped to it while the sum of the steps is not.
+    box, points are clipped, but the accumulated perturbation is not.
 
     The paper's own figures change the estimated class of *all* images, without a box:
     ``DeepFool()(model, images, labels=None, box=False)``.
 
-    The paper computes the gradient of every rival at every step, nearly all of them for nothing:
-    which boundary is nearest seldom changes. Here a rival is left out of a step where it could not
-    be the nearest even if its slope had grown by the factor `steepening` since it was last
-    computed. Where any slope is seen to have grown by more, the rule does not hold, and every rival
-    of that image is computed from then on, in that step already. On LeNets trained on MNIST no
-    distance changed (the largest growth was 1.5-fold), for a fifth of the backward passes.
+    The paper computes the gradient of every rival class at every step, although the nearest
+    boundary rarely changes. Here a rival is skipped in a step if it could not be the nearest even
+    if its slope had grown by the factor `steepening` since it was last computed. Where a slope is
+    found to have grown by more, the assumption is wrong: every rival of that image is computed from
+    that step on. On LeNets trained on MNIST this needs a fifth of the backward passes and changes
+    no distance (the largest growth was 1.5-fold).
     """
 
     name = "deepfool"
 
     class Params(Frozen):
-        """How far, and over which boundaries."""
+        """Number of steps, and the classes that compete."""
 
         steps: Annotated[int, Field(ge=1)] = 50
-        """Linearisations at most."""
+        """Maximum number of linearisations."""
         classes: Annotated[int, Field(ge=2)] = 10
-        """How many classes compete, the image's own included."""
+        """Number of classes that compete, the image's own included."""
         overshoot: Annotated[float, Field(ge=0)] = 0.02
-        """The sum of the steps is lengthened by this fraction."""
+        """Fraction by which the accumulated perturbation is lengthened."""
         steepening: Annotated[float, Field(ge=1)] | None = 2.0
-        """How much a slope may grow unseen; `None` computes every rival at every step."""
+        """Assumed bound on the growth of a slope; `None` computes every rival at every step."""
 
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """One walk for each image; the oracle remembers where it ends."""
+        """Run DeepFool for all images in parallel; the oracle records where each one ends."""
         boundaries = Boundaries(oracle, self.params.classes, self.params.steepening)
         walk_to_boundary(
             boundaries,
@@ -70,18 +70,18 @@ class DeepFool(Attack):
 def walk_to_boundary(
     boundaries: Boundaries, starts: Tensor, rows: Tensor, *, steps: int, overshoot: float
 ) -> tuple[Tensor, Tensor]:
-    """DeepFool from some points.
+    """Run DeepFool from given starting points.
 
     Args:
         boundaries: of the images that the points belong to.
         starts: float32 [m, ...].
         rows: int64 [m], the row in the oracle's images of each start; no row repeats.
-        steps: linearisations at most.
-        overshoot: the sum of the steps is lengthened by this fraction.
+        steps: maximum number of linearisations.
+        overshoot: fraction by which the accumulated perturbation is lengthened.
 
     Returns:
-        Rows, int64 [k], of the walks that left their class, in no particular order, and where they
-        did, float32 [k, ...]. The others ran out of steps, or of gradient.
+        Rows, int64 [k], of the runs that became adversarial, in no particular order, and their end
+        points, float32 [k, ...]. The others ran out of steps, or met a zero gradient.
     """
     oracle = boundaries.oracle
     arrived = [(rows[:0], starts[:0])]
@@ -89,6 +89,7 @@ def walk_to_boundary(
     for _ in range(steps):
         logits, gradient, scale = boundaries.nearest(points, rows)
         crossed = oracle.is_adversarial(logits, rows)
+        # Runs end where the class has changed, or where no rival has a gradient (scale 0).
         goes_on = ~crossed & (scale > 0)
         if not goes_on.all():
             arrived.append((rows[crossed], points[crossed]))
@@ -96,6 +97,7 @@ def walk_to_boundary(
             gradient, scale = gradient[goes_on], scale[goes_on]
         if not len(rows):
             break
+        # Minimal step to the linearised boundary, |gap| / |w|² * w with w the gradient, [m, ...].
         moved = torch.addcmul(moved, per_row(scale, gradient), gradient)
         points = oracle.clip(torch.add(starts, moved, alpha=1 + overshoot))
     else:
@@ -119,11 +121,11 @@ class Boundaries:
         count = min(classes, oracle.classes) - 1
         rivals = likeliest_others(oracle.logits, oracle.labels, count)
         own = F.one_hot(oracle.labels, oracle.classes)
-        # What makes `logit of the rival - logit of the own class` of the logits, [K, n, classes].
+        # Weights of the K differences `rival logit - own logit`, [K, n, classes].
         self._weights = (F.one_hot(rivals.T, oracle.classes) - own).to(oracle.logits.dtype)
         growth = torch.inf if steepening is None else steepening
         self._growth = oracle.logits.new_full((len(oracle.labels),), growth)
-        # How steep the boundary of each rival is at most; infinite where nothing is known.
+        # Upper bound of the gradient norm of each difference, [K, n]; infinite where unknown.
         self._steepest = oracle.logits.new_full(self._weights.shape[:2], torch.inf)
         self._nearest = torch.zeros_like(oracle.labels)
 
@@ -136,8 +138,9 @@ class Boundaries:
 
         Returns:
             Logits [m, classes]; the gradient of the nearest rival's logit minus the own one,
-            [m, ...]; and what to multiply it by to step over the boundary, [m]: zero where no
-            gradient leads anywhere. For points of another class the rival is not to be relied on.
+            [m, ...]; and the factor that turns it into the step across the boundary, [m]: zero
+            where every gradient is zero. At adversarial points the choice of the rival is not
+            meaningful.
         """
         known = self._steepest[:, rows].isfinite().all(dim=0)
         if known.all():
@@ -151,7 +154,8 @@ class Boundaries:
         return logits, gradient, scale
 
     def _among_all(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """With a gradient for every rival."""
+        """Compute the gradient of every rival."""
+        # gradients [K, m, ...], slopes = |w_k| [K, m], gaps = |f_k| [K, m].
         weights = self._weights[:, rows]
         logits, gradients = self.oracle.jacobian(points, rows, weights)
         slopes = torch.linalg.vector_norm(gradients.flatten(2), dim=2)
@@ -159,7 +163,8 @@ class Boundaries:
         return logits, gradients[nearest, torch.arange(len(rows), device=rows.device)], scale
 
     def _among_possible(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """With a gradient for the last nearest rival, and for those that could be nearer."""
+        """Compute the gradients of the last nearest rival, and of those that could be nearer."""
+        # Columns of `every` are points; `last` is the nearest rival of the previous step, [m].
         weights, steepest = self._weights[:, rows], self._steepest[:, rows]
         last, every = self._nearest[rows], torch.arange(len(rows), device=rows.device)
         logits, gradient = self._gradients(points, rows, weights[last, every])
@@ -167,6 +172,8 @@ class Boundaries:
         slopes = torch.zeros_like(gaps)
         slopes[last, every] = lengths(gradient)
         distance = _distances(gaps, slopes)[last, every]
+        # gap / steepest is a lower bound of the distance of a rival. It can only be nearer than the
+        # last nearest one if that bound is below `distance`, [K, m].
         possible = (gaps < distance * steepest) & ~self.oracle.is_adversarial(logits, rows)
         possible[last, every] = False
         rivals, places = possible.nonzero(as_tuple=True)
@@ -177,6 +184,7 @@ class Boundaries:
         if len(places):
             nearer = nearest[places] == rivals
             gradient[places[nearer]] = others[nearer]
+        # Images where the assumed bound of a slope was exceeded: compute every rival from now on.
         (broken,) = (slopes > steepest).any(dim=0).nonzero(as_tuple=True)
         if len(broken):
             self._growth[rows[broken]] = torch.inf
@@ -189,26 +197,27 @@ class Boundaries:
         return self.oracle.gradient(points, rows, lambda logits: (weights * logits).sum(dim=1))
 
     def _settle(self, rows: Tensor, gaps: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-        """Note the slopes, and say which rival is nearest, [m], and how to scale its gradient, [m].
+        """Record the slopes; return the nearest rival, [m], and the factor of its gradient, [m].
 
         Args:
             rows: int64 [m].
-            gaps: between the logits, [K, m].
-            slopes: lengths of the gradients, [K, m]; zero where they were not computed.
+            gaps: absolute differences of the logits, [K, m].
+            slopes: gradient norms, [K, m]; zero where they were not computed.
         """
         bounds = torch.where(slopes > 0, self._growth[rows] * slopes, self._steepest[:, rows])
         self._steepest[:, rows] = bounds
         length, nearest = _distances(gaps, slopes).min(dim=0)
         self._nearest[rows] = nearest
         slope = slopes.gather(0, nearest[None])[0]
+        # The step has length (distance + margin) along w / |w|, which is this factor times w.
         return nearest, torch.where(slope > 0, (length + _STEP_MARGIN) / slope, 0.0)
 
 
 def _gaps(logits: Tensor, weights: Tensor) -> Tensor:
-    """Between the logits of each rival and the own class, [K, m]."""
+    """Absolute differences between the logits of each rival and the own class, [K, m]."""
     return (weights * logits).sum(dim=2).abs()
 
 
 def _distances(gaps: Tensor, slopes: Tensor) -> Tensor:
-    """Of the linearised boundaries, [K, m]; infinite where there is no slope."""
+    """Distance |f_k| / |w_k| of each linearised boundary, [K, m]; infinite if the gradient is 0."""
     return torch.where(slopes > 0, gaps / slopes, torch.inf)

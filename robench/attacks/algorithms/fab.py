@@ -1,4 +1,4 @@
-"""FAB: the image itself, projected onto the boundary as it looks from the last point."""
+"""FAB: minimum-norm attack by projections of the image onto the linearised boundary."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from robench.spec.base import Frozen
 __all__ = ["FAB", "projected"]
 
 _NEWTON_STEPS = 6
-"""Of the multiplier of a projection into the box. None goes too far, for the more pixels lie on the
-box, the less the function falls; what is left to go after some steps hardly counts."""
+"""Number of Newton steps for the multiplier of a projection in the box. They never overshoot, since
+the residual flattens as more pixels reach the box; after six steps the remainder is negligible."""
 _FARTHEST = 1e6
-"""Largest multiplier, where the plane misses the box."""
+"""Bound of the multiplier, for planes that do not intersect the box."""
 
 
 class FAB(Attack):
-    """Project the image onto the linearised boundary, within the box, from ever better points.
+    """Project the image onto the linearised boundary, within the box, again and again.
 
     Croce, Hein 2020, *Minimally distorted adversarial examples with a fast adaptive boundary
-    attack* (arXiv 1907.02044). The boundary towards each of the likeliest other classes is
-    linearised where the search stands, and the next point lies between there and the point of that
-    plane and the box which is nearest to the image. Where the boundary is nearly flat, few steps
-    find it, with any number of pixels on the box: in an adversarially trained network of 64 pixels
-    8 steps towards 9 classes, 165 passes, came as near as 100 steps of DDN, 1,800 passes. Where it
-    is bent, as in networks trained on MNIST, most searches end far off.
+    attack* (arXiv 1907.02044). At the current point, the boundary towards each of the likeliest
+    other classes is linearised. The next point lies between the current point and the projection of
+    the image onto that plane within the box. Where the boundary is nearly flat, few steps suffice:
+    in an adversarially trained network of 64 pixels, 8 steps towards 9 classes (165 passes) came as
+    close as 100 steps of DDN (1,800 passes). Where it is strongly curved, as in networks trained on
+    MNIST, most searches end far from the minimum.
 
-    Three things are ours. The paper goes a tenth of the way to the projection of the image at most,
-    and the rest towards that of the last point; here the search goes all the way at first, and
-    `last_share` of it in the end. It takes the rival of a target to be the largest other logit, not
-    that of the image's class. And the paper pulls adversarials back towards the image; here the
-    bisection that follows does. A point without a gradient stays where it is.
+    This implementation departs from the paper in three ways. The paper goes at most a tenth of the
+    way to the projection of the image, and the rest towards that of the current point; here the
+    first step goes all the way, and the last one `last_share` of it. The rival of a target is the
+    largest other logit, not that of the image's class. The paper moves adversarials back towards
+    the image; here the bisection after the attack does so. A point with a zero gradient is kept.
     """
 
     name = "fab"
 
     class Params(Frozen):
-        """How long, towards what, and how boldly."""
+        """Number of steps, targets and step sizes."""
 
         steps: Annotated[int, Field(ge=1)] = 8
         """Projections, for each target."""
@@ -60,14 +60,16 @@ class FAB(Attack):
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """All targets of an image at once, as separate points of the same row."""
+        """Optimise all targets of an image in parallel, as separate points of the same row."""
         targets = Targets.of(oracle, self.params.targets)
         rows, images = targets.rows, oracle.images[targets.rows]
         points = oracle.best[rows]  # the start, where nothing is found yet
         for step in range(self.params.steps):
             logits, gradient = oracle.gradient(points, rows, targets.margin)
+            # Projection of the image onto the plane where the linearised margin vanishes, [m, ...].
             plane = projected(images, points, targets.margin(logits), gradient, box=oracle.box)
             beyond = oracle.clip(images + (1 + self.params.overshoot) * (plane - images))
+            # Go a share of the way there; keep points without a gradient.
             points = torch.where(
                 per_row(lengths(gradient) > 0, points),
                 torch.lerp(points, beyond, self._share(step)),
@@ -102,10 +104,12 @@ def projected(
     # The linearised function at the image, in lengths of the gradient.
     offset = torch.where(length > 0, values / length, 0.0)
     offset = offset + ((image - points.flatten(1)) * slope).sum(dim=1)
+    # Without a box the solution is λ = offset, since the slope has unit length. [m]
     multiplier = offset
     for _ in range(_NEWTON_STEPS if box else 0):
         free = image - multiplier[:, None] * slope
         inside = free.clamp(0, 1)
+        # f(λ) = offset + (clip(x - λ w) - x) . w, and f'(λ) = -|w|² over the pixels inside the box.
         residual = offset + ((inside - image) * slope).sum(dim=1)
         descent = (slope.square() * (inside == free)).sum(dim=1)
         stepped = (multiplier + residual / descent).clamp(-_FARTHEST, _FARTHEST)

@@ -1,4 +1,4 @@
-"""FGSM: one step along the gradient at the image, as short as changes the class."""
+"""FGSM: the shortest single step along the gradient that changes the class."""
 
 from __future__ import annotations
 
@@ -17,50 +17,51 @@ from robench.spec.base import Frozen
 __all__ = ["FGSM"]
 
 _RATIO = 2**0.5
-"""Of each radius of the search to the one before."""
+"""Ratio of each radius of the search to the one before."""
 
 
 class FGSM(Attack):
-    """One step along the gradient, or its signs, of the smallest radius that changes the class.
+    """One step along the gradient or its sign, of the smallest radius that changes the class.
 
-    Goodfellow, Shlens, Szegedy 2015 (arXiv 1412.6572). What is made small is the radius of the
-    step, in the norm that the step is taken in: Euclidean for ``step="gradient"``, the largest
-    change of any pixel for ``step="sign"``. Radii grow until one succeeds, at most to the far end
-    of the box, and bisection refines it: the gradient is that at the image all the while.
+    Goodfellow, Shlens, Szegedy 2015 (arXiv 1412.6572). The attack minimises the radius of the step
+    in the norm of that step: l2 for ``step="gradient"``, l∞ for ``step="sign"``. The radius grows
+    until a step succeeds, at most to the farthest corner of the box, and bisection refines it. The
+    gradient is computed once, at the image.
 
-    The distance that is reported is Euclidean for either step; for signs it is that of the smallest
-    radius, not the smallest distance. The radius itself is
-    ``(result.adversarial - images).abs().flatten(1).amax(dim=1)``; the share of images with a
-    larger one is the accuracy under FGSM at a fixed radius (as in Guo et al. 2018, arXiv
-    1810.09619), but for images whose class changes back on a longer step.
+    The reported distance is Euclidean for both steps. For ``step="sign"`` it belongs to the
+    smallest l∞ radius and need not be the smallest l2 distance. The radius itself is
+    ``(result.adversarial - images).abs().flatten(1).amax(dim=1)``. The share of images with a
+    larger radius is the robust accuracy under FGSM at a fixed radius (as in Guo et al. 2018, arXiv
+    1810.09619), except for images whose class changes back on a longer step.
 
     With a `random_start` it is randomised FGSM (Tramèr et al. 2018, arXiv 1705.07204): that share
-    of the radius is first gone in a direction drawn once for each image, and the rest along the
-    gradient there, one more gradient for each radius. The paper's share is one half.
+    of the radius goes in a random direction, drawn once per image, and the rest along the gradient
+    at the point reached, which costs one more gradient per radius. The paper's share is one half.
     """
 
     name = "fgsm"
 
     class Params(Frozen):
-        """Which step, and how the radius is searched."""
+        """Kind of step, and search for the radius."""
 
         step: Literal["gradient", "sign"] = "gradient"
-        """The unit direction of the gradient, or the signs of its entries."""
+        """The unit gradient (l2 step) or its sign (l∞ step)."""
         random_start: Annotated[float, Field(ge=0, lt=1)] = 0.0
-        """Share of the radius that is gone at random first."""
+        """Share of the radius that is spent on a random step first."""
         radii: Annotated[int, Field(ge=1)] = 20
-        """Radii that are tried, each √2 times the one before."""
+        """Maximum number of radii, each √2 times the one before."""
         bisections: Annotated[int, Field(ge=0)] = 8
-        """Halvings between the first radius that succeeds and the one before."""
+        """Number of halvings between the first radius that succeeds and the one before."""
 
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """The search over radii for all images at once, each of them until it succeeds."""
+        """Search the radius for all images in parallel, each of them until it succeeds."""
         step = _Step(oracle, self.params.random_start, by_sign=self.params.step == "sign")
         low = torch.zeros_like(step.longest)
         high = torch.full_like(low, torch.inf)
         rows = oracle.rows
+        # Increasing radii longest * √2^place; afterwards low fails and high succeeds, both [n].
         for place in range(1 - self.params.radii, 1):
             radius = step.longest[rows] * _RATIO**place
             crosses = step.crosses(rows, radius)
@@ -71,6 +72,7 @@ class FGSM(Attack):
                 break
         (rows,) = high.isfinite().nonzero(as_tuple=True)
         low, high = low[rows], high[rows]
+        # Bisection between them, for the images that succeeded at all.
         for _ in range(self.params.bisections if len(rows) else 0):
             middle = (low + high) / 2
             crosses = step.crosses(rows, middle)
@@ -97,7 +99,7 @@ class _Step:
             self._direction = self._uphill(oracle.images, oracle.rows)
 
     def crosses(self, rows: Tensor, radius: Tensor) -> Tensor:
-        """Whether steps of some radii, [m], leave the class, bool [m]."""
+        """Whether a step of the given radius, [m], changes the class, bool [m]."""
         points, length = self._oracle.images[rows], per_row(radius, self._oracle.images)
         if self._random_start:
             points = self._oracle.clip(points + self._random_start * length * self._noise[rows])
@@ -108,7 +110,7 @@ class _Step:
         return self._oracle.is_adversarial(self._oracle.query(points, rows), rows)
 
     def _uphill(self, points: Tensor, rows: Tensor) -> Tensor:
-        """Where the cross-entropy grows, of radius 1; zero where there is no gradient."""
+        """Ascent direction of the cross-entropy, of norm 1; zero where there is no gradient."""
         labels, clean = self._oracle.labels[rows], self._oracle.logits[rows]
         _, gradient = self._oracle.gradient(
             points, rows, lambda logits: -log_odds(logits, labels, clean)

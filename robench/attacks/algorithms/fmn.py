@@ -1,4 +1,4 @@
-"""FMN: a ball that closes in on the boundary while the gradient walks along it."""
+"""FMN: minimum-norm attack by projected gradient steps with an adaptive radius."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from robench.spec.base import Frozen
 __all__ = ["FMN"]
 
 _LAST_STEP, _LAST_GAMMA = 0.01, 0.001
-"""The step decays to this fraction of the first one, gamma to this value."""
+"""Final step length as a fraction of the first one, and final gamma."""
 _HALVINGS = 10
-"""Of the ray to an image of another class, where the search begins at an adversarial."""
+"""Number of halvings on the ray to an image of another class, for ``start="adversarial"``."""
 
 
 class FMN(Attack):
-    """Step along the gradient, and project onto a ball that shrinks when the class changes.
+    """Step along the gradient, and project onto a ball that shrinks at adversarials.
 
     Pintor, Roli, Brendel, Biggio 2021, *Fast Minimum-norm Adversarial Attacks through Adaptive
-    Norm Constraints* (arXiv 2102.12827). While nothing is found the paper sets the radius to where
-    the linearised boundary is. In the box that can come to a stop: where many pixels lie on it
-    already, most of each step is clipped away, and the same boundary is estimated once more. Here
-    the radius also grows by the factor 1 + gamma then. Where the gradient is zero, a random
-    direction is taken.
+    Norm Constraints* (arXiv 2102.12827). Until an adversarial is found, the paper sets the radius
+    to the distance of the linearised boundary. In the box this can stall: where many pixels are at
+    0 or 1, most of each step is clipped away, and the next estimate is the same. Here the radius is
+    the larger of that estimate and the old radius times 1 + gamma. Where the gradient is zero, the
+    direction is random.
     """
 
     name = "fmn"
 
     class Params(Frozen):
-        """How long, how fast, and from where."""
+        """Number of steps, step sizes, targets and starting point."""
 
         steps: Annotated[int, Field(ge=1)] = 100
         """Forward and backward passes, for each target."""
         step_length: Annotated[float, Field(gt=0)] = 1.0
-        """First length of a step; it decays to a hundredth, as a cosine."""
+        """Initial step length; a cosine schedule reduces it to a hundredth."""
         gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
         """The radius is first multiplied by 1 - gamma or 1 + gamma; gamma decays to 0.001."""
         targets: Annotated[int, Field(ge=0)] = 0
@@ -62,7 +62,7 @@ class FMN(Attack):
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """All targets of an image at once, as separate points of the same row."""
+        """Optimise all targets of an image in parallel, as separate points of the same row."""
         targets = Targets.of(oracle, self.params.targets)
         rows, images = targets.rows, oracle.images[targets.rows]
         widest = radius_of_box(oracle)[rows]
@@ -73,25 +73,29 @@ class FMN(Attack):
         for step in range(self.params.steps):
             logits, gradient = oracle.gradient(points, rows, lambda logits: -targets.margin(logits))
             gamma = self._decayed(step, self.params.gamma, _LAST_GAMMA)
+            # Radius at adversarials, [m]: smaller, and at most the best distance of the image.
             closest = oracle.best_distance[rows]
             smaller = torch.minimum(radius * (1 - gamma), closest)
+            # Radius elsewhere: larger; before the first adversarial, at least the distance from the
+            # image to here plus |margin| / |gradient|, where the linearised margin vanishes.
             larger = radius * (1 + gamma)
             plane = lengths(points - images) + distance_to_plane(targets.margin(logits), gradient)
             larger = torch.where(closest.isfinite(), larger, larger.maximum(plane))
             radius = torch.where(oracle.is_adversarial(logits, rows), smaller, larger)
             radius = radius.minimum(widest)
+            # One step along the unit gradient, projected onto the ball and the box, [m, ...].
             length = self._decayed(step, 1.0, _LAST_STEP) * self.params.step_length
             points = points + length * unit_direction(gradient, rows, oracle)
             points = into_ball(points, images, radius, oracle)
         return oracle.best
 
     def _decayed(self, step: int, first: float, last: float) -> float:
-        """Cosine from the first value to the last one."""
+        """Cosine schedule from the first value to the last one."""
         return last + (first - last) * (1 + math.cos(math.pi * step / self.params.steps)) / 2
 
 
 def _find_starts(oracle: Oracle) -> None:
-    """Let the oracle see where the rays to images of another class cross the boundary."""
+    """Query the boundary points on the rays to the nearest images of another class."""
     rows, starts = nearest_of_other_classes(oracle, 1)
     if len(rows):
         oracle.query(starts, rows)

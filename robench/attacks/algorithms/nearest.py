@@ -1,4 +1,4 @@
-"""Nearest images of other classes: a cheap floor that needs no gradient."""
+"""Nearest images of other classes: a cheap gradient-free baseline."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ class NearestOtherClass(Attack):
     """Bisect towards the nearest images that the model puts in another class.
 
     Starting from other images is how decision-based attacks begin (Brendel, Rauber, Bethge 2018,
-    arXiv 1712.04248). A network is not robust because its gradients are useless: where this attack
-    comes close to the others, they failed. The classes of the starting images are asked for once,
-    and billed to no image.
+    arXiv 1712.04248). Where this baseline comes close to the gradient-based attacks, they failed
+    (gradient masking). The classes of the starting images are computed once and count against no
+    image's query budget.
     """
 
     name = "nearest-other-class"
 
     class Params(Frozen):
-        """How many starts, and how finely."""
+        """Number of starting images, and precision of the bisection."""
 
         candidates: Annotated[int, Field(ge=1)] = 10
-        """Nearest images of another class that are tried."""
+        """Number of nearest images of another class that are tried."""
         steps: Annotated[int, Field(ge=1)] = 15
         """Halvings for each of them."""
 
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """All candidates of an image at once; nothing is found where there is no candidate."""
+        """Bisect all candidates of an image in parallel; without a candidate nothing is found."""
         rows, starts = nearest_of_other_classes(oracle, self.params.candidates)
         if len(rows):
             oracle.query(starts, rows)
@@ -57,8 +57,8 @@ def nearest_of_other_classes(oracle: Oracle, count: int) -> tuple[Tensor, Tensor
         Rows, int64 [m], ascending, with the nearest reference of each row first, and the
         references [m, ...]. A row without any is left out.
     """
-    # In float64 distances come quickly, from one product of matrices, and still so exactly that a
-    # batch of another size does not reorder the candidates.
+    # float64: cdist uses a matrix product, and its rounding is too small for the batch size to
+    # change the order of the candidates. Distances [n, M].
     references = oracle.references.flatten(1).double()
     distance = torch.cdist(oracle.images.flatten(1).double(), references)
     same = oracle.reference_classes[None, :] == oracle.labels[:, None]

@@ -1,4 +1,4 @@
-"""Random directions: what a network withstands when nobody looks for its weaknesses."""
+"""Random directions: robustness to random noise, a gradient-free baseline."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["RandomDirections"]
 
 
 class RandomDirections(Attack):
-    """Look along random directions for the nearest adversarial.
+    """Search random directions for the nearest adversarial.
 
-    A floor without gradients: an attack that cannot clearly beat it has failed (Carlini et al.
-    2019, arXiv 1902.06705). Each direction is asked about once, as far away as the shortest one
-    found so far, at first at the far end of the box; where there is an adversarial, bisection
-    shortens it. Radii are those before points are clipped to the box.
+    A gradient-free baseline: an attack that does not clearly beat it has failed (Carlini et al.
+    2019, arXiv 1902.06705). Each direction is queried once, at the smallest adversarial radius
+    found so far (at first the distance of the farthest corner of the box). If that point is
+    adversarial, bisection reduces the radius. Radii are measured before clipping to the box.
     """
 
     name = "random-directions"
 
     class Params(Frozen):
-        """How many directions, and how finely."""
+        """Number of directions, and precision of the bisection."""
 
         directions: Annotated[int, Field(ge=1)] = 200
-        """Directions for each image, one forward pass each."""
+        """Number of directions for each image, one forward pass each."""
         steps: Annotated[int, Field(ge=1)] = 10
         """Halvings of each radius that is shorter than all before."""
 

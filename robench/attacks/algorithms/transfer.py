@@ -1,4 +1,4 @@
-"""Adversarials of another network, tried on this one."""
+"""Transfer attack: adversarials of a source model, tried on this network."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from robench.spec.base import Frozen
 __all__ = ["Transfer"]
 
 _STRETCHES = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
-"""How far along the ray a point is tried, in units of its distance."""
+"""Positions on the ray that are tried, in units of the distance of the transferred point."""
 
 
 class Transfer(Attack):
-    """Follow the ray to another network's adversarial, as far as three times its distance.
+    """Follow the ray to a transferred adversarial, up to three times its distance.
 
-    What fools the dense parent of a sparse network often fools the sparse one. Where it does so at
-    a shorter distance than the network's own gradients lead to, those gradients mislead, as Carlini
-    et al. 2019 (arXiv 1902.06705) advise to check. It finds nothing where no points were given.
+    Adversarials of a dense source model often fool its sparse descendants too. Where a transferred
+    adversarial is closer than those of white-box attacks, the network shows gradient masking, as
+    Carlini et al. 2019 (arXiv 1902.06705) advise to check. Without transferred points nothing is
+    found.
     """
 
     name = "transfer"
 
     class Params(Frozen):
-        """How finely."""
+        """Precision of the bisection."""
 
         steps: Annotated[int, Field(ge=1)] = 12
-        """Halvings of the bisection, after six points along the ray."""
+        """Number of halvings of the bisection, after six points on the ray."""
 
     params: Params
 
     def run(self, oracle: Oracle) -> Tensor:
-        """The first point on each ray that is adversarial, brought back by bisection."""
+        """Take the first adversarial point on each ray, and bisect back to the boundary."""
         if oracle.transferred is None:
             return oracle.images
         offsets = oracle.transferred - oracle.images

@@ -1,4 +1,4 @@
-"""Bisection along the ray from an image to an adversarial: gradient-free, never longer."""
+"""Bisection on the segment from an image to an adversarial: gradient-free, never longer."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ __all__ = ["bisect_ray"]
 def bisect_ray(oracle: Oracle, points: Tensor, rows: Tensor, *, steps: int = 12) -> Tensor:
     """Move adversarials towards their images for as long as they stay adversarial.
 
-    Twelve halvings locate the boundary to 1/4096 of the distance. More of them end within the
-    rounding of float32, where a point is adversarial in one batch size and not in another.
+    Twelve halvings locate the boundary to 1/4096 of the distance. More would come within the
+    rounding error of float32, where the batch size decides whether a point is adversarial.
 
     Args:
         oracle: answers for the images.
-        points: adversarials, float32 [m, ...]. A point that is not adversarial comes back as it is
-            unless the ray to it crosses another class.
+        points: adversarials, float32 [m, ...]. A point that is not adversarial is returned
+            unchanged unless the segment to it crosses another class.
         rows: int64 [m], the row in `oracle.images` of each point.
         steps: halvings, one forward pass each.
 
     Returns:
-        Points on the rays, none of them further away than it was, [m, ...].
+        Points on the segments, none of them farther from its image than before, [m, ...].
     """
     images = oracle.images[rows]
+    # Fractions of the segment, [m]: `far` is adversarial, `near` is not.
     near = points.new_zeros(len(points))
     far = torch.ones_like(near)
     best = points.clone()

@@ -1,4 +1,4 @@
-"""Directions and balls, for each image its own."""
+"""Unit directions, projections onto balls, and extents of the box, per image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unit_direction(gradient: Tensor, rows: Tensor, oracle: Oracle) -> Tensor:
 
 
 def distance_to_plane(values: Tensor, gradient: Tensor) -> Tensor:
-    """How far away the linearised function vanishes, [m]; 1 where that says nothing.
+    """Distance at which the linearised function vanishes, [m]; 1 where that is zero or not finite.
 
     Args:
         values: of the function, [m].
@@ -38,7 +38,7 @@ def distance_to_plane(values: Tensor, gradient: Tensor) -> Tensor:
 
 
 def into_ball(points: Tensor, images: Tensor, radius: Tensor, oracle: Oracle) -> Tensor:
-    """The nearest points of Euclidean balls around some images, then clipped to the box, [m, ...].
+    """Project points onto l2 balls around the images, then clip them to the box, [m, ...].
 
     Args:
         points: float32 [m, ...].
@@ -53,15 +53,15 @@ def into_ball(points: Tensor, images: Tensor, radius: Tensor, oracle: Oracle) ->
 
 
 def radius_of_box(oracle: Oracle) -> Tensor:
-    """Radius of the ball around each image that contains the whole box, [n]; infinite without."""
+    """Radius of the ball around each image that contains the box, [n]; infinite without a box."""
     if not oracle.box:
         return torch.full_like(oracle.best_distance, torch.inf)
     return reach_of_box(oracle)
 
 
 def reach_of_box(oracle: Oracle) -> Tensor:
-    """Distance of the farthest corner of [0, 1] from each image, [n], whether or not it is a bound.
+    """Distance of the farthest corner of the cube [0, 1] from each image, [n].
 
-    A search without a box has to end somewhere too.
+    It also limits searches without a box, which have to end somewhere.
     """
     return lengths(torch.maximum(oracle.images, 1 - oracle.images))

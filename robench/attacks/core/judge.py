@@ -1,4 +1,4 @@
-"""What an attack really found: its points are asked again, and none that holds is lost."""
+"""Verify what an attack found: query its points again, and keep the closest adversarial."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from robench.attacks.core.oracle import Oracle, lengths, per_row
 __all__ = ["STRETCHES", "distances", "judge", "judge_all"]
 
 STRETCHES = (1 + 1e-5, 1 + 1e-4, 1 + 1e-3, 1 + 1e-2, 1 + 1e-1)
-"""By how much a point is lengthened, at most, that was adversarial by the rounding of one pass."""
+"""Factors by which a perturbation is lengthened that was adversarial only by rounding."""
 
 
 def judge_all(inputs: AttackInputs, oracle: Oracle, returned: Tensor) -> tuple[Tensor, Tensor]:
-    """The closest point of an attack that holds, and its distance: see `judge`.
+    """The closest adversarial of an attack that is confirmed, and its distance: see `judge`.
 
-    Near to the boundary the class may depend on the rounding of a batch. Where the closest point
-    flips back it is lengthened until it holds, and where it never does, the one that was seen with
-    the largest margin stands in.
+    Close to the boundary the class may depend on rounding within a batch. Where the closest point
+    flips back, its perturbation is lengthened until it is adversarial. Where it never is, the point
+    with the largest margin that the attack saw is used instead.
 
     Args:
         inputs: the images, [n, ...].
-        oracle: that the attack asked; it remembers what was seen.
-        returned: what the attack returned, [n, ...].
+        oracle: the oracle that the attack queried; it recorded the adversarials.
+        returned: the points that the attack returned, [n, ...].
     """
     best, shortest = judge(inputs, [oracle.clip(returned), oracle.best])
     seen = oracle.best_distance.isfinite() & (oracle.surest != inputs.images).flatten(1).any(dim=1)
-    # The distances that the oracle remembers are in float32, of images that an attack may have
-    # written into: nothing is taken from them but where to look again.
+    # The oracle's distances are in float32, and the attack may have modified its images in place:
+    # they only tell which points to check again.
     closest = distances(inputs.images, oracle.best)
     for stretch in STRETCHES:
         rows = (seen & (shortest > stretch * closest)).nonzero().flatten()
@@ -47,11 +47,11 @@ def judge_all(inputs: AttackInputs, oracle: Oracle, returned: Tensor) -> tuple[T
 
 
 def judge(inputs: AttackInputs, candidates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The closest of some points for each image that the model really puts in another class.
+    """For each image, the closest candidate that the model misclassifies when queried again.
 
     Args:
         inputs: the images, [n, ...].
-        candidates: points of the same shape.
+        candidates: tensors of points, each [n, ...].
 
     Returns:
         The points, float32 [n, ...], and their distances, float64 [n]; where none of them is
@@ -76,6 +76,6 @@ def _closer_of(
     points = points.clamp(0, 1) if inputs.box else points
     logits = outputs_in_batches(inputs.model, points, len(points))
     distance = distances(inputs.images, points)
-    # A comparison with NaN is false, so that a point which is not finite never wins.
+    # A comparison with NaN is false, so that a point that is not finite is never chosen.
     closer = is_wrong(logits, inputs.labels) & (distance < shortest)
     return torch.where(per_row(closer, best), points, best), torch.where(closer, distance, shortest)

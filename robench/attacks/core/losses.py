@@ -1,4 +1,4 @@
-"""What optimising attacks descend: functions of the logits that end at the boundary."""
+"""Losses of attacks: functions of the logits whose sign tells whether a point is adversarial."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 __all__ = ["difference_of_logits_ratio", "likeliest_others", "log_odds", "logit_margin"]
 
 _LOGIT_RANGE = 20.0
-"""Spread of the logits of a clean image, largest minus smallest, that the log-odds see."""
+"""Span (largest minus smallest logit) to which the log-odds scale the logits of a clean image."""
 
 
 def logit_margin(logits: Tensor, classes: Tensor) -> Tensor:
-    """Logit of a class minus the largest other one, [m]; positive while that class is the answer.
+    """Logit of a class minus the largest other logit, [m]; positive while the class is predicted.
 
     Args:
         logits: [m, classes].
@@ -25,13 +25,13 @@ def logit_margin(logits: Tensor, classes: Tensor) -> Tensor:
 def difference_of_logits_ratio(
     logits: Tensor, classes: Tensor, clean: Tensor, *, targeted: bool = False
 ) -> Tensor:
-    """DLR: the margin of a class, whatever the scale of the logits, [m].
+    """DLR: the margin of a class, independent of the scale of the logits, [m].
 
-    Croce, Hein 2020 (arXiv 2003.01690), with the opposite sign: it is positive while the class is
-    the answer. The margin is divided by how far the largest logit is above the third, and for a
-    target above the mean of the third and the fourth, without which it would be stuck where the
-    target is third. Where a model has too few classes for that, the denominator is the span of the
-    logits of the clean image, which frees it from the scale as well.
+    Croce, Hein 2020 (arXiv 2003.01690), with the opposite sign: positive while the class is
+    predicted. Untargeted, the margin is divided by the difference of the largest and the third
+    largest logit; targeted, by that of the largest logit and the mean of the third and the fourth.
+    With the third alone, the targeted loss would be constant where the target is third. If the
+    model has too few classes, the denominator is the span of the clean image's logits.
 
     Args:
         logits: [m, classes].
@@ -49,11 +49,11 @@ def difference_of_logits_ratio(
 
 
 def log_odds(logits: Tensor, classes: Tensor, clean: Tensor) -> Tensor:
-    """Log-odds of a class against all others, whatever the scale of the logits, [m].
+    """Log-odds of a class against all others, independent of the scale of the logits, [m].
 
-    The cross-entropy is the softplus of minus these: its gradient has the same direction, but
-    vanishes where the softmax saturates. Logits are scaled so that those of the clean image span a
-    fixed range: neither confidence nor temperature of the network changes the direction.
+    The cross-entropy is softplus(-log_odds). Its gradient has the same direction but vanishes where
+    the softmax saturates, which masks gradients. The logits are scaled so that those of the clean
+    image span a fixed range: the temperature of the network does not change the direction.
 
     Args:
         logits: [m, classes].

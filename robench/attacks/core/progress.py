@@ -1,4 +1,4 @@
-"""A bar for a long evaluation, on standard error, where that is a terminal."""
+"""A progress bar for long evaluations, on standard error if that is a terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["SHOWN_AFTER_S", "Bar", "shown"]
 
 SHOWN_AFTER_S = 2.0
-"""What is done by then shows nothing."""
+"""Delay in seconds before the bar appears; shorter evaluations show none."""
 
 
 class Bar:
-    """Counts steps, and draws them once the work has taken a while.
+    """Counts steps, and draws a progress bar after a delay.
 
     Args:
         total: steps, in units of work.
@@ -38,15 +38,15 @@ class Bar:
             self._timer.start()
 
     def doing(self, what: str) -> None:
-        """What is being done now."""
+        """Set the description of the current step."""
         self._update(0, what)
 
     def advance(self, steps: int) -> None:
-        """So much more is done."""
+        """Count further steps as done."""
         self._update(steps, self._doing)
 
     def end(self) -> None:
-        """Take it away."""
+        """Stop and remove the bar."""
         with self._lock:
             was_over, self._is_over = self._is_over, True
             if self._drawn is not None:
@@ -97,7 +97,7 @@ class Bar:
 
 @contextmanager
 def shown(total: int, progress: bool | None) -> Iterator[Bar]:
-    """A bar while the block runs.
+    """Show a progress bar while the block runs.
 
     Args:
         total: steps.

@@ -1,4 +1,4 @@
-"""What each point of a search is after: to leave its own class, or to reach a likely other one."""
+"""Targets of a search: leave the true class (untargeted), or reach a given class (targeted)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Targets"]
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """One aim for each of m points.
+    """The target of each of m points.
 
     Attributes:
         rows: the image that each point belongs to, int64 [m].
-        classes: what it leaves or reaches, int64 [m].
+        classes: the class to leave (untargeted) or to reach (targeted), int64 [m].
         clean: logits of its image, [m, classes].
-        is_targeted: whether the classes are to be reached.
+        is_targeted: whether `classes` are to be reached.
     """
 
     rows: Tensor
@@ -30,11 +30,11 @@ class Targets:
 
     @classmethod
     def of(cls, oracle: Oracle, targets: int) -> Targets:
-        """One point an image that leaves its class, or one for each of its likeliest other classes.
+        """One untargeted point per image, or one point for each of its likeliest other classes.
 
         Args:
-            oracle: knows the images.
-            targets: 0, or how many other classes, if there are as many.
+            oracle: holds the images.
+            targets: number of target classes per image, at most classes - 1; 0 is untargeted.
         """
         count = min(targets, oracle.classes - 1)
         if not count:
@@ -50,12 +50,12 @@ class Targets:
         )
 
     def margin(self, logits: Tensor) -> Tensor:
-        """How far the logits are from what each point is after, [m]; negative when there."""
+        """Logit margin to the target, [m]; negative where the target is reached."""
         margin = logit_margin(logits, self.classes)
         return -margin if self.is_targeted else margin
 
     def ratio(self, logits: Tensor) -> Tensor:
-        """The same, whatever the scale of the logits: the difference-of-logits ratio, [m]."""
+        """The same, independent of the logits' scale: the difference-of-logits ratio (DLR), [m]."""
         ratio = difference_of_logits_ratio(
             logits, self.classes, self.clean, targeted=self.is_targeted
         )

@@ -1,8 +1,8 @@
-"""Ending an attack that has stopped asking.
+"""Watchdog: aborts an attack that no longer queries the model.
 
-What an attack asks is bounded by its budget, but an attack that asks nothing costs no passes and
-may compute for ever. A clock for the whole attack would make figures depend on the machine; the
-time between two questions is the attack's own arithmetic, and ten minutes of it are a fault on any.
+The query budget bounds the passes of an attack, but an attack that makes no query could run for
+ever. A time limit for the whole attack would make results depend on the machine. The time between
+two queries is the attack's own arithmetic, and ten minutes of it are a fault on any machine.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 __all__ = ["PATIENCE_S", "SilentError", "ended_when_silent"]
 
 PATIENCE_S = 600.0
-"""For how long an attack may ask nothing."""
+"""Maximum time between two queries of an attack, in seconds."""
 
 
 class SilentError(BaseException):
-    """Raised inside an attack that asked nothing for too long.
+    """Raised inside an attack that has made no query for too long.
 
-    No `Exception`, so that an attack which catches everything in a loop does not catch this.
+    It is no `Exception`, so that an attack with a broad ``except Exception`` does not catch it.
     """
 
 
 @contextmanager
 def ended_when_silent(oracle: Oracle, patience_s: float) -> Iterator[None]:
-    """Raise `SilentError` in this block when the oracle was not asked for `patience_s`.
+    """Raise `SilentError` in this block when the oracle was not queried for `patience_s` seconds.
 
-    CPython delivers it between two instructions of Python: a single call into C that never returns
-    is not ended here, but by whoever ends the process, as the engine does with its time limits.
+    CPython delivers it between two bytecode instructions. A single C call that never returns is not
+    interrupted; the time limits of the engine end such a process.
     """
     ended = threading.Event()
     delivery = threading.Lock()

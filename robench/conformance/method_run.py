@@ -239,10 +239,10 @@ def _dense_start(setting: Setting) -> Mapping[str, Tensor]:
 @lru_cache(maxsize=64)
 def _trained_dense(setting: Setting) -> Mapping[str, Tensor]:
     """Weights of the dense network that methods of one setting start from."""
-    trial = run(make("dense"), setting, start=None, steps=STEPS)
-    if trial.result is None:
-        raise RobenchError(f"the dense control does not train: {trial.fatal}")
-    return trial.model.state_dict()
+    trained = run(make("dense"), setting, start=None, steps=STEPS)
+    if trained.result is None:
+        raise RobenchError(f"the dense control does not train: {trained.fatal}")
+    return trained.model.state_dict()
 
 
 @contextmanager

@@ -109,7 +109,7 @@ class Subject(PluginSubject):
         name = getattr(kind, "name", None)
         super().__init__(METHODS, name if isinstance(name, str) else kind.__name__, kind, note)
         self.kind = kind
-        self._trials: dict[Setting, MethodRun] = {}
+        self._runs: dict[Setting, MethodRun] = {}
 
     @cached_property
     def refusal(self) -> str | None:
@@ -158,7 +158,7 @@ class Subject(PluginSubject):
         """A fresh instance, with the default parameters where none are given."""
         return self.kind(self.params if params is None else params)
 
-    def trial(self, **changes: Any) -> MethodRun:
+    def run(self, **changes: Any) -> MethodRun:
         """The run of a `Setting`, made on the first call.
 
         Raises:
@@ -167,18 +167,18 @@ class Subject(PluginSubject):
         setting = Setting(**changes)
         if is_dense(self.name):  # the control has no other level
             setting = replace(setting, level=0.0)
-        if setting not in self._trials:
+        if setting not in self._runs:
             trained = None
             if self.kind.shares_training and setting.level > 0:
-                trained = self.trial(**{**changes, "level": 0.0})
+                trained = self.run(**{**changes, "level": 0.0})
             self.note(setting.label)
-            self._trials[setting] = as_planned(self.kind, self.params, setting, trained=trained)
-        return self._trials[setting]
+            self._runs[setting] = as_planned(self.kind, self.params, setting, trained=trained)
+        return self._runs[setting]
 
     def on_every_network(self, **changes: Any) -> Iterator[MethodRun]:
         """A run of each network, at level 0.5 unless said otherwise."""
         for network in NETWORKS:
-            yield self.trial(network=network, **changes)
+            yield self.run(network=network, **changes)
 
     def first_complete(self) -> MethodRun:
         """A plain run in which nothing went wrong.
@@ -186,9 +186,9 @@ class Subject(PluginSubject):
         Raises:
             SkippedError: there is none.
         """
-        for trial in self.on_every_network():
-            if trial.result is not None:
-                return trial
+        for run in self.on_every_network():
+            if run.result is not None:
+                return run
         raise self.nothing_ran()
 
     def without(self, rule: str, *, levels: Sequence[float] = (0.5,)) -> str:
@@ -203,13 +203,13 @@ class Subject(PluginSubject):
         """
         complete = {}
         for level in levels:
-            for trial in self.on_every_network(level=level):
-                for fault in trial.faults:
+            for run in self.on_every_network(level=level):
+                for fault in run.faults:
                     if fault.rule == rule:
-                        why = f"{fault.why} ({trial.setting.label})"
-                        raise BrokenError(why, self.located(trial, fault))
-                if trial.is_complete:
-                    complete[trial.setting.network] = trial
+                        why = f"{fault.why} ({run.setting.label})"
+                        raise BrokenError(why, self.located(run, fault))
+                if run.is_complete:
+                    complete[run.setting.network] = run
         if not complete:
             raise self.nothing_ran()
         return f"on {', '.join(complete)}"
@@ -223,21 +223,21 @@ class Subject(PluginSubject):
         Raises:
             BrokenError: it went wrong.
         """
-        if self.trial(network=changes.get("network", "mlp")).fatal is not None:
+        if self.run(network=changes.get("network", "mlp")).fatal is not None:
             return None
-        trial = self.trial(**changes)
-        if trial.fatal is not None:
-            why = f"{trial.fatal.why} ({trial.setting.label})"
-            raise BrokenError(why, self.located(trial, trial.fatal))
-        return trial
+        run = self.run(**changes)
+        if run.fatal is not None:
+            why = f"{run.fatal.why} ({run.setting.label})"
+            raise BrokenError(why, self.located(run, run.fatal))
+        return run
 
-    def located(self, trial: MethodRun, fault: Fault) -> str | None:
+    def located(self, run: MethodRun, fault: Fault) -> str | None:
         """Where a fault lies; where only the hook is known, another run finds the line."""
         if fault.where is not None:
             return fault.where
         if fault.aspect:
-            self.note(f"{trial.setting.label}, line by line")
-            again = as_planned(self.kind, self.params, trial.setting, by_line=True)
+            self.note(f"{run.setting.label}, line by line")
+            again = as_planned(self.kind, self.params, run.setting, by_line=True)
             for same in again.faults:
                 if same.aspect == fault.aspect and same.where is not None:
                     return same.where
@@ -245,10 +245,10 @@ class Subject(PluginSubject):
 
     def nothing_ran(self) -> SkippedError:
         """Why there is no run to look at."""
-        for trial in self.on_every_network():
-            if trial.fatal is not None:
-                network = trial.setting.network
-                return SkippedError(f"the run on {network} did not end; see `{trial.fatal.rule}`")
+        for run in self.on_every_network():
+            if run.fatal is not None:
+                network = run.setting.network
+                return SkippedError(f"the run on {network} did not end; see `{run.fatal.rule}`")
         reason = next(self.on_every_network()).declined
         return SkippedError(f"the method declines every network of the kit: {summary(reason)}")
 

@@ -230,18 +230,18 @@ def test_probes_are_counted(kind, batches, gradients):
 
 
 def test_a_fair_run_is_without_fault_and_ends_at_its_level():
-    trial = as_planned(Fair, None, Setting(network="grouped", level=0.9))
-    assert trial.faults == []
-    assert trial.result is not None
-    assert trial.result.level == pytest.approx(0.9, abs=1e-3)
-    assert trial.observer.forwards == 0
-    assert not trial.observer.is_drawing
+    run = as_planned(Fair, None, Setting(network="grouped", level=0.9))
+    assert run.faults == []
+    assert run.result is not None
+    assert run.result.level == pytest.approx(0.9, abs=1e-3)
+    assert run.observer.forwards == 0
+    assert not run.observer.is_drawing
 
 
 def test_a_method_without_hooks_is_observed_too():
-    trial = as_planned(Idle, None, Setting(level=0.0))
-    assert trial.faults == []
-    assert trial.is_complete
+    run = as_planned(Idle, None, Setting(level=0.0))
+    assert run.faults == []
+    assert run.is_complete
 
 
 class Idle(Method):

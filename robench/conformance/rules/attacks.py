@@ -1,4 +1,4 @@
-"""What an attack keeps to, on small networks whose answers are known."""
+"""Rules of attacks, checked on small networks with known outputs."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _PROBLEMS: tuple[tuple[str, DataName], ...] = (
 _IMAGES = 12
 _FEW_PASSES = 7
 _SAME = 0.01
-"""Relative difference of distances that rounding may explain."""
+"""Largest relative difference of distances that rounding can explain."""
 
 
-@rule("give every parameter a default, or say in the documentation that it has none")
+@rule("give every parameter a default, or document which parameters have none")
 def made_by_default(subject: PluginSubject) -> str:
-    """The attack can be made without parameters."""
+    """The attack can be created without parameters."""
     return repr(_attack(subject))
 
 
-@rule("use what the oracle gives, of any shape: `images`, `labels`, `rows`; mend the line")
+@rule("take `images`, `labels` and `rows` of any shape from the oracle; fix the line named above")
 def runs(subject: PluginSubject) -> str:
-    """The attack runs to its end on images and on rows of features, and returns their points."""
+    """The attack finishes on images and on feature vectors, and returns one point for each."""
     found = []
     for name, data in _PROBLEMS:
         result = _attacked(subject, name, data)
@@ -56,9 +56,9 @@ def runs(subject: PluginSubject) -> str:
     return "; ".join(found)
 
 
-@rule("follow oracle.gradient or oracle.query, and return or ask for the points that were found")
+@rule("use oracle.gradient or oracle.query, and return or query the adversarials that were found")
 def changes_a_class(subject: PluginSubject) -> str:
-    """On a network that any direction crosses, at least one image changes its class."""
+    """On an undefended network, at least one image changes its class (attack success rate > 0)."""
     result = _attacked(subject, "mlp", "images")
     count = int(result.success.sum())
     if not count:
@@ -66,9 +66,9 @@ def changes_a_class(subject: PluginSubject) -> str:
     return f"{count} of {_IMAGES}, {int(result.passes.max())} passes at most"
 
 
-@rule("draw through the oracle, which knows the seed; use no global generator and no clock")
+@rule("draw random numbers from the oracle, which is seeded; use no global generator and no clock")
 def deterministic(subject: PluginSubject) -> str:
-    """Two runs with one seed find the same, whatever the global generators hold."""
+    """Two runs with the same seed find the same points, whatever the global generators' state."""
     for network in ("mlp", "convnet"):
         first = _attacked(subject, network, "images")
         torch.rand(7)
@@ -77,9 +77,9 @@ def deterministic(subject: PluginSubject) -> str:
     return "twice the same"
 
 
-@rule("put back what a search changes: generators, default type, threads, grad mode")
+@rule("restore what the attack changes: generators, default dtype, threads, grad mode")
 def restores_globals(subject: PluginSubject) -> str:
-    """The attack leaves generators, default type, threads and grad mode as they were."""
+    """The attack leaves generators, default dtype, threads and grad mode unchanged."""
     with globals_kept(subject, "run"):
         _attacked(subject, "convnet", "images")
     return "all as before"
@@ -87,7 +87,7 @@ def restores_globals(subject: PluginSubject) -> str:
 
 @rule("work on copies: `points = oracle.images.clone()`; never change the model")
 def leaves_inputs_alone(subject: PluginSubject) -> str:
-    """Images, references and weights are what they were, and the network is in its mode."""
+    """Images, references and weights are unchanged, and the network stays in evaluation mode."""
     model, images, references = _problem("convnet", "images")
     watched = {"the images": images, "the references": references, **model.state_dict()}
     with tensors_kept(subject, "run", watched):
@@ -97,9 +97,9 @@ def leaves_inputs_alone(subject: PluginSubject) -> str:
     return "images, references and weights"
 
 
-@rule("treat each image by itself: no means, stops or draws over the batch")
+@rule("treat each image separately: no averages, stopping criteria or random numbers per batch")
 def images_are_independent(subject: PluginSubject) -> str:
-    """What is found for an image does not depend on the others in its batch."""
+    """The adversarial of an image does not depend on the other images in its batch."""
     model, images, references = _problem("convnet", "images")
     together = _run(subject, model, images, references)
     apart = _run(subject, model, images, references, batch_size=5)
@@ -120,9 +120,9 @@ def images_are_independent(subject: PluginSubject) -> str:
     return f"in batches of 5 and {_IMAGES}, {typical:.2%} apart in the median"
 
 
-@rule("let BudgetExhaustedError pass, which ends the search; what was found by then counts")
+@rule("do not catch BudgetExhaustedError: it ends the search, and the points found so far count")
 def bears_a_limit(subject: PluginSubject) -> str:
-    """With a few passes an image the attack ends, and costs no more than these."""
+    """With a query budget of a few passes per image the attack ends and does not exceed it."""
     model, images, references = _problem("mlp", "images")
     result = _run(subject, model, images, references, limit=_FEW_PASSES)
     most = int(result.passes.max())

@@ -1,4 +1,4 @@
-"""What every plug-in keeps to, whatever its kind."""
+"""Rules that apply to every kind of plug-in."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["RULES", "documented", "globals_kept", "imports_cleanly", "tensors_ke
 _LONGEST_IMPORT_S = 5.0
 
 
-@rule("keep what has effects out of the module's top level: do it where the plug-in runs")
+@rule("move code with side effects from the top level of the module to where the plug-in runs")
 def imports_cleanly(subject: PluginSubject) -> str:
-    """Importing the file is quick, and changes no setting and no generator of the process."""
+    """Importing the file is quick and changes no global setting or random generator."""
     report = import_anew(str(subject.file), subject.value.__module__)
     if report.error is not None:
         raise BrokenError(report.error, report.where)
@@ -37,7 +37,7 @@ def imports_cleanly(subject: PluginSubject) -> str:
 
 @rule("write a docstring: its first line is what `robench list` shows")
 def documented(subject: PluginSubject) -> str:
-    """The plug-in says in one line what it is."""
+    """The plug-in has a docstring whose first line describes it."""
     line = (inspect.getdoc(subject.value) or "").strip().partition("\n")[0]
     if not line:
         raise BrokenError("there is no docstring", subject.line_of())
@@ -73,4 +73,4 @@ def tensors_kept(
 
 
 RULES = (imports_cleanly, documented)
-"""What is asked of every kind of plug-in; views of the board have no rules beyond these."""
+"""Rules of every kind of plug-in; views of the board have no others."""

@@ -20,22 +20,22 @@ __all__ = ["RULES"]
 
 @rule("return robench.data.Data, which `robench.data.assembly.assemble` makes of arrays")
 def loads(subject: PluginSubject) -> str:
-    """It loads with its defaults, or says in words what has to be there first."""
+    """It loads with its defaults, or raises an error that says what is missing."""
     data = _loaded(subject)
     sizes = "/".join(str(len(split)) for split in _splits(data).values())
     return f"{sizes} inputs of {'x'.join(map(str, data.input_shape))}, {data.outputs} outputs"
 
 
-@rule("read, shuffle and split in a fixed order: sort file names, seed what is drawn")
+@rule("read, shuffle and split in a fixed order: sort file names, seed random generators")
 def same_every_time(subject: PluginSubject) -> str:
-    """Loaded twice, it is the same to the last bit and in the same order."""
+    """Loaded twice, it is identical bit by bit and in the same order."""
     first, again = _loaded(subject), _loaded(subject)
     if first.sha256 != again.sha256:
         raise BrokenError("loaded twice, it differs", subject.line_of("load"))
     return f"sha256 {first.sha256[:12]}…"
 
 
-@rule("give every input one number in the whole data set, and put it into one split")
+@rule("give every input an index that is unique in the data set, and put it into one split")
 def splits_are_apart(subject: PluginSubject) -> str:
     """No input is in two splits or twice in one, and no split is empty."""
     splits = _splits(_loaded(subject))
@@ -68,9 +68,9 @@ def inputs_are_in_range(subject: PluginSubject) -> str:
     return f"in [{float(first.min()):.3g}, {float(first.max()):.3g}]"
 
 
-@rule("number the classes from 0 in the order of `classes`, and have each in every split")
+@rule("number the classes from 0 in the order of `classes`; every split contains each class")
 def labels_are_classes(subject: PluginSubject) -> str:
-    """Labels are numbers of classes, and every class is trained and tested."""
+    """Labels are class indices, and every class occurs in training and test data."""
     data = _loaded(subject)
     if data.task != "classification":
         raise SkippedError("it has a number to predict")
@@ -86,9 +86,9 @@ def labels_are_classes(subject: PluginSubject) -> str:
     return f"{data.outputs} classes"
 
 
-@rule("draw the splits without looking at the inputs' order: test inputs that are training inputs")
+@rule("remove duplicates before splitting: test inputs must not be training inputs")
 def no_input_is_repeated(subject: PluginSubject) -> str:
-    """No test input is, bit for bit, a training input as well."""
+    """No test input is identical to a training input (data leakage)."""
     data = _loaded(subject)
     rows = [split.images.flatten(1) for split in (data.train, data.test)]
     known = {row.numpy().tobytes() for row in rows[0]}
@@ -99,9 +99,9 @@ def no_input_is_repeated(subject: PluginSubject) -> str:
     return f"{twice} of {len(rows[1])} test inputs"
 
 
-@rule("put back what loading changes: generators, default type, threads, grad mode")
+@rule("restore what loading changes: generators, default dtype, threads, grad mode")
 def restores_globals(subject: PluginSubject) -> str:
-    """Loading leaves generators, default type, threads and grad mode as they were."""
+    """Loading leaves generators, default dtype, threads and grad mode unchanged."""
     _loaded(subject)
     with globals_kept(subject, "load"):
         _loaded(subject)

@@ -1,4 +1,4 @@
-"""What a degradation keeps to, at each of its levels."""
+"""Rules of degradations, checked at each level."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _IMAGES = 5
 _PRECISION = 1e-4
 
 
-@rule("return a tensor of the same shape and type, clipped to [0, 1]")
+@rule("return a tensor of the same shape and dtype, clipped to [0, 1]")
 def every_level_gives_images(subject: PluginSubject) -> str:
-    """Every level gives images of the same shape and type, finite and in [0, 1]."""
+    """Every level gives finite images in [0, 1] of the same shape and dtype."""
     kind: Degradation = subject.value
     sizes = set()
     for images in _batches(kind):
@@ -48,7 +48,7 @@ def every_level_gives_images(subject: PluginSubject) -> str:
     return f"{len(kind.levels)} levels on {', '.join(sorted(sizes))}"
 
 
-@rule("have the level matter: levels go from the mildest to the strongest")
+@rule("make the output depend on the level, and order levels from the mildest to the strongest")
 def levels_matter(subject: PluginSubject) -> str:
     """The mildest and the strongest level give different images."""
     kind: Degradation = subject.value
@@ -63,9 +63,9 @@ def levels_matter(subject: PluginSubject) -> str:
     raise BrokenError(f"levels {mildest:g} and {strongest:g} are the same picture")
 
 
-@rule("draw from `noise` alone, which knows seed, level and index")
+@rule("draw random numbers from `noise` only, which is keyed by seed, level and image index")
 def deterministic(subject: PluginSubject) -> str:
-    """One seed gives the same pixels; of what draws, another seed gives others."""
+    """The same seed gives the same pixels; for stochastic kinds, another seed gives others."""
     kind: Degradation = subject.value
     images = next(_batches(kind))
     level = kind.levels[-1]
@@ -80,9 +80,9 @@ def deterministic(subject: PluginSubject) -> str:
     return "by seed"
 
 
-@rule("treat each image by itself, and draw its noise by its index, not by its place in the batch")
+@rule("treat each image separately; key its noise by its index, not by its place in the batch")
 def images_are_independent(subject: PluginSubject) -> str:
-    """A single image, or another order, gives the same pixels."""
+    """The pixels of an image do not depend on the batch or on its order."""
     kind: Degradation = subject.value
     for images in _batches(kind):
         level = kind.levels[-1]
@@ -97,7 +97,7 @@ def images_are_independent(subject: PluginSubject) -> str:
 
 @rule("write `pixels = pixels.clone()` before working in place")
 def leaves_inputs_alone(subject: PluginSubject) -> str:
-    """The images that go in stay what they are."""
+    """The input images are not modified."""
     kind: Degradation = subject.value
     for images in _batches(kind):
         with tensors_kept(subject, "it", {"the images": images}):
@@ -105,9 +105,9 @@ def leaves_inputs_alone(subject: PluginSubject) -> str:
     return "for every number of channels"
 
 
-@rule("use torch functions that keep the type; make constants with `pixels.new_tensor`")
+@rule("use torch functions that keep the dtype; create constants with `pixels.new_tensor`")
 def takes_double_precision(subject: PluginSubject) -> str:
-    """In double precision it gives the same pixels, but for rounding."""
+    """In double precision it gives the same pixels up to rounding."""
     kind: Degradation = subject.value
     if kind.stochastic:
         raise SkippedError("what draws may draw other numbers in another precision")
@@ -120,9 +120,9 @@ def takes_double_precision(subject: PluginSubject) -> str:
     return "to rounding"
 
 
-@rule("declare `bounds`, and leave their check to robench")
+@rule("declare `bounds`; robench checks them")
 def refuses_impossible_levels(subject: PluginSubject) -> str:
-    """A level that is not a number is refused, and so is one outside the bounds."""
+    """NaN and levels outside the bounds are rejected with an error."""
     kind: Degradation = subject.value
     bad = [math.nan]
     if kind.bounds is not None and math.isfinite(kind.bounds[1]):
@@ -137,9 +137,9 @@ def refuses_impossible_levels(subject: PluginSubject) -> str:
     return ", ".join(f"{level:g}" for level in bad)
 
 
-@rule("put back what changes: generators, default type, threads, grad mode")
+@rule("restore what it changes: generators, default dtype, threads, grad mode")
 def restores_globals(subject: PluginSubject) -> str:
-    """It leaves generators, default type, threads and grad mode as they were."""
+    """It leaves generators, default dtype, threads and grad mode unchanged."""
     kind: Degradation = subject.value
     with globals_kept(subject, "it"):
         _degraded(subject, next(_batches(kind)), kind.levels[-1])

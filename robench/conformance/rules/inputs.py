@@ -1,4 +1,4 @@
-"""What a method is run on and with: odd data, what it declares, what it shares with others."""
+"""Rules of methods on unusual data, on supports(), on shared training and on mask sources."""
 
 from __future__ import annotations
 
@@ -39,44 +39,44 @@ _ROWS: tuple[dict[str, Any], ...] = (
 
 @rule("take the batch size from the batch, reshape() rather than view(), and expect any labels")
 def takes_any_batch(subject: Subject) -> str:
-    """Batches of one, of an odd data set, of a single class and not contiguous are all fine."""
+    """Batches of one sample, of odd sizes, of one class and of non-contiguous inputs work."""
     return _ends_well(subject, _BATCHES)
 
 
 @rule("expect inputs of any shape, and float labels where state.task is 'regression'")
 def takes_rows_and_targets(subject: Subject) -> str:
-    """Rows of features are fine, with classes or with a number to predict, or are declined."""
+    """Feature vectors work, for classification and for regression, or supports() declines them."""
     return _ends_well(subject, _ROWS)
 
 
-@rule("have supports() give the reason that a hook would otherwise raise, or True")
+@rule("let supports() return True, or the reason for which a hook would raise")
 def supports_agrees(subject: Subject) -> str:
-    """supports() gives True or a reason, changes nothing, and is as good as its word."""
+    """supports() returns True or a reason, changes nothing, and agrees with what hooks do."""
     taken = []
     for network in NETWORKS:
         answer = _asked(subject, network)
-        trial = subject.trial(network=network)
+        run = subject.run(network=network)
         if answer is True:
             taken.append(network)
-            is_early = not isinstance(trial.declined, LevelNotReachedError)
-            if trial.declined is not None and is_early and subject.make().mask_source() is None:
+            is_early = not isinstance(run.declined, LevelNotReachedError)
+            if run.declined is not None and is_early and subject.make().mask_source() is None:
                 raise BrokenError(
-                    f"supports() says True for {network}, and then: {summary(trial.declined)}",
+                    f"supports() says True for {network}, and then: {summary(run.declined)}",
                     subject.line_of("supports"),
                 )
     declined = [network for network in NETWORKS if network not in taken]
     return f"takes {', '.join(taken) or 'none'}; declines {', '.join(declined) or 'none'}"
 
 
-@rule("let finish() read what it needs from the network alone, not from what prepare() left")
+@rule("let finish() read everything from the network, not from attributes set by other hooks")
 def trains_once(subject: Subject) -> str:
-    """One trained network serves all levels: a fresh instance finishes it as the old one would."""
+    """One trained network serves all levels: a fresh instance finishes it identically."""
     if not subject.make().shares_training:
         raise SkippedError("it trains a network for each level")
     compared = []
     for network in NETWORKS:
-        shared = subject.trial(network=network, level=0.0)
-        fresh = subject.trial(network=network)
+        shared = subject.run(network=network, level=0.0)
+        fresh = subject.run(network=network)
         if shared.result is None or fresh.result is None:
             continue
         weights = {name: tensor.clone() for name, tensor in shared.model.state_dict().items()}
@@ -94,9 +94,9 @@ def trains_once(subject: Subject) -> str:
     return f"on {', '.join(compared)}"
 
 
-@rule("name a method that has no donor itself, and copy its masks before you change them")
+@rule("name a mask source that has none itself, and copy its masks before changing them")
 def keeps_its_donor(subject: Subject) -> str:
-    """The donor is a method that can lend its masks, and they are left as they are."""
+    """The mask source is a method without a mask source, and its masks are not modified."""
     name = subject.make().mask_source()
     if name is None:
         raise SkippedError("it asks for no masks of another method")
@@ -116,10 +116,10 @@ RULES = (takes_any_batch, takes_rows_and_targets, supports_agrees, trains_once, 
 def _ends_well(subject: Subject, settings: tuple[dict[str, Any], ...]) -> str:
     words = []
     for changes in settings:
-        trial = subject.ends_well(**changes)
-        if trial is not None:
-            outcome = "" if trial.declined is None else f": {summary(trial.declined)}"
-            words.append(trial.setting.label + outcome)
+        run = subject.ends_well(**changes)
+        if run is not None:
+            outcome = "" if run.declined is None else f": {summary(run.declined)}"
+            words.append(run.setting.label + outcome)
     if not words:
         raise subject.nothing_ran()
     return "; ".join(words)

@@ -1,4 +1,4 @@
-"""What a method is before it has run: its file, its class and its parameters."""
+"""Rules of methods that need no training: the file, the class and the parameters."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["RULES"]
 
 
-@rule("give the class what `robench.methods.base.Method` lists, or a name that begins with _")
+@rule("define what `robench.methods.base.Method` lists, or start the name of the class with _")
 def interface(subject: Subject) -> str:
-    """The class has a name, a version, frozen parameters, and hooks that take the state."""
+    """The class has a name, a version, frozen parameters, and hooks that accept the state."""
     if subject.refusal is not None:
         raise BrokenError(subject.refusal, subject.line_of())
     return f"version {subject.kind.version}, {subject.kind.structure}, {subject.kind.starts_from}"
 
 
-@rule("give every parameter a default that its own type and range allow")
+@rule("give every parameter a default that its type and range allow")
 def defaults_in_schema(subject: Subject) -> str:
-    """Every parameter has a default, and the schema takes all of them."""
+    """Every parameter has a default, and the schema accepts it."""
     if subject.refusal is not None:
         raise SkippedError("robench does not take the class for a method; see `interface`")
     if problem := subject.problem_of_defaults():
@@ -48,7 +48,7 @@ def defaults_in_schema(subject: Subject) -> str:
 
 @rule("declare float parameters with Field(allow_inf_nan=False) or with both bounds")
 def refuses_nan(subject: Subject) -> str:
-    """No parameter can be set to something that is not a number, or is infinite."""
+    """No float parameter accepts NaN or infinity."""
     floats = [
         name
         for name, value in subject.params
@@ -77,9 +77,9 @@ def params_round_trip(subject: Subject) -> str:
     return f"{len(variants)} sets of parameters"
 
 
-@rule("keep `self.params` as it is; put what follows from it into attributes of your own")
+@rule("do not change `self.params`; store derived values in other attributes")
 def keeps_params(subject: Subject) -> str:
-    """The constructor takes the parameters, keeps them as `self.params`, and changes nothing."""
+    """The constructor stores the parameters as `self.params`, unchanged."""
     variants = list(_variants(subject.params))
     for params in variants:
         before = params.model_dump_json()
@@ -91,9 +91,9 @@ def keeps_params(subject: Subject) -> str:
     return f"{len(variants)} sets of parameters"
 
 
-@rule("register the class under its own `name`, and let its parameters say all there is to say")
+@rule("register the class under its `name`, and make everything configurable a parameter")
 def travels_by_name(subject: Subject) -> str:
-    """Name and parameters, which is all that a worker process is sent, make the same method."""
+    """Name and parameters, all that a worker process receives, recreate the method."""
     subject.make()
     try:
         reference = resolve_plugin(METHODS, PluginChoice(name=subject.name))

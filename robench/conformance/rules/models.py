@@ -35,9 +35,9 @@ _SAMPLES = 6
 _PRECISION = 1e-4
 
 
-@rule("compute sizes from self.input_shape, end in self.classes outputs, or raise NotApplicable")
+@rule("derive sizes from self.input_shape, return self.classes outputs, or raise NotApplicable")
 def takes_or_declines(subject: PluginSubject) -> str:
-    """Every shape of inputs gives finite logits for each class, or is declined in words."""
+    """Every input shape gives finite logits for each class, or is declined with a reason."""
     taken = []
     for shape in _SHAPES:
         model = _built(subject, shape)
@@ -55,9 +55,9 @@ def takes_or_declines(subject: PluginSubject) -> str:
     return ", ".join(taken)
 
 
-@rule("draw initial weights from torch's global generator, which robench seeds, and nothing else")
+@rule("draw initial weights only from torch's global generator, which robench seeds")
 def seeded(subject: PluginSubject) -> str:
-    """One seed gives the same weights, another seed others."""
+    """The same seed gives the same weights, another seed gives others."""
     shape, first = _first(subject)
     again, other = _built(subject, shape), _built(subject, shape, seed=2)
     if again is None or other is None or _far(first, again):
@@ -67,9 +67,9 @@ def seeded(subject: PluginSubject) -> str:
     return "by seed"
 
 
-@rule("put back what building changes: generators, default type, threads, grad mode")
+@rule("restore what building changes: generators, default dtype, threads, grad mode")
 def restores_globals(subject: PluginSubject) -> str:
-    """Building and running leave generators, default type, threads and grad mode as they were."""
+    """Building and running leave generators, default dtype, threads and grad mode unchanged."""
     shape, _ = _first(subject)
     with globals_kept(subject, "layers"):
         model = _built(subject, shape)
@@ -80,7 +80,7 @@ def restores_globals(subject: PluginSubject) -> str:
 
 @rule("work on copies in forward()")
 def leaves_inputs_alone(subject: PluginSubject) -> str:
-    """The inputs stay what they are."""
+    """The inputs are not modified."""
     for shape, model in _models(subject):
         inputs = _inputs(shape)
         with tensors_kept(subject, "forward", {"the inputs": inputs}):
@@ -88,9 +88,9 @@ def leaves_inputs_alone(subject: PluginSubject) -> str:
     return "for every shape"
 
 
-@rule("in evaluation mode let no statistics and no noise of the batch in")
+@rule("in evaluation mode use no batch statistics and no random numbers")
 def samples_are_independent(subject: PluginSubject) -> str:
-    """In evaluation mode an input alone gives the same logits as in a batch, and twice the same."""
+    """In evaluation mode logits are deterministic and do not depend on the batch."""
     for shape, model in _models(subject):
         inputs = _inputs(shape)
         together = model(inputs)
@@ -101,9 +101,9 @@ def samples_are_independent(subject: PluginSubject) -> str:
     return "alone and together"
 
 
-@rule("leave detach(), argmax() and numpy out of forward()")
+@rule("do not use detach(), argmax() or numpy in forward()")
 def gradients_flow(subject: PluginSubject) -> str:
-    """The logits have finite gradients by the inputs and by every prunable weight."""
+    """The logits have finite gradients with respect to the inputs and every prunable weight."""
     for shape, model in _models(subject):
         inputs = _inputs(shape).requires_grad_()
         weights = prunable(model)
@@ -117,7 +117,7 @@ def gradients_flow(subject: PluginSubject) -> str:
 
 @rule("name parameters of the network: weights of layers, as in named_parameters()")
 def names_prunable_weights(subject: PluginSubject) -> str:
-    """There are prunable weights, and they are parameters of the network by those names."""
+    """There are prunable weights, and their names are those of parameters of the network."""
     shape, model = _first(subject)
     weights, own = prunable(model), dict(model.named_parameters())
     if not weights:
@@ -129,9 +129,9 @@ def names_prunable_weights(subject: PluginSubject) -> str:
     return f"{len(weights)} tensors, {total:,} weights, for {'x'.join(map(str, shape))}"
 
 
-@rule("keep everything that the function depends on in parameters and buffers")
+@rule("store everything that the outputs depend on in parameters and buffers")
 def reloads(subject: PluginSubject) -> str:
-    """Its state, given to a network of another seed, gives the same logits."""
+    """Its state dict, loaded into a network of another seed, gives the same logits."""
     shape, model = _first(subject)
     other = _built(subject, shape, seed=2)
     if other is None:
@@ -142,9 +142,9 @@ def reloads(subject: PluginSubject) -> str:
     return f"{len(model.state_dict())} tensors"
 
 
-@rule("use layers of torch in forward(), without branches that depend on values")
+@rule("use torch layers in forward(), without control flow that depends on values")
 def compacts(subject: PluginSubject) -> str:
-    """With zeros in, it is compacted to the same function, or compaction says why it cannot be."""
+    """With pruned units, compaction preserves the outputs, or says why it cannot compact."""
     shape, model = _first(subject)
     with torch.no_grad():
         for weight in list(prunable(model).values())[:-1]:

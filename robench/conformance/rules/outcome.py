@@ -35,64 +35,64 @@ LEVELS = (0.5, 0.9, 0.98)
 
 @rule("reach the level in finish(), with robench.methods.masks; raise LevelNotReachedError if not")
 def reaches_levels(subject: Subject) -> str:
-    """The level is reached exactly or to within one unit, or the method says in words why not."""
+    """The level is reached to within one unit, or the method raises an error that says why not."""
     if is_dense(subject.name):
         raise SkippedError("the dense control has no level but 0")
     reached, asked, words = 0, 0, []
     for level in LEVELS:
-        for trial in subject.on_every_network(level=level):
+        for run in subject.on_every_network(level=level):
             asked += 1
-            reached += trial.result is not None
-            if trial.fatal is not None and trial.fatal.rule == "reaches-levels":
-                raise BrokenError(trial.fatal.why, subject.located(trial, trial.fatal))
-            if trial.declined is not None:
-                words.append(_words(trial))
+            reached += run.result is not None
+            if run.fatal is not None and run.fatal.rule == "reaches-levels":
+                raise BrokenError(run.fatal.why, subject.located(run, run.fatal))
+            if run.declined is not None:
+                words.append(_words(run))
     if not reached and not words:
         raise subject.nothing_ran()
     return "; ".join([f"{reached} of {asked} reached", *dict.fromkeys(words)])
 
 
-@rule("ask for no zeros at level 0: zeros_at(level, weights) is 0 there")
+@rule("request no zeros at level 0: zeros_at(0, weights) is 0")
 def level_zero_is_dense(subject: Subject) -> str:
-    """At level 0 nothing is removed, but for what the method's penalty makes zero by itself."""
+    """At level 0 nothing is pruned, except weights that the penalty itself drives to zero."""
     words = []
-    for trial in subject.on_every_network(level=0.0):
-        network = trial.setting.network
-        if subject.trial(network=network).fatal is not None:
+    for run in subject.on_every_network(level=0.0):
+        network = run.setting.network
+        if subject.run(network=network).fatal is not None:
             continue
-        if trial.fatal is not None:
-            why = f"{trial.fatal.why} ({trial.setting.label})"
-            raise BrokenError(why, subject.located(trial, trial.fatal))
-        result = trial.result
-        words.append(_words(trial) if result is None else f"{network}: {result.level:.3g}")
+        if run.fatal is not None:
+            why = f"{run.fatal.why} ({run.setting.label})"
+            raise BrokenError(why, subject.located(run, run.fatal))
+        result = run.result
+        words.append(_words(run) if result is None else f"{network}: {result.level:.3g}")
     subject.first_complete()
     return "; ".join(words)
 
 
-@rule("draw from state.generator alone; do not iterate over sets, or look at the clock")
+@rule("draw from state.generator only; do not iterate over sets or read the clock")
 def deterministic(subject: Subject) -> str:
     """Two runs with the same seeds end with the same masks and weights."""
     first = subject.first_complete()
     network = first.setting.network
-    again = subject.trial(network=network, process_seed=1)
+    again = subject.run(network=network, process_seed=1)
     if (differing := difference(first, again)) is not None:
         raise BrokenError(f"two runs on {network} differ in {differing}", subject.line_of())
     return f"twice on {network}, whatever the global generators held"
 
 
-@rule("draw from state.generator; a seed for another source is a draw too: torch.randint")
+@rule("draw from state.generator; seed other generators from it too, by torch.randint")
 def seed_matters(subject: Subject) -> str:
-    """A seed matters only by what the method draws from its generator, and there it does."""
+    """Another seed changes the result if, and only if, the method draws from its generator."""
     first = subject.first_complete()
     network = first.setting.network
-    if difference(first, subject.trial(network=network, process_seed=1)) is not None:
+    if difference(first, subject.run(network=network, process_seed=1)) is not None:
         raise SkippedError("two runs with the same seeds differ already; see `deterministic`")
     draws = first.observer.is_drawing or first.earlier_draws
-    differing = difference(first, subject.trial(network=network, method_seed=2))
+    differing = difference(first, subject.run(network=network, method_seed=2))
     if draws and differing is None:
         network = "convnet" if network == "mlp" else "mlp"
-        first = subject.trial(network=network)
-        differing = difference(first, subject.trial(network=network, method_seed=2))
+        first = subject.run(network=network)
+        differing = difference(first, subject.run(network=network, method_seed=2))
     if draws and differing is None:
         raise SkippedError("it draws, but what it drew decided nothing in runs this short")
     if differing is not None and not draws:
@@ -103,17 +103,17 @@ def seed_matters(subject: Subject) -> str:
     return "it draws, and the seed matters" if draws else "it never draws, and no seed matters"
 
 
-@rule("keep what the network computes in its parameters and buffers; change nothing else")
+@rule("store everything that the network's outputs depend on in its parameters and buffers")
 def reloads(subject: Subject) -> str:
     """The saved weights, loaded into a new network, give the same outputs."""
     reloaded = []
-    for trial in subject.on_every_network():
-        if trial.result is None:
+    for run in subject.on_every_network():
+        if run.result is None:
             continue
-        if problem := _unlike_when_reloaded(trial, trial.result.masks):
-            why = f"{problem} after reloading ({trial.setting.network})"
+        if problem := _unlike_when_reloaded(run, run.result.masks):
+            why = f"{problem} after reloading ({run.setting.network})"
             raise BrokenError(why, subject.line_of("finish"))
-        reloaded.append(trial.setting.network)
+        reloaded.append(run.setting.network)
     if not reloaded:
         raise subject.nothing_ran()
     return f"equal outputs of {', '.join(reloaded)}"
@@ -121,18 +121,18 @@ def reloads(subject: Subject) -> str:
 
 @rule("declare the structure that finish() really removes; silence what adds to it, see Silence")
 def compacts(subject: Subject) -> str:
-    """Where the method declares a structure, compaction finds it and computes the same."""
+    """Where the method declares a structure, compaction removes it and preserves the outputs."""
     structure = subject.kind.structure
     if structure == "unstructured":
         raise SkippedError("it removes single weights, which compaction leaves in place")
     removed = {}
     for network in ("mlp", "convnet"):
-        trial = subject.trial(network=network)
-        if trial.result is None:
+        run = subject.run(network=network)
+        if run.result is None:
             continue
-        example = to_float(datasets.data(trial.setting.data).train.images[:32])
+        example = to_float(datasets.data(run.setting.data).train.images[:32])
         try:
-            removed[network] = report_of(compact(trial.model, example)).units_removed
+            removed[network] = report_of(compact(run.model, example)).units_removed
         except NotApplicableError as error:
             raise SkippedError(summary(error)) from None
         except CompactionError as error:
@@ -153,7 +153,7 @@ RULES = (reaches_levels, level_zero_is_dense, deterministic, seed_matters, reloa
 def difference(one: MethodRun, other: MethodRun) -> str | None:
     """In what two runs ended unlike each other; `None` if in nothing."""
     if one.result is None or other.result is None:
-        words = [summary(trial.declined) for trial in (one, other) if trial.declined is not None]
+        words = [summary(run.declined) for run in (one, other) if run.declined is not None]
         return None if one.result is other.result else f"one has no result: {words}"
     if name := _unlike(dict(one.result.masks), other.result.masks):
         return f"the masks of {name!r}"
@@ -162,21 +162,21 @@ def difference(one: MethodRun, other: MethodRun) -> str | None:
     return None
 
 
-def _unlike_when_reloaded(trial: MethodRun, masks: Masks) -> str | None:
+def _unlike_when_reloaded(run: MethodRun, masks: Masks) -> str | None:
     """In what a network differs from a new one that was given its saved weights."""
-    data = datasets.data(trial.setting.data)
+    data = datasets.data(run.setting.data)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
-        Checkpoint.of(trial.model, masks).save(path)
+        Checkpoint.of(run.model, masks).save(path)
         loaded = Checkpoint.load(path)
-    again = initial(trial.setting.network, data).eval()
+    again = initial(run.setting.network, data).eval()
     try:
         loaded.apply_to(again)
     except InputError as error:
         return error.what
     inputs = to_float(data.train.images)
     with torch.no_grad():
-        gap = float((trial.model(inputs) - again(inputs)).abs().max())
+        gap = float((run.model(inputs) - again(inputs)).abs().max())
     if gap != 0:
         return f"outputs differ by up to {gap:.3g}"
     return "the masks differ" if _unlike(masks, loaded.masks) else None
@@ -190,7 +190,7 @@ def _unlike(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str | Non
     return None
 
 
-def _words(trial: MethodRun) -> str:
-    if isinstance(trial.declined, LevelNotReachedError):
-        return f"{trial.setting.label}: not reached, {trial.declined.achieved:.3f} instead"
-    return f"{trial.setting.network}: not applicable, {summary(trial.declined)}"
+def _words(run: MethodRun) -> str:
+    if isinstance(run.declined, LevelNotReachedError):
+        return f"{run.setting.label}: not reached, {run.declined.achieved:.3f} instead"
+    return f"{run.setting.network}: not applicable, {summary(run.declined)}"

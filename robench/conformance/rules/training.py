@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 __all__ = ["RULES"]
 
 
-@rule("mend the hook; penalty() gives a scalar tensor or None, the others give nothing")
+@rule("fix the hook; penalty() returns a scalar tensor or None, all others return None")
 def hooks_run(subject: Subject) -> str:
-    """Every hook runs to its end and gives what it should."""
+    """Every hook finishes without an error and returns the right type."""
     return subject.without("hooks-run")
 
 
-@rule("compute the penalty from state.prunable or own parameters, without .detach() or .item()")
+@rule("compute the penalty from state.prunable or trained parameters, without .detach() or .item()")
 def penalty_counts(subject: Subject) -> str:
-    """The penalty is a finite number whose gradient moves something that is trained."""
+    """The penalty is finite and has a gradient with respect to a trained parameter."""
     return subject.without("penalty-counts")
 
 
-@rule("draw from state.generator; put back what a probe changes, also where it raises")
+@rule("draw from state.generator; restore what a hook changes temporarily, also after an error")
 def restores_globals(subject: Subject) -> str:
-    """Hooks leave generators, default type, threads, grad mode and training mode as they were."""
+    """Hooks leave generators, default dtype, threads, grad mode and training mode unchanged."""
     return subject.without("restores-globals")
 
 
-@rule("leave step, level and the optimiser's settings alone; probe under torch.no_grad(), and less")
+@rule("do not change step, level or optimiser settings; use fewer passes, under torch.no_grad()")
 def keeps_to_budget(subject: Subject) -> str:
-    """The method takes no step of its own, and no more batches or gradients than the loop does."""
+    """The method makes no optimiser step, and uses no more batches or gradients than the loop."""
     batches, forwards = 0, 0
-    for trial in subject.on_every_network():
-        seen = trial.observer
-        if trial.result is not None and max(seen.batches, seen.gradients) > trial.result.steps:
+    for run in subject.on_every_network():
+        seen = run.observer
+        if run.result is not None and max(seen.batches, seen.gradients) > run.result.steps:
             raise BrokenError(
                 f"it draws {seen.batches} batches and sends {seen.gradients} through the network "
-                f"for a gradient, in a run of {trial.result.steps} steps ({trial.setting.label})",
+                f"for a gradient, in a run of {run.result.steps} steps ({run.setting.label})",
                 subject.line_of(),
             )
         batches, forwards = max(batches, seen.batches), max(forwards, seen.forwards)
@@ -51,80 +51,82 @@ def keeps_to_budget(subject: Subject) -> str:
 
 @rule("masks are torch.bool, named and shaped as in state.prunable; see methods.masks")
 def masks_in_order(subject: Subject) -> str:
-    """Masks are boolean, of the right names and shapes, and leave something of every layer."""
+    """Masks are boolean, with the right names and shapes, and keep a weight of every layer."""
     seen = subject.without("masks-in-order", levels=LEVELS)
     if subject.kind.structure == "layer":
         return f"{seen}; whole layers may go"
     for level in LEVELS:
-        for trial in subject.on_every_network(level=level):
-            masks = trial.result.masks.items() if trial.result is not None else ()
+        for run in subject.on_every_network(level=level):
+            masks = run.result.masks.items() if run.result is not None else ()
             for name, mask in masks:
                 if not bool(mask.any()):
-                    why = f"all weights of {name!r} are zero ({trial.setting.label})"
+                    why = f"all weights of {name!r} are zero ({run.setting.label})"
                     raise BrokenError(why, subject.line_of("finish"))
     return seen
 
 
-@rule("edit weights in place; do not put other parameters or functions in their place")
+@rule("modify weights in place; do not replace parameters or functions of the network")
 def masked_weights_zero(subject: Subject) -> str:
     """Masked weights are exactly zero at every step and at the end."""
     return subject.without("masked-weights-zero", levels=LEVELS)
 
 
-@rule("take away in finish() whatever prepare() added; remove the handles of hooks")
+@rule("remove in finish() whatever prepare() added, including hook handles")
 def leaves_no_trace(subject: Subject) -> str:
-    """No hook, parametrisation, parameter, wrapper or patched function stays on the network."""
+    """No hook, parametrisation, parameter, wrapper or patched function remains on the network."""
     return subject.without("leaves-no-trace")
 
 
-@rule("touch only what is in state.prunable, and biases and BatchNorm of what was removed")
+@rule("change only state.prunable, and the biases and BatchNorm of removed units")
 def spares_the_rest(subject: Subject) -> str:
-    """Constants of the network and layers that are not prunable are left alone."""
+    """Constants of the network and layers that are not prunable are not modified."""
     return subject.without("spares-the-rest")
 
 
-@rule("decide by the training data: state.train_batches()")
+@rule("base decisions on the training data only: state.train_batches()")
 def no_peeking(subject: Subject) -> str:
-    """No hook looks at validation or test data, or loads a data set."""
+    """No hook reads validation or test data, or loads a data set."""
     return subject.without("no-peeking")
 
 
-@rule("put numbers, text, lists and dictionaries into state.notes; float(tensor) makes a number")
+@rule(
+    "store numbers, text, lists and dictionaries in state.notes; convert tensors by float(tensor)"
+)
 def notes_are_plain(subject: Subject) -> str:
-    """What the method tells the record is plain JSON, and its own level is in [0, 1]."""
+    """state.notes is plain JSON, and state.native is in [0, 1]."""
     counted = 0
-    for trial in subject.on_every_network():
-        if trial.result is None:
+    for run in subject.on_every_network():
+        if run.result is None:
             continue
-        notes, native = dict(trial.result.notes), trial.result.native
+        notes, native = dict(run.result.notes), run.result.native
         try:
             canonical_json(as_json(notes))
         except (TypeError, ValueError) as error:
-            why = f"state.notes holds something else: {error} ({trial.setting.label})"
+            why = f"state.notes holds something else: {error} ({run.setting.label})"
             raise BrokenError(why, subject.line_of()) from None
         if not (isinstance(native, float) and 0 <= native <= 1):
-            why = f"state.native is {native!r} ({trial.setting.label})"
+            why = f"state.native is {native!r} ({run.setting.label})"
             raise BrokenError(why, subject.line_of("finish"))
         counted = max(counted, len(notes))
     subject.first_complete()
     return f"{counted} notes"
 
 
-@rule("use state.learning_rate and state.momentum, which every optimiser has; guard divisions")
+@rule("use state.learning_rate and state.momentum, which all optimisers have; guard divisions")
 def stays_finite(subject: Subject) -> str:
-    """With SGD, Adam and RMSprop alike, training ends with finite weights."""
+    """With SGD, Adam and RMSprop, training ends with finite weights."""
     subject.without("stays-finite")
     ended = []
     for optimiser in ("adam", "rmsprop"):
         for network in ("mlp", "convnet"):
-            trial = subject.ends_well(network=network, optimiser=optimiser)
-            if trial is not None and trial.result is not None:
+            run = subject.ends_well(network=network, optimiser=optimiser)
+            if run is not None and run.result is not None:
                 ended.append(f"{network} with {optimiser}")
-    trial = subject.first_complete()
-    for tensor_name, tensor in trial.model.state_dict().items():
+    run = subject.first_complete()
+    for tensor_name, tensor in run.model.state_dict().items():
         if not bool(tensor.isfinite().all()):
             raise BrokenError(f"{tensor_name!r} is not finite", subject.line_of("finish"))
-    return ", ".join(ended) or f"{trial.setting.network} with sgd"
+    return ", ".join(ended) or f"{run.setting.network} with sgd"
 
 
 RULES = (

@@ -1,4 +1,4 @@
-"""The front door of all attacks: it checks what goes in, and believes nothing that comes out.
+"""The front door of all attacks: it checks the inputs and verifies every result.
 
 An attack is one class in one file:
 
@@ -17,9 +17,10 @@ An attack is one class in one file:
                 points = oracle.clip(points - 0.01 * gradient)
             return points
 
-That is all. The front door hands it only images that the model puts in their class, remembers the
-closest adversarial of every question, clips, runs the model again on what came out, judges success
-itself and measures distances itself.
+Nothing else is needed. "Front door" is the code in this file that every attack is called through.
+It passes only correctly classified images to the attack, records the closest adversarial of every
+query, clips points to the box, queries the model again at the returned points, and decides success
+and measures distances itself.
 """
 
 from __future__ import annotations
@@ -51,20 +52,20 @@ __all__ = ["Attack", "AttackResult", "check_plugin"]
 
 @dataclass(frozen=True, eq=False)
 class AttackResult(EqualByValue):
-    """What one attack found, as judged by the front door.
+    """The verified result of one attack.
 
     Attributes:
         adversarial: float32 [N, ...]; the image itself where nothing was found or needed.
         distance: Euclidean, float64 [N]; 0 for misclassified images, infinite where nothing was
             found.
-        forwards: passes of the model that each image cost, int64 [N]; 0 if misclassified.
-        backwards: passes of its derivative, int64 [N].
+        forwards: forward passes that each image cost, int64 [N]; 0 if misclassified.
+        backwards: backward passes that each image cost, int64 [N].
         seconds: wall-clock time.
-        error: how the attack failed, or `None`. What it had found by then counts.
+        error: how the attack failed, or `None`. Adversarials found before the failure count.
         out_of_bounds: the attack returned a point outside the box or one that is not finite, bool
-            [N]; the first are clipped to the box, the others dropped.
-        surest: the adversarial with the largest margin that was seen, float32 [N, ...], not asked
-            again; the image itself where there is none. `None` where nobody needs them any more.
+            [N]; points outside the box are clipped, points that are not finite are dropped.
+        surest: the adversarial with the largest margin that was seen, float32 [N, ...], not
+            verified; the image itself where there is none. `None` once it is no longer needed.
     """
 
     adversarial: Tensor
@@ -78,7 +79,7 @@ class AttackResult(EqualByValue):
 
     @property
     def success(self) -> Tensor:
-        """Whether the answer is wrong, with or without the attack, bool [N]."""
+        """Whether the image is misclassified, before or after the attack, bool [N]."""
         return self.distance.isfinite()
 
     @property
@@ -88,7 +89,7 @@ class AttackResult(EqualByValue):
 
     @classmethod
     def join(cls, parts: Sequence[AttackResult]) -> AttackResult:
-        """Results for parts of the images, in order, as one."""
+        """Concatenate the results of consecutive batches."""
         return cls(
             adversarial=torch.cat([part.adversarial for part in parts]),
             distance=torch.cat([part.distance for part in parts]),
@@ -113,7 +114,7 @@ class AttackResult(EqualByValue):
 
 
 class Attack(ABC):
-    """A search for the closest adversarial in Euclidean distance.
+    """A minimum-norm attack: a search for the closest adversarial in Euclidean distance.
 
     Subclasses set `name`, may set `version` and `Params`, and fill `run`.
 
@@ -126,7 +127,7 @@ class Attack(ABC):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
-    """Raise it with every change that changes a distance."""
+    """Increase it with every change that changes a distance."""
     Params: ClassVar[type[BaseModel]] = Frozen
 
     def __init__(self, **params: object) -> None:
@@ -140,8 +141,9 @@ class Attack(ABC):
     def run(self, oracle: Oracle, /) -> Tensor:
         """Search, and return the points that were found, [n, ...] for `oracle.images` [n, ...].
 
-        A point need not be adversarial, nor the closest one that was seen: the oracle remembers
-        those. Results for one image may not depend on the others in the batch.
+        A returned point need not be adversarial, nor the closest one: the oracle records the
+        closest adversarial of all queries. The result for an image must not depend on the other
+        images in the batch.
         """
 
     @final
@@ -165,17 +167,17 @@ class Attack(ABC):
             model: a module in evaluation mode or a function, deterministic, from [0, 1] to logits
                 of at least two classes.
             images: float32 [N, C, H, W] or [N, F], in [0, 1].
-            labels: integers [N]; `None` takes what the model answers, so that every image is
+            labels: integers [N]; `None` uses the predicted classes, so that every image is
                 attacked until the *estimated* class changes.
             box: whether adversarials must lie in [0, 1].
-            limit: forward and backward passes that one image may cost; `None` for no limit.
-            seed: of everything random; it is combined with each image's pixels.
+            limit: query budget: forward and backward passes per image; `None` for no limit.
+            seed: seed of all random numbers; it is combined with each image's pixels.
             references: images of other classes to start from, [M, ...]; `None` takes `images`.
-            transferred: adversarials of another network for the same images, [N, ...]. The attack
-                `transfer` follows them, and finds nothing without them.
+            transferred: adversarials of a source model for the same images, [N, ...]; used by the
+                attack `transfer`, which finds nothing without them.
             batch_size: images attacked at a time; `None` derives it from their size. It bounds the
-                memory. It changes results by rounding alone, which an attack may amplify: `alma`
-                does.
+                memory. It changes results only through rounding, which some attacks (`alma`)
+                amplify.
 
         Returns:
             Verified results, on the device of `images`.
@@ -203,11 +205,11 @@ class Attack(ABC):
 
     @final
     def attack(self, inputs: AttackInputs, *, limit: int | None = None) -> AttackResult:
-        """Attack all images at once; what the attack raises is recorded, not raised.
+        """Attack all images in one batch; an error of the attack is recorded, not raised.
 
         Args:
             inputs: what `check_inputs` returned, or a part of it.
-            limit: forward and backward passes that one image may cost; `None` for no limit.
+            limit: query budget: forward and backward passes per image; `None` for no limit.
         """
         started = time.perf_counter()
         forwards, backwards = torch.zeros_like(inputs.labels), torch.zeros_like(inputs.labels)
@@ -231,7 +233,7 @@ class Attack(ABC):
         )
 
     def _search(self, oracle: Oracle) -> tuple[Tensor, str | None]:
-        """The points that `run` returned, else the images, and what it raised."""
+        """The points that `run` returned (else the images), and its error message or `None`."""
         try:
             with ended_when_silent(oracle, watchdog.PATIENCE_S):
                 points = self.run(oracle)
@@ -242,7 +244,7 @@ class Attack(ABC):
         except BudgetExhaustedError:
             return oracle.images, None
         except SilentError:
-            return oracle.images, f"asked nothing for {watchdog.PATIENCE_S:g} s, and was ended"
+            return oracle.images, f"made no query for {watchdog.PATIENCE_S:g} s and was aborted"
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it is recorded
             return oracle.images, f"raised {type(error).__name__}: {error}"
 

@@ -1,4 +1,4 @@
-"""What an attack is asked to do, checked once at the front door."""
+"""Inputs of an attack (model, images, labels and rules), checked once before it runs."""
 
 from __future__ import annotations
 
@@ -23,48 +23,48 @@ __all__ = [
 ]
 
 BOX_TOLERANCE = 1e-6
-"""How far a pixel may lie outside [0, 1]: the rounding of a normalisation undone in float32."""
+"""Tolerance for pixels outside [0, 1]: rounding of a normalisation undone in float32."""
 STABLE_WITHIN = 1e-4
 """Largest relative change of the logits between two passes of a deterministic model."""
 PASSES, PROBED = 5, 64
-"""How often, and on how many images, the model is asked the same to see if it is deterministic."""
+"""Number of passes, and of images, for the check that the model is deterministic."""
 SOUND_MARGINS = (0.1, 100.0)
-"""Between these the median margin of the logits is left as it is; beyond, attacks see about 1."""
+"""Range of median logit margins that are not rescaled; others are rescaled to about 1."""
 BATCH_ELEMENTS = 2**18
-"""Pixels in one batch where no batch size is asked for: 1024 digits, 334 images of MNIST, 85 of
+"""Pixels in one batch if no batch size is given: 1024 digits, 334 images of MNIST, 85 of
 CIFAR-10. Larger batches waste less time between operations, until their activations fill memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class AttackInputs:
-    """Some images, the model to fool, and the rules.
+    """The images, the model under attack, and the rules.
 
     Attributes:
-        network: what was given, in evaluation mode.
-        model: what attacks and checks see: the network behind its fence, from float32 to float32,
-            with the logits before a softmax or sigmoid, rescaled where their size is extreme. Its
-            decision is always that of the network.
+        network: the network as given, in evaluation mode.
+        model: the wrapped network that attacks and checks query: float32 in and out, with the
+            logits before a final softmax or sigmoid, rescaled if they are extremely small or large.
+            It always predicts the same class as the network.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
-        labels: int64 [N], the answers that have to change.
-        logits: what the model answers to the images, [N, classes].
-        references: images to start from that the model may put in another class, [M, ...].
-        reference_classes: int64 [M], what the model takes them for.
+        labels: int64 [N], the classes to leave.
+        logits: logits of the images, [N, classes].
+        references: further images, some of other classes, to start from, [M, ...].
+        reference_classes: int64 [M], the classes that the model predicts for them.
         box: whether adversarials must lie in [0, 1].
-        seed: of everything random.
+        seed: seed of all random numbers.
         batch_size: images attacked at a time.
         is_probabilistic: whether the network ends in a softmax or the like, so that the logits
             before it are attacked.
-        saturated: for each image, whether its answers are so near to 0 and 1 that the logits could
-            not be recovered, bool [N].
-        margin: median size of the margin of the clean logits, before they were rescaled.
-        factor: that they were multiplied by for the attacks, a power of two, so that no rounding
-            changes their order; 1 where their size is usual.
+        saturated: for each image, whether its probabilities are so close to 0 and 1 that the logits
+            could not be recovered, bool [N].
+        margin: median absolute margin of the clean logits, before rescaling.
+        factor: factor by which the logits are rescaled for the attacks: a power of two, so that
+            rounding does not change their order; 1 for logits of usual size.
         instability: largest relative change of the logits between passes over the same images.
-        transferred: adversarials of another network for the same images, [N, ...], or `None`.
+        transferred: adversarials of a source model for the same images, [N, ...], or `None`.
         surrogate_passes: surrogate passes per gradient; 0 where the model has its own gradient.
         starts: where searches begin, [N, ...]; `None` for the images themselves.
-        found: adversarials that are known already, [N, ...], the image itself for none; `None` for
-            none at all. An attack that is given some goes on from there.
+        found: adversarials known already, from which an attack continues, [N, ...]; the image
+            itself where there is none. `None` if no image has one.
     """
 
     network: nn.Module
@@ -89,12 +89,12 @@ class AttackInputs:
 
     @property
     def correct(self) -> Tensor:
-        """Which images the model puts in their class, bool [N]; only these are attacked."""
+        """Which images are classified correctly, bool [N]; only these are attacked."""
         return self.logits.argmax(dim=1) == self.labels
 
     @property
     def unit(self) -> float:
-        """Median size of the margin of the clean logits as attacks see them; 1 where it is zero."""
+        """Median absolute margin of the clean logits after rescaling; 1 if it is zero."""
         return self.margin * self.factor or 1.0
 
     def select(self, rows: Tensor) -> AttackInputs:
@@ -111,7 +111,7 @@ class AttackInputs:
         )
 
     def split(self) -> Iterator[AttackInputs]:
-        """The same inputs for some images at a time, in order."""
+        """The same inputs in consecutive batches."""
         every = torch.arange(len(self.images), device=self.images.device)
         return (self.select(rows) for rows in torch.split(every, self.batch_size))
 

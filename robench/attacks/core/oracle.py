@@ -1,9 +1,9 @@
-"""The only way for an attack to see the model: it counts, limits and remembers.
+"""The oracle: the only access of an attack to the model. It counts, limits and records queries.
 
-Every question names the rows of the images that it is about. AttackBench (Cinà et al. 2025,
+Every query names the rows of the images that its points belong to. AttackBench (Cinà et al. 2025,
 arXiv 2404.19460), from which the idea of such a wrapper comes, infers the row from the nearest
-image instead, so that an attack which starts at another image, or permutes the batch, is billed
-and measured against the wrong one.
+image instead. An attack that starts at another image, or permutes the batch, is then billed and
+measured against the wrong image.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ __all__ = ["BudgetExhaustedError", "Oracle", "lengths", "per_row"]
 
 
 class BudgetExhaustedError(Exception):
-    """No image has any budget left; the front door catches this and takes what was found."""
+    """The query budget of every image is spent; the search ends with what was found so far."""
 
 
 class Oracle:
-    """A model that answers questions about given images, within a budget.
+    """A model that answers queries about given images, within a query budget.
 
-    Points are clipped to the box before the model sees them. The shortest adversarial seen at any
-    question is remembered for each image, so that no attack can lose a point that it visited, and
-    beside it the one with the largest margin: the shortest may be one by rounding alone. An image
-    whose budget is spent gets its own class with no gradient for an answer, and an attack
-    that keeps querying such images alone is aborted. Where a surrogate lends its gradient, its
-    passes are billed too.
+    Points are clipped to the box before the model sees them. For each image the oracle records the
+    closest adversarial of all queries, so that no attack can lose a point that it visited. It also
+    records the adversarial with the largest margin, because the closest one may be adversarial only
+    by rounding. Once the budget of an image is spent, the oracle returns the true class with a zero
+    gradient. An attack that keeps querying only exhausted samples is aborted. If a surrogate
+    provides the gradients (BPDA), its passes count too.
 
     Attributes:
-        images: float32 [n, ...]; all of them in their class before the attack.
+        images: float32 [n, ...]; all are classified correctly before the attack.
         labels: int64 [n].
-        logits: what the model answers to the images, [n, classes]; known before any question.
+        logits: logits of the images, [n, classes]; available without a query.
         starts: where a search begins, [n, ...]: the images, or after a restart points near them.
         box: whether adversarials must lie in [0, 1].
-        forwards: passes of the model for each image, int64 [n].
-        backwards: passes of its derivative for each image, int64 [n].
+        forwards: forward passes spent on each image, int64 [n].
+        backwards: backward passes spent on each image, int64 [n].
         best: the closest adversarial known so far, [n, ...]; where there is none, the start.
         best_distance: its Euclidean distance from the image, float32 [n]; infinite for none.
         surest: the adversarial with the largest margin seen so far, [n, ...]; else the image.
-        idle_since: when the last question was answered, of `time.monotonic`; infinite while one is.
+        idle_since: `time.monotonic` at the end of the last query; infinite during a query.
 
     Args:
-        inputs: images that the model puts in their class.
-        limit: forward and backward passes that one image may cost; `None` for no limit.
+        inputs: images that the model classifies correctly.
+        limit: query budget: forward and backward passes per image; `None` for no limit.
     """
 
     def __init__(self, inputs: AttackInputs, *, limit: int | None = None) -> None:
@@ -67,13 +67,13 @@ class Oracle:
         self._surrogate_passes = inputs.surrogate_passes
         self._seed = inputs.seed
         self._generators: dict[int, torch.Generator] = {}
-        # All rows of a Jacobian in one backward pass, against one pass a row, took 0.36 to 0.95 of
-        # the time in MLPs but up to 1.4 times as long with convolutions (one core).
+        # A batched backward pass for all rows of a Jacobian took 0.36 to 0.95 of the time of one
+        # pass per row in MLPs, but up to 1.4 times as long with convolutions (one core).
         self._batches_jacobians = not any(
             isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
             for module in inputs.model.modules()
         )
-        # Copies, so that an attack which writes into them deceives only itself.
+        # Copies: an attack that modifies them in place cannot falsify the verification.
         self.images = inputs.images.clone()
         self.labels = inputs.labels.clone()
         self._inputs = inputs
@@ -94,7 +94,7 @@ class Oracle:
         self._surest_margin = torch.full_like(self.best_distance, -torch.inf)
         self.idle_since = time.monotonic()
 
-    # Copies too, made for those attacks alone that ask for them.
+    # Copies too, made lazily.
     @cached_property
     def references(self) -> Tensor:
         """Images to start from, [M, ...]."""
@@ -102,12 +102,12 @@ class Oracle:
 
     @cached_property
     def reference_classes(self) -> Tensor:
-        """What the model takes the references for, int64 [M]."""
+        """Classes that the model predicts for the references, int64 [M]."""
         return self._inputs.reference_classes.clone()
 
     @cached_property
     def transferred(self) -> Tensor | None:
-        """Adversarials of another network for these images, [n, ...], or `None`."""
+        """Adversarials of a source model for these images, [n, ...], or `None`."""
         transferred = self._inputs.transferred
         return None if transferred is None else transferred.clone()
 
@@ -121,7 +121,7 @@ class Oracle:
         return points.clamp(0, 1) if self.box else points
 
     def query(self, points: Tensor, rows: Tensor) -> Tensor:
-        """The logits at some points: one forward pass each.
+        """Logits at given points (score-based query): one forward pass each.
 
         Args:
             points: float32 [m, ...].
@@ -139,7 +139,7 @@ class Oracle:
     def gradient(
         self, points: Tensor, rows: Tensor, objective: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """The gradient of a function of the logits: one forward and one backward pass each.
+        """Gradient of a function of the logits: one forward and one backward pass each.
 
         Args:
             points: float32 [m, ...].
@@ -176,11 +176,11 @@ class Oracle:
         return logits.detach(), self._vector_jacobian_products(logits, leaf, weights)
 
     def attached(self, points: Tensor, rows: Tensor) -> Tensor:
-        """Logits to be differentiated by someone else: a forward pass, and later backward passes.
+        """Logits that the caller differentiates: one forward pass, and backward passes later.
 
-        For libraries, which ask first and say of what they want the gradient afterwards. Each time
-        that they do costs a backward pass of every point. The gradient is zero where it is not
-        finite, or cannot be paid for any more.
+        For attack libraries, which compute logits first and differentiate a loss afterwards. Each
+        differentiation costs one backward pass per point. The gradient is zero where it is not
+        finite, or where the query budget is spent.
 
         Args:
             points: float32 [m, ...], which may be part of a graph.
@@ -203,15 +203,15 @@ class Oracle:
         return logits
 
     def left(self, rows: Tensor) -> Tensor:
-        """Passes that images may still cost, float32 [m]; infinite without a limit."""
+        """Remaining query budget of the images, float32 [m]; infinite without a limit."""
         limit = math.inf if self._limit is None else self._limit
         return limit - (self.forwards + self.backwards)[rows].float()
 
     def noise(self, rows: Tensor) -> Tensor:
         """Random directions of unit length, [m, ...], new ones at every call.
 
-        Drawn from the seed and from the image itself, so that neither the order nor the number of
-        images in a batch changes what an image gets.
+        The generator is keyed by the seed and the image's pixels, so that the numbers of an image
+        depend neither on the order nor on the number of images in a batch.
         """
         draws = [
             torch.randn(self.images.shape[1:], generator=self._generator(row))
@@ -221,7 +221,7 @@ class Oracle:
         return noise / per_row(lengths(noise), noise)
 
     def is_adversarial(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Whether logits are numbers and name another class than that of `rows`, bool [m]."""
+        """Whether the logits are finite and predict another class than the label, bool [m]."""
         return is_wrong(logits, self.labels[rows])
 
     # -- inside -------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ class Oracle:
     def _admit(
         self, points: Tensor, rows: Tensor, *, backwards: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Clip the points, charge for them, and say which are answered (`None`: all of them)."""
+        """Clip the points, charge the passes, and return which are granted (`None`: all)."""
         if rows.dim() != 1 or points.shape != (len(rows), *self.images.shape[1:]):
             raise InputError(
                 f"points of shape {tuple(points.shape)} for rows of shape {tuple(rows.shape)}",
@@ -242,7 +242,7 @@ class Oracle:
         return self.clip(points), self._charge(rows, forwards, backwards)
 
     def _charge(self, rows: Tensor, forwards: int, backwards: int) -> Tensor | None:
-        """Bill each row, and say which could pay (`None`: all of them)."""
+        """Charge the passes to each row; return which rows had budget left (`None`: all)."""
         granted = None
         charged = rows
         if self._limit is not None:
@@ -256,14 +256,14 @@ class Oracle:
         return granted
 
     def _paid_for(self, gradient: Tensor, rows: Tensor) -> Tensor:
-        """The gradient by the logits, with zeros for what cannot be paid for."""
+        """The gradient with respect to the logits; zero for rows without budget."""
         if (self.left(rows) <= 0).all():
             return torch.zeros_like(gradient)
         granted = self._charge(rows, self._surrogate_passes, self._surrogate_passes or 1)
         return gradient if granted is None else gradient * granted[:, None]
 
     def _end_if_refused(self, granted: int) -> None:
-        """End an attack that has asked for nothing but spent images as often as it had passes."""
+        """Abort an attack after `limit` consecutive queries of exhausted samples only."""
         self._refused_in_a_row = 0 if granted else self._refused_in_a_row + 1
         if self._limit is not None and self._refused_in_a_row > self._limit:
             raise BudgetExhaustedError
@@ -291,6 +291,8 @@ class Oracle:
             return
         points, rows = points.detach()[found], rows[found]
         self._remember_surest(points, rows, logits[found])
+        # A row may repeat: scatter-reduce to the smallest distance per image, [n], then keep the
+        # points [m, ...] that attain it.
         distance = lengths(points - self.images[rows]).nan_to_num(nan=torch.inf)
         shortest = self.best_distance.scatter_reduce(0, rows, distance, "amin")
         improved = (distance < self.best_distance[rows]) & (distance == shortest[rows])
@@ -327,20 +329,22 @@ class Oracle:
 
 
 def lengths(points: Tensor) -> Tensor:
-    """Euclidean length of each row, [m]."""
+    """Euclidean norm of each row, [m]."""
     values: Tensor = torch.linalg.vector_norm(points.flatten(1), dim=1)
     return values
 
 
 def per_row(values: Tensor, points: Tensor) -> Tensor:
-    """One value a row, [m], shaped so that it multiplies `points` [m, ...]."""
+    """Reshape one value per row, [m], so that it broadcasts over `points` [m, ...]."""
     return values.view(-1, *[1] * (points.dim() - 1))
 
 
 def _affordable(rows: Tensor, cost: int, left: Tensor) -> Tensor:
-    """Which questions can be paid for; a row that repeats pays each time, the first ones first."""
+    """Which queries are within the budget; repeated rows are charged in order of occurrence."""
     if not (left > 0).any():
         raise BudgetExhaustedError
+    # occurrence [m]: how often the row of each query occurred before it. In the stable order it is
+    # the position minus the position of the first query of the same row.
     ordered, order = rows.sort(stable=True)
     place = torch.arange(len(rows), device=rows.device)
     occurrence = torch.empty_like(rows)
@@ -351,7 +355,7 @@ def _affordable(rows: Tensor, cost: int, left: Tensor) -> Tensor:
 def _differentiate(
     outputs: Tensor, leaf: Tensor, weights: Tensor | None = None, *, batched: bool = False
 ) -> Tensor:
-    """Gradients of `outputs`; zeros for what is not finite, or where no path leads to the leaf."""
+    """Gradients of `outputs`; zero where not finite or where the leaf is not in the graph."""
     gradient = None
     if outputs.requires_grad:
         (gradient,) = torch.autograd.grad(
@@ -369,11 +373,11 @@ def _differentiate(
 
 
 def _on_gradient(values: Tensor, change: Callable[[Tensor], Tensor]) -> None:
-    """Change the gradient by some values before it is used; torch does not type its own method."""
+    """Register a gradient hook on a tensor; torch does not annotate the types of its method."""
     hook: Callable[[Callable[[Tensor], Tensor]], object] = values.register_hook
     hook(change)
 
 
 def _finite(gradient: Tensor) -> Tensor:
-    # In the usual order: attacks take the length of each, row by row.
+    # Contiguous, since attacks compute the norm of each row.
     return gradient.contiguous().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

@@ -1,4 +1,4 @@
-"""Of all points that the runs of a suite found, the closest one of each image that holds."""
+"""The closest verified adversarial of each image, over all runs of a suite."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 MISCLASSIFIED, NONE, REFERENCE = "misclassified", "none", "reference"
-"""Winners that are no attack; the last is an image of another class, brought nearer."""
+"""Winners that are no attack; a reference is an image of another class, moved closer."""
 SMALLEST_MARGIN = 1e-6
-"""Of the median margin of the clean images: nearer to zero it may be the rounding of float32."""
+"""Smallest margin, as a fraction of the median clean one, that is not rounding of float32."""
 _STRETCHES = (1.0, *STRETCHES[:3])
-"""By how much points are lengthened, at most, until they hold: by rounding in float32."""
+"""Factors by which perturbations are lengthened to pass verification, against rounding."""
 _LONG_STRETCHES = (1.003, 1.01, 1.03, 1.1)
 _LENGTHENED = 3
-"""Of the closest candidates of each image, so many are lengthened by more than rounding."""
+"""Number of closest candidates of each image that are lengthened by more than rounding."""
 _Candidate: TypeAlias = tuple[str, Tensor, Tensor]
 """Key of the run, its points [n, ...] and their distances [n], infinite for none."""
 _REFERENCES_TRIED, _BISECTIONS = 10, 12
@@ -42,7 +42,7 @@ _REFERENCES_TRIED, _BISECTIONS = 10, 12
 
 @dataclass(frozen=True, eq=False)
 class BestAdversarials:
-    """The best of all runs, for some images.
+    """The best of all runs (ensemble minimum), for some images.
 
     Attributes:
         adversarial: [n, ...]; the image itself where there is none.
@@ -60,7 +60,7 @@ class BestAdversarials:
 
     @classmethod
     def join(cls, parts: Sequence[BestAdversarials]) -> BestAdversarials:
-        """Those of parts of the images, in order, as one."""
+        """Concatenate results of consecutive batches."""
         return cls(
             adversarial=torch.cat([part.adversarial for part in parts]),
             distance=torch.cat([part.distance for part in parts]),
@@ -70,7 +70,7 @@ class BestAdversarials:
         )
 
     def or_closer(self, other: BestAdversarials) -> BestAdversarials:
-        """Of two for the same images, the second one chosen from more runs, the closer each."""
+        """For each image the closer of two results; `other` was chosen from more runs."""
         closer = other.distance < self.distance
         distance = torch.where(closer, other.distance, self.distance)
         return BestAdversarials(
@@ -92,11 +92,10 @@ class BestAdversarials:
 def best_verified(
     part: AttackInputs, results: Mapping[str, RunResult], verifier: Verifier
 ) -> BestAdversarials:
-    """The closest point of each image that is verified; the closest of all may not be.
+    """The closest point of each image that passes verification.
 
-    Where no point of any run holds, or none was found, the nearest reference that does hold is an
-    upper bound all the same: an image is left without a distance only where nothing at all is known
-    to change its class.
+    If no point of any run passes, the nearest reference that does is still an upper bound. An image
+    has no distance only if no known point changes its class.
     """
     search = _Search(part, verifier)
     candidates, surest = _candidates(part, results)
@@ -116,7 +115,7 @@ def best_verified(
 def _candidates(
     part: AttackInputs, results: Mapping[str, RunResult]
 ) -> tuple[list[_Candidate], list[_Candidate]]:
-    """What the runs found, and the points of the largest margin that they saw."""
+    """Candidates of all runs, and the points with the largest margin that they saw."""
     found: list[_Candidate] = []
     surest: list[_Candidate] = []
     for key, result in results.items():
@@ -130,7 +129,7 @@ def _candidates(
 
 
 class _Search:
-    """What is known so far of each image."""
+    """Best verified adversarial of each image so far."""
 
     def __init__(self, part: AttackInputs, verifier: Verifier) -> None:
         self._part = part
@@ -141,13 +140,13 @@ class _Search:
 
     @property
     def pending(self) -> Tensor:
-        """Images without an adversarial that holds, bool [n]."""
+        """Images without a verified adversarial, bool [n]."""
         return self.distance.isinf()
 
     def try_all(
         self, candidates: Sequence[_Candidate], margin: float, stretches: Sequence[float]
     ) -> None:
-        """For images that have nothing, one candidate after the other, the closest first."""
+        """For pending images, verify one candidate after the other, the closest first."""
         if not candidates:
             return
         lengths = torch.stack([distance for _, _, distance in candidates])
@@ -159,9 +158,9 @@ class _Search:
             self._offer_chosen(candidates, choice, rows, margin, stretches)
 
     def lengthen(self, candidates: Sequence[_Candidate], margin: float) -> None:
-        """Lengthen nearer candidates by more than rounding, where they stay closer than what held.
+        """Lengthen closer candidates by more than rounding, while they stay the closest.
 
-        On a network that decides in half precision the boundary is a strip of ties.
+        In a network that computes in half precision, the boundary is a strip of tied logits.
         """
         lengths = torch.stack([distance for _, _, distance in candidates])
         for choice in lengths.argsort(dim=0, stable=True)[:_LENGTHENED]:
@@ -191,7 +190,7 @@ class _Search:
         smallest_margin: float,
         stretches: Sequence[float],
     ) -> None:
-        """Take those points that hold, lengthened where they must be, and are closer than before.
+        """Accept the points that pass verification, lengthened if needed, and are closer.
 
         Args:
             rows: int64 [m], the images that they are offered for.
@@ -210,7 +209,7 @@ class _Search:
             self.winner[row] = key if is_taken else self.winner[row]
 
     def take_references(self) -> None:
-        """For images that have nothing, the nearest reference that holds, brought nearer."""
+        """For pending images, bisect to the nearest reference that passes verification."""
         pending = self.pending.nonzero().flatten()
         if not len(pending):
             return
@@ -228,7 +227,7 @@ class _Search:
         self._bisect(pending[~self.pending[pending]])
 
     def _bisect(self, rows: Tensor) -> None:
-        """Move points towards their images for as long as they hold."""
+        """Bisect points towards their images while they pass verification."""
         part, far = self._part.select(rows), self.adversarial[rows]
         near = part.images
         for _ in range(_BISECTIONS if len(rows) else 0):
@@ -247,9 +246,9 @@ def _made_to_hold(
     smallest_margin: float,
     stretches: Sequence[float],
 ) -> tuple[Tensor, Tensor]:
-    """The points, lengthened a little where they do not hold, and which of them do then, bool [n].
+    """The points, lengthened where they fail verification, and which of them pass, bool [n].
 
-    An optimiser may end within the rounding of float32 of the boundary.
+    An optimiser may end so close to the boundary that float32 rounding decides the class.
     """
     points = points.clone()
     holds = torch.zeros_like(part.correct)

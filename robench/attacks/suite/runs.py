@@ -1,4 +1,4 @@
-"""The runs of a suite: each attack, under each gradient view and restart, followed by bisection."""
+"""The runs of a suite: each attack with each gradient source and restart, then bisection."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["Run", "RunResult", "run_all", "runs_of", "with_seed"]
 
 _SEEDS = 2**63
 _NEXT_SEED = 0x1E37_79B9_7F4A_7C15
-"""Apart from what users choose, so that no restart repeats another user's first run."""
+"""Offset between the seeds of restarts, far from the small seeds that users choose."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One attack of a suite under one gradient view.
+    """One attack of a suite with one gradient source.
 
     Attributes:
-        key: its name in the report: ``"ddn"``, ``"ddn@tanh"`` under a view, ``"ddn#2"`` for the
-            second restart.
+        key: name in the report: ``"ddn"``, ``"ddn@tanh"`` with the gradients of the surrogate
+            ``tanh``, ``"ddn#2"`` for the second restart.
         member: of the suite.
         attack: ready to run.
-        view: whose gradients it follows.
-        restart: 0 for none, else its number; other seeds and random starts.
+        view: source of its gradients.
+        restart: 0 for the first run, else the number of the restart, with its own seed and starts.
         ray_steps: halvings of the bisection that follows.
     """
 
@@ -59,7 +59,7 @@ class Run:
         return None if self.limit is None else self.limit + self.ray_steps
 
     def doubled(self) -> Run | None:
-        """The same for twice as long, or `None` where that is not defined."""
+        """The same run with twice the steps, or `None` if the member defines no such parameters."""
         if not self.member.doubled:
             return None
         params = {**self.member.params, **self.member.doubled}
@@ -72,8 +72,8 @@ class Run:
 
         Args:
             part: the images, [n, ...].
-            known: the closest adversarials so far. Restarts begin half as far away, and
-                refinements there.
+            known: the closest adversarials so far. Refinements start there, restarts at random
+                points at half their distance.
         """
         inputs = seen_through(part, self.view)
         if self.restart:
@@ -89,7 +89,7 @@ class Run:
             found = part.select(rows)
             oracle = Oracle(found)
             shorter = bisect_ray(oracle, points[rows], oracle.rows, steps=self.ray_steps)
-            # Asked once more the point itself might flip back: only a shorter one replaces it.
+            # Queried again, the point itself might flip back: only a closer one replaces it.
             shorter, shorter_distance = judge(found, [shorter])
             closer = shorter_distance < distance[rows]
             points[rows[closer]] = shorter[closer]
@@ -117,7 +117,7 @@ class Known:
         return cls(part.images, distance)
 
     def after(self, result: RunResult) -> Known:
-        """With what a run has found."""
+        """Updated by the result of a run."""
         closer = result.distance_on_ray < self.distance
         points = torch.where(per_row(closer, self.points), result.points_on_ray, self.points)
         return Known(points, torch.minimum(self.distance, result.distance_on_ray))
@@ -125,7 +125,7 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """One run on some images: what it found, and that after bisection."""
+    """Result of one run on some images, before and after bisection."""
 
     result: AttackResult
     points_on_ray: Tensor
@@ -134,7 +134,7 @@ class RunResult:
 
     @classmethod
     def join(cls, parts: Sequence[RunResult]) -> RunResult:
-        """Those on parts of the images, in order, as one."""
+        """Concatenate the results of consecutive batches."""
         return cls(
             result=AttackResult.join([part.result for part in parts]),
             points_on_ray=torch.cat([part.points_on_ray for part in parts]),
@@ -143,7 +143,7 @@ class RunResult:
         )
 
     def without_points(self) -> RunResult:
-        """The same without what fills the memory."""
+        """The same without the points, which take most of the memory."""
         result = replace(self.result, adversarial=self.result.adversarial[:0], surest=None)
         return replace(self, result=result, points_on_ray=self.points_on_ray[:0])
 
@@ -151,7 +151,7 @@ class RunResult:
 def run_all(
     part: AttackInputs, runs: Mapping[str, Run], bar: Bar | None = None
 ) -> dict[str, RunResult]:
-    """Every run on some images, one after the other; the bar goes on by one for each."""
+    """Execute every run on some images, in order; the bar advances by one for each."""
     known, results = Known.nothing(part), {}
     for key, run in runs.items():
         if bar is not None:
@@ -169,7 +169,7 @@ def with_seed(inputs: AttackInputs, number: int) -> AttackInputs:
 
 
 def _random_starts(inputs: AttackInputs, known: Tensor) -> Tensor:
-    """Points in random directions, half as far as an adversarial is known to be, [n, ...]."""
+    """Points in random directions, at half the distance of the known adversarial, [n, ...]."""
     oracle = Oracle(inputs)
     radius = torch.where(known.isfinite(), known, 1.0).to(oracle.images.dtype) / 2
     return oracle.clip(oracle.images + per_row(radius, oracle.images) * oracle.noise(oracle.rows))

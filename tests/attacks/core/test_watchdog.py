@@ -42,7 +42,7 @@ def test_an_attack_that_asks_nothing_is_ended_and_what_it_found_counts(digits, m
     started = time.monotonic()
     result = Mute().attack(check_inputs(digits.model, images, labels), limit=100)
     assert 0.2 < time.monotonic() - started < 5
-    assert result.error == "asked nothing for 0.2 s, and was ended"
+    assert result.error == "made no query for 0.2 s and was aborted"
     assert result.forwards.tolist() == [1] * 10
     assert result.distance.isfinite().any()
 

@@ -1,4 +1,4 @@
-"""What a degradation takes, checked once at its front door, with messages that say what to do."""
+"""Checks of the arguments of degradations, with error messages that say what to do."""
 
 from __future__ import annotations
 

@@ -102,18 +102,19 @@ def eidolon(images: Tensor, reach: float, *, coherence: float, noise: Noise) -> 
 
 
 def _moved(planes: Tensor, shift: Tensor) -> Tensor:
-    """Each pixel from where its shift points to, down and across; float32 [N, 2, H, W]."""
+    """Resample each pixel from its shifted position; `shift` is float32 [N, 2, H, W]."""
     lengths = planes.shape[-2:]
     down, across = (
         _mirrored(shift[:, axis] + torch.arange(length, device=shift.device).view(shape), length)
         for axis, (length, shape) in enumerate(zip(lengths, ((-1, 1), (1, -1)), strict=True))
     )
+    # Flat indices row * W + column, [N, H * W].
     places = down.mul_(lengths[1]).add_(across).to(torch.int64).flatten(1)
     return planes.flatten(1).gather(1, places).view_as(planes)
 
 
 def _mirrored(places: Tensor, length: int) -> Tensor:
-    """Whole pixels: up to half an image beyond the edge, and from there back as in a mirror."""
+    """Round to whole pixels, clamp to half an image beyond the edge, and reflect at the edge."""
     places = places.floor_().clamp_(-(length // 2), length + length // 2 - 1)
     places = torch.minimum(places, 2 * length - 1 - places)
     return torch.maximum(places, -1 - places)

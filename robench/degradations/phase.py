@@ -59,11 +59,15 @@ def phase_noise(planes: Tensor, level: float, *, noise: Noise, variant: str) -> 
 def _turned(planes: Tensor, numbers: Tensor, *, level: float) -> Tensor:
     height, width = planes.shape[-2:]
     rows, columns = (height + 1) // 2, (width + 1) // 2  # without the highest frequency, if even
+    # Phase shifts, uniform in [-level, level), for the half spectrum of rfft2, [N, H, columns].
     shift = (numbers * 2.0).sub_(1.0).mul_(math.radians(level)).to(planes.dtype)
+    # A real image needs F(-u) = conj(F(u)). In column 0 both u and -u are stored: the lower rows
+    # take the negative shift of the upper ones. The mean and the Nyquist row keep their phase.
     shift[:, 0, 0] = 0.0
     shift[:, rows : height - rows + 1] = 0.0
     shift[:, height - rows + 1 :, 0] = -shift[:, 1:rows, 0].flip(1)
     spectrum = torch.fft.rfft2(planes)
+    # Multiply by exp(i * shift): the amplitude spectrum is unchanged.
     spectrum[..., :columns].mul_(torch.complex(shift.cos(), shift.sin()))
     turned: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
     return turned.clamp_(0.0, 1.0)

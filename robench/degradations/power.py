@@ -137,12 +137,14 @@ def equalise(planes: Tensor, amplitude: Tensor) -> Tensor:
     spectrum = torch.fft.rfft2(planes - 0.5)
     squares = torch.view_as_real(spectrum).square()
     power = squares[..., 0] + squares[..., 1]
+    # amplitude / |F| rescales each frequency and keeps its phase, [N, H, W // 2 + 1].
     rounding = 16.0 * torch.finfo(planes.dtype).eps * math.sqrt(height * width)
     scale = power.clamp_min(rounding**2).rsqrt_().mul_(amplitude)
     spectrum *= scale
     if float(power.detach().amin()) <= rounding**2:
         missing = amplitude.to(spectrum.dtype)
         spectrum = torch.where(power <= rounding**2, missing, spectrum)
+    # The mean of the image, which was subtracted before the transform.
     spectrum[:, 0, 0] = amplitude[0, 0]
     equalised: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
     return equalised.clamp_(0.0, 1.0)

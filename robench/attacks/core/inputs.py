@@ -220,7 +220,7 @@ def within_bounds(points: Tensor, *, box: bool) -> Tensor:
 
 
 def is_wrong(logits: Tensor, labels: Tensor) -> Tensor:
-    """Whether an answer is a number and names another class than the label, bool [n]."""
+    """Whether the largest logit is finite and not that of the label, bool [n]."""
     largest = logits.max(dim=1)  # NaN if any logit is
     return largest.values.isfinite() & (largest.indices != labels)
 

@@ -221,7 +221,7 @@ class Oracle:
         return noise / per_row(lengths(noise), noise)
 
     def is_adversarial(self, logits: Tensor, rows: Tensor) -> Tensor:
-        """Whether the logits are finite and predict another class than the label, bool [m]."""
+        """Whether the largest logit is finite and not that of the label, bool [m]."""
         return is_wrong(logits, self.labels[rows])
 
     # -- inside -------------------------------------------------------------------------------

@@ -1,16 +1,18 @@
-"""Gradient views: the answers of the true network, the gradient of a surrogate.
+"""Surrogate gradients (BPDA): logits of the attacked network, gradients of a surrogate.
 
-Where activations jump, or spikes and signs stand in for numbers, a network's own gradient is zero
-or says nothing about what lies near; an attack that follows it fails, and the network looks robust.
-A network may therefore offer surrogates with usable gradients, by one method:
+With discontinuous activations (sign, spikes, k-winners-take-all) a network's own gradient is zero
+or uninformative. This is gradient masking (obfuscated gradients): white-box attacks fail, although
+the network is not robust. The remedy is backward pass differentiable approximation (BPDA; Athalye,
+Carlini, Wagner 2018, arXiv 1802.00420). A network may offer surrogates with usable gradients, by
+one method:
 
     class Binary(nn.Module):
         def surrogate_networks(self) -> Mapping[str, nn.Module]:
             return {"tanh": self.with_tanh_for_sign()}
 
-Each surrogate takes the same images and gives as many logits. An attack needs not know: it asks the
-oracle as ever, gets the network's own answers, and the surrogate's derivatives of them. An
-adversarial is always one of the true network. What networks of robench offer by themselves is in
+Each surrogate takes the same images and returns as many logits. Attacks need no change: the oracle
+returns the network's own logits, and gradients computed by the surrogate. An adversarial always
+fools the attacked network itself. The surrogates that robench's own networks offer are in
 `robench.models.activations`.
 """
 
@@ -47,8 +49,8 @@ class GradientSource:
 
     Attributes:
         name: ``"own"``, ``"smoothed"``, or that under which the network offers the surrogate.
-        surrogate: lends its gradient; `None` for the network's own.
-        passes: of the surrogate, for each gradient.
+        surrogate: network whose gradient is used; `None` for the attacked network's own.
+        passes: surrogate passes for each gradient.
     """
 
     name: str
@@ -57,11 +59,11 @@ class GradientSource:
 
 
 class SurrogateGradient(nn.Module):
-    """The answers of one network with the gradients of another.
+    """Logits of one network with the gradients of another (BPDA).
 
     Args:
-        model: answers.
-        surrogate: lends its gradient; where none is asked for, it does not run.
+        model: network whose logits are returned.
+        surrogate: network whose gradient is used; it only runs when a gradient is required.
     """
 
     def __init__(self, model: nn.Module, surrogate: nn.Module) -> None:
@@ -76,16 +78,16 @@ class SurrogateGradient(nn.Module):
         if not (torch.is_grad_enabled() and images.requires_grad):
             return answers
         offered: Tensor = self.surrogate(images)
-        # The difference is zero; what it adds is a derivative. An infinite one would add NaN.
+        # s - s.detach() is zero but has the gradient of s, [n, classes]. inf - inf would be NaN.
         offered = offered.nan_to_num()
         return answers + (offered - offered.detach())
 
 
 class Smoothed(nn.Module):
-    """The mean answer over small random shifts of the image: a smooth stand-in for any network.
+    """Mean logits over small random perturbations: a smooth surrogate of any network.
 
-    The shifts are drawn once, in opposite pairs, and are the same for every image, so that the
-    mean is a function of the image alone, whatever the batch.
+    The shifts are drawn once, in opposite pairs, and are the same for every image: the result does
+    not depend on the batch.
 
     Args:
         model: from images to logits.
@@ -138,7 +140,7 @@ def gradient_sources(inputs: AttackInputs, *, smoothed: bool = False) -> tuple[G
 
 
 def seen_through(inputs: AttackInputs, view: GradientSource) -> AttackInputs:
-    """The same inputs, whose model has the gradients of a view."""
+    """The same inputs with a model that has the gradients of a source."""
     if view.surrogate is None:
         return inputs
     model = SurrogateGradient(inputs.model, view.surrogate).eval()
@@ -187,7 +189,7 @@ def _offered(network: nn.Module) -> Mapping[str, nn.Module]:
 
 
 def _prepared(surrogate: nn.Module, name: str, inputs: AttackInputs) -> AttackedModel:
-    """The surrogate behind a fence, with logits of the size that attacks see, checked."""
+    """The surrogate, wrapped, checked, and with logits rescaled like those of the network."""
     try:
         seen, answers = fenced(surrogate, inputs.images, inputs.batch_size)
         fault = None if answers.shape == inputs.logits.shape else f"answers {tuple(answers.shape)}"

@@ -1,4 +1,4 @@
-"""Flags that need attacks of their own: would more effort, or none at all, change the figure?"""
+"""Checks that need further attacks: convergence, dependence on the seed, and random noise."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from robench.attacks.suite.suites import Check, Member
 __all__ = ["CHECKED", "Checks", "images_to_check", "run_checks"]
 
 CHECKED, LEAST, ONE_IN = 128, 32, 16
-"""Checks run on one image in sixteen, but on 32 at least and 128 at most, or on all there are: an
-image that is checked costs three times as much again as the suite does, so that they add less than
-a fifth to the passes of a thousand images."""
+"""Checks run on one image in sixteen, at least 32 and at most 128 (or all, if there are fewer).
+A checked image costs three times the passes of the suite again, so that the checks add less than a
+fifth to the passes of a thousand images."""
 _OTHER_SEED = 1_000
 """Number of the seed that the check of seeds uses; restarts have smaller ones."""
 _DIRECTIONS = 200
@@ -30,7 +30,7 @@ _DIRECTIONS = 200
 
 @dataclass(frozen=True)
 class Checks:
-    """Values of the flags, and what they cost."""
+    """Values of the flags, and the cost of the checks."""
 
     values: Mapping[str, float | None]
     cost: CheckReport | None
@@ -42,9 +42,9 @@ def run_checks(
     runs: Mapping[str, Run],
     found: Mapping[str, Tensor],
 ) -> Checks:
-    """Ask of a few images whether more steps, another seed or no method at all does as well.
+    """Check on a few images whether more steps, another seed or random noise change the result.
 
-    The images are the first ones that the model puts in their class, see `images_to_check`.
+    The images are the first correctly classified ones, see `images_to_check`.
 
     Args:
         checks: which of the flags are wanted.
@@ -74,7 +74,7 @@ def run_checks(
 
 
 def images_to_check(count: int) -> int:
-    """How many of `count` images that the model puts in their class are checked."""
+    """Number of images to check among `count` correctly classified ones."""
     return min(count, max(LEAST, min(CHECKED, count // ONE_IN)))
 
 
@@ -104,7 +104,7 @@ def _shortest(found: Mapping[str, Tensor]) -> Tensor:
 
 
 def _gain(first: Mapping[str, Tensor], longer: Mapping[str, Tensor]) -> float | None:
-    """Share of the area that twice the budget takes away."""
+    """Relative reduction of the area by twice the attack budget."""
     if not longer:
         return None
     before = _shortest(first)
@@ -112,7 +112,7 @@ def _gain(first: Mapping[str, Tensor], longer: Mapping[str, Tensor]) -> float | 
 
 
 def _difference(first: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float | None:
-    """Share of the area by which two seeds differ."""
+    """Relative difference of the area between two seeds."""
     change = _relative(_shortest(first), _shortest(other))
     return None if change is None else abs(change)
 

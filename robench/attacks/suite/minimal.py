@@ -1,4 +1,4 @@
-"""Minimal Euclidean perturbations: the best of several attacks, checked twice."""
+"""Minimum-norm adversarial perturbations: the verified best of several attacks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from robench.errors import AttackError
 __all__ = ["minimal_l2"]
 
 _ERRORS = 4
-"""So many errors are told in full."""
+"""Number of error messages that are shown in full."""
 
 
 @torch.inference_mode(False)
@@ -46,37 +46,38 @@ def minimal_l2(
     allow_stochastic: bool = False,
     progress: bool | None = None,
 ) -> AttackReport:
-    """How far each image must be pushed, in Euclidean distance, until the model errs.
+    """Upper bound of the smallest l2 perturbation that makes the model misclassify each image.
 
-    Every attack of the suite runs, and a bisection along the ray shortens what it found. For each
-    image the closest point counts that is finite, in the box, and adversarial both in float32 with
-    another batch size and in float64; a point that is not makes way for the next closest one.
+    Every attack of the suite runs, followed by a bisection towards the image. The result for an
+    image is its closest point that is finite, in the box, and adversarial both in float32 with
+    another batch size and in float64. If a point fails this verification, the next closest one is
+    tried.
 
     Args:
         model: a module in evaluation mode, or a function, deterministic, from [0, 1] to logits of
             at least two classes. It may compute in half or double precision, and may end in a
             softmax or a sigmoid; its decision is the argmax of what it returns. A module may offer
-            further gradients, see `robench.attacks.core.surrogates`.
+            surrogate gradients, see `robench.attacks.core.surrogates`.
         images: float32 [N, C, H, W] or [N, F], in [0, 1].
         labels: integers [N].
         suite: name of an attack suite, or one of your own.
-        seed: of everything random; it is combined with each image's pixels.
-        references: images to start from that need not be attacked, [M, ...]; `None` takes `images`.
-        transferred: adversarials of another network for the same images, such as those of the dense
-            parent, [N, ...]; suites with the attack ``transfer`` try them.
-        box: whether adversarials must lie in [0, 1]. Without the box distances are shorter, and not
-            to be compared with others.
+        seed: seed of all random numbers; it is combined with each image's pixels.
+        references: images to start from that are not attacked, [M, ...]; `None` takes `images`.
+        transferred: adversarials of a source model for the same images, such as the dense parent,
+            [N, ...]; suites with the attack ``transfer`` try them.
+        box: whether adversarials must lie in [0, 1]. Distances without the box are shorter and must
+            not be compared with those in it.
         batch_size: images attacked at a time; `None` derives it from their size. It bounds the
-            memory. It changes distances by rounding alone, which an attack may amplify: `alma`
-            does, by up to some percent of single images, a whole suite hardly.
-        allow_stochastic: whether to attack a model whose logits depend on chance. Its distances do
-            so too, and the flag ``mode`` is raised.
-        progress: whether a bar is drawn on standard error once it has taken two seconds; `None`
-            draws it where that is a terminal.
+            memory. It changes distances only through rounding. `alma` amplifies that to a few
+            percent on single images; a whole suite hardly changes.
+        allow_stochastic: whether to attack a model with random logits. Its distances are random
+            too, and the flag ``mode`` is raised.
+        progress: whether to show a progress bar on standard error after two seconds; `None` shows
+            it if standard error is a terminal.
 
     Raises:
         InputError: names what is wrong with the model, the images or the labels.
-        AttackError: every attack of the suite raised, so that nothing is known.
+        AttackError: every attack of the suite raised an error.
         UnknownNameError: there is no such suite.
         PluginError: an attack of the suite needs a package that is not installed.
     """
@@ -162,8 +163,8 @@ def _attack(
 ) -> _Part:
     results = run_all(part, runs, bar)
     _check_any_ran(results)
-    # Whether a point holds may hang by a rounding, so that more candidates could make a distance
-    # longer. What the suites that this one extends found counts as they would have found it.
+    # Verification may depend on rounding, so that further candidates could increase a distance.
+    # The suites that this one extends are therefore evaluated separately, as if run alone.
     closest = reduce(
         BestAdversarials.or_closer,
         (best_verified(part, {key: results[key] for key in keys}, verifier) for keys in levels),
@@ -173,9 +174,9 @@ def _attack(
 
 
 def _check_any_ran(results: Mapping[str, RunResult]) -> None:
-    """Images that no attack has really attacked must not pass for robust ones."""
+    """Refuse a result if no attack ran: the images would seem robust."""
     errors = {key: t.result.error for key, t in results.items() if t.result.error is not None}
-    # A refinement with nothing to go on from asks nothing, and raises nothing.
+    # A refinement without a known adversarial makes no query and raises no error.
     ran = any(t.result.passes.any() for t in results.values() if t.result.error is None)
     if errors and not ran:
         told = [f"{key!r} {error}" for key, error in errors.items()]

@@ -1,13 +1,13 @@
-"""Frozen, versioned suites of attacks: nobody tunes an attack for a network.
+"""Frozen, versioned suites of attacks: no attack is tuned for a network.
 
 A figure belongs to a suite *and its version*. What a suite contains never changes under a version;
-a stronger suite is a new version, and can only lower distances. Budgets are hard: an image that has
-had its passes is refused more. A pass is one image going once forwards or once backwards through
-one network; a Jacobian of C - 1 rows counts C - 1 backward passes.
+a stronger suite is a new version, and can only lower distances. Query budgets are hard limits. A
+pass is one forward or one backward pass of one image through one network; a Jacobian of C - 1 rows
+counts as C - 1 backward passes.
 
 ``l2-quick``, ``l2-std`` and ``l2-full`` are nested: a longer one runs the shorter one first, as it
 would run by itself, and so never reports a longer distance for the same images, seed and batches.
-Attacks that follow gradients run once more for each surrogate that a network offers, see
+Gradient-based attacks run once more for each surrogate that a network offers (BPDA), see
 `robench.attacks.core.surrogates`. Means of the passes that an image cost, on eight networks of
 digits and MNIST, robust ones among them (ten classes, checks not counted):
 
@@ -47,8 +47,8 @@ class Member:
         params: the parameters that differ from its defaults.
         label: its name within the suite; `None` is the attack's.
         budget: forward and backward passes that one image may cost; `None` for no limit.
-        is_gradient_free: it asks for no gradient, so that one round is as good as several.
-        is_refinement: it runs last, and goes on from the closest adversarials of all others.
+        is_gradient_free: whether it uses no gradient, so that it runs once, without surrogates.
+        is_refinement: whether it runs last, from the closest adversarials of all other attacks.
         doubled: parameters that make it twice as long, for the check of convergence.
     """
 

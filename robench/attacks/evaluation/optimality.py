@@ -1,4 +1,4 @@
-"""How close one attack came to the best of all, on a scale from nothing to everything."""
+"""Optimality of an attack: how close it came to the best of all attacks, from 0 to 1."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ __all__ = ["area", "largest_distance", "optimality"]
 
 
 def optimality(distance: Tensor, best: Tensor, correct: Tensor) -> float | None:
-    """The area that an attack takes off the curve of robust accuracy, over what the best takes.
+    """Area removed from the curve of robust accuracy, relative to that of the best of all attacks.
 
     AttackBench (Cinà et al. 2025, arXiv 2404.19460): with ρ the clean accuracy and ε₀ the radius at
-    which the best leaves nothing, ``(ρ·ε₀ − area of the attack) / (ρ·ε₀ − area of the best)``. What
-    an attack did not find counts as ε₀.
+    which the robust accuracy under the best is 0, it is
+    ``(ρ·ε₀ − area of the attack) / (ρ·ε₀ − area of the best)``. Images without an adversarial count
+    as ε₀.
 
     Args:
-        distance: of the attack, float64 [N]; 0 for misclassified images, infinite for none.
-        best: the shortest known ones, [N].
-        correct: the model puts the image in its class, bool [N].
+        distance: distances of the attack, float64 [N]; 0 for misclassified images, infinite where
+            nothing was found.
+        best: the smallest known distances, [N].
+        correct: whether the image is classified correctly, bool [N].
 
     Returns:
-        1 for the best, 0 for an attack that finds nothing within ε₀; `None` where nobody found
+        1 for the best, 0 for an attack that finds nothing within ε₀; `None` if no attack found
         anything.
     """
     limit = largest_distance(best)
     taken = limit - best[correct].clamp_max(limit)
     if not taken.sum() > 0:
         return 1.0 if limit > 0 and bool((distance[correct] <= limit).all()) else None
-    # What lies below the best was not adversarial when it was asked again.
+    # Distances below the best belong to points that failed verification.
     own = distance[correct].maximum(best[correct])
     return ((limit - own.clamp_max(limit)).sum() / taken.sum()).item()
 
@@ -38,6 +40,6 @@ def area(distance: Tensor, limit: float) -> float:
 
 
 def largest_distance(best: Tensor) -> float:
-    """The radius beyond which no found adversarial lies; 0 where there is none."""
+    """The largest finite distance; 0 if there is none."""
     found = best[best.isfinite()]
     return found.max().item() if len(found) else 0.0

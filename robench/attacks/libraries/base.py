@@ -1,4 +1,4 @@
-"""How another library sees the oracle: as a module from points to logits."""
+"""Adapter for attack libraries: the oracle as a module from points to logits."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["LibraryAttack", "OracleModule", "import_library"]
 
 
 class RowsUnknownError(Exception):
-    """A library asked about another number of points than it has images."""
+    """A library queried a number of points that cannot be assigned to its images."""
 
 
 class OracleModule(nn.Module):
     """The oracle for some of its rows, as a module in evaluation mode.
 
-    A library does not say which image a point belongs to. It is told by the order: as many points
-    as rows are one for each, and any number of points belong to a single row.
+    Libraries do not say which image a point belongs to. If there are as many points as rows, they
+    are assigned in order; if there is a single row, all points belong to it.
 
     Args:
         oracle: answers.

@@ -1,4 +1,4 @@
-"""What `minimal_l2` gives back."""
+"""Reports of attack suites: the result of `minimal_l2`."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["AttackReport", "CheckReport", "MemberReport"]
 
 @dataclass(frozen=True, eq=False)
 class MemberReport(EqualByValue):
-    """What one attack of the suite found by itself, under one gradient view or restart.
+    """Result of one attack of the suite alone, with one gradient source or restart.
 
     Attributes:
         attack: its name, as in ``robench list attacks``, and its `version`.
         params: all of its parameters.
-        view: whose gradients it followed: ``"own"``, ``"smoothed"``, or a surrogate's name.
-        is_refinement: it went on from the closest adversarials of all others, so that its distance
-            is theirs too.
+        view: source of its gradients: ``"own"``, ``"smoothed"``, or a surrogate's name.
+        is_refinement: whether it started from the closest adversarials of all other attacks, so
+            that its distance is never longer than theirs.
         distance: float64 [N]; 0 for misclassified images, infinite where nothing was found.
         distance_on_ray: the same after bisection along the ray, float64 [N].
-        optimality: of `distance_on_ray`, see `robench.attacks.evaluation.optimality`; `None` where
-        no attack
-            found anything.
-        wins: share of the images put in their class for which it came closest; `None` for none.
-        forwards: passes of the model that each image cost, bisection included, int64 [N].
-        backwards: passes of its derivative, int64 [N].
-        allowed: passes that one image may cost, bisection included; `None` for no limit.
+        optimality: of `distance_on_ray`, see `robench.attacks.evaluation.optimality`; `None` if no
+            attack found anything.
+        wins: share of the correctly classified images for which it was closest; `None` if there are
+            none.
+        forwards: forward passes that each image cost, bisection included, int64 [N].
+        backwards: backward passes that each image cost, int64 [N].
+        allowed: query budget per image in passes, bisection included; `None` for no limit.
         seconds: wall-clock time without the bisection.
-        out_of_bounds: images for which it returned a point outside the box, or none that is finite.
-        error: how it failed, or `None`. What it had found by then counts.
+        out_of_bounds: number of images for which it returned a point outside the box or not finite.
+        error: how it failed, or `None`. Adversarials found before the failure count.
     """
 
     attack: str
@@ -79,12 +79,12 @@ class MemberReport(EqualByValue):
 
 @dataclass(frozen=True, eq=False)
 class CheckReport(EqualByValue):
-    """What the checks cost that need attacks of their own; their outcome is among the flags.
+    """Cost of the checks that need further attacks; their results are among the flags.
 
     Attributes:
-        images: how many they ran on.
-        passes_per_image: forward and backward passes of each image, int64 [N]; 0 for those that
-            they did not run on.
+        images: number of images that were checked.
+        passes_per_image: forward and backward passes of each image, int64 [N]; 0 for images that
+            were not checked.
         seconds: wall-clock time.
     """
 
@@ -110,32 +110,32 @@ class CheckReport(EqualByValue):
 class AttackReport(EqualByValue):
     """The closest verified adversarial of each image, over all attacks of a suite.
 
-    ``print(report)`` sums it up on one screen. Tensors are on the device of the images. Two reports
-    are equal where all but the wall-clock times is.
+    ``print(report)`` summarises it on one screen. Tensors are on the device of the images. Two
+    reports are equal if everything but the wall-clock times is.
 
     Attributes:
         distance: Euclidean, float64 [N]: 0 for misclassified images, infinite where nothing was
             found.
         adversarial: float32 [N, C, H, W] or [N, F]; the image itself where there is none.
-        margin: by how much the logit of the class falls short of the largest at the adversarial, as
-            a fraction of the median margin of the clean images, float64 [N]; 0 where there is none.
-        winner: for each image the attack that came closest, or ``"misclassified"``, ``"none"``, or
-            ``"reference"`` where no attack found a point that holds, and the distance is that of
-            the nearest image of another class, brought nearer.
+        margin: difference of the largest logit and that of the label at the adversarial, as a
+            fraction of the median margin of the clean images, float64 [N]; 0 where there is none.
+        winner: for each image the attack that was closest, or ``"misclassified"``, ``"none"``, or
+            ``"reference"``: no attack found a verified point, and the distance is that of the
+            nearest image of another class after bisection.
         passes: forward and backward passes that the attacks cost each image, int64 [N]. Those of
-            the checks are told apart, in `check_passes`; verification is not counted.
-        allowed: passes that the suite allows an image under these views; `None` for no limit.
-        correct: whether the model puts the image in its class, bool [N].
-        norm: Euclidean length of each image, float64 [N].
-        flags: signs that these figures must not be trusted, by name.
-        attacks: what each attack of the suite found by itself; ``"ddn@tanh"`` ran under the view
-            ``tanh``, ``"ddn#2"`` is the second restart.
-        views: whose gradients were followed, the network's own first.
-        checks: what further checks cost, or `None` where the suite has none.
+            the checks are in `check_passes`; verification is not counted.
+        allowed: query budget per image of the suite with these views; `None` for no limit.
+        correct: whether the image is classified correctly, bool [N].
+        norm: Euclidean norm of each image, float64 [N].
+        flags: symptoms of a failed evaluation, such as gradient masking, by name.
+        attacks: result of each attack of the suite alone; ``"ddn@tanh"`` used the gradients of the
+            surrogate ``tanh``, ``"ddn#2"`` is the second restart.
+        views: gradient sources that were used, the network's own first.
+        checks: cost of further checks, or `None` if the suite has none.
         suite: name and version, such as ``"l2-quick/1"``.
-        seed: of everything random.
+        seed: seed of all random numbers.
         box: whether adversarials had to lie in [0, 1].
-        notes: what else a reader must know.
+        notes: further remarks for the reader.
     """
 
     distance: Tensor
@@ -218,7 +218,7 @@ class AttackReport(EqualByValue):
         return frame_of(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write all of it to one safetensors file, whole or not at all.
+        """Write the report to one safetensors file, atomically.
 
         Raises:
             StoreError: the file cannot be written.
@@ -230,7 +230,7 @@ class AttackReport(EqualByValue):
 
     @classmethod
     def load(cls, path: str | Path) -> AttackReport:
-        """Read what `save` wrote, onto the CPU. No pickle is read, and nothing in it is run.
+        """Read a report that `save` wrote, onto the CPU. It uses no pickle and executes no code.
 
         Raises:
             StoreError: there is no such file, it is no attack report, or it is damaged.

@@ -1,4 +1,4 @@
-"""Asking again under other conditions: what flips back was rounding, not an adversarial.
+"""Verification of adversarials under other conditions, to exclude those due to rounding.
 
 Anyone can check what an evaluation claims, with one forward pass and no attack:
 
@@ -23,22 +23,22 @@ from robench.errors import InputError
 __all__ = ["Claim", "Verifier", "verify_claim"]
 
 _OTHER_BATCH = 8
-"""Images in one pass of the check: the kernels of small batches add up in another order."""
+"""Batch size of the verification: kernels for small batches sum in another order."""
 _ROUNDING = 1e-6
-"""How far a stored distance may lie from the true one, as a fraction: it may be in float32."""
+"""Relative tolerance of stored distances, which may be in float32."""
 
 
 class Verifier:
     """Checks adversarials with another batch size and in double precision.
 
-    Bisection to the last bit makes points that are adversarial in one batch and not in another.
-    A point counts only if float32 in small batches and float64 agree that the class has changed. A
-    network that decides in half precision, or by ties of saturated answers, is another one in
-    float64: its points are asked again in its own precision, in batches of two sizes.
+    Points very close to the boundary may be adversarial in one batch and not in another. A point
+    is accepted only if float32 in small batches and float64 agree that the class has changed. A
+    network that computes in half precision, or decides by ties of saturated outputs, is a different
+    function in float64: its points are verified in its own precision, with two batch sizes.
 
     Args:
-        model: what the points are adversarial for.
-        example: images that the model takes, [N, ...].
+        model: the attacked model.
+        example: images that the model accepts, [N, ...].
     """
 
     def __init__(self, model: nn.Module, example: Tensor) -> None:
@@ -52,12 +52,12 @@ class Verifier:
 
     @property
     def in_double(self) -> bool:
-        """Whether the model could be run in float64; if not, its own precision has to do."""
+        """Whether the model runs in float64; if not, its own precision is used."""
         return self._double is not None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the outcome must know."""
+        """Remarks on the verification, for the reader."""
         notes = []
         if self._model.precision.is_low:
             notes.append(

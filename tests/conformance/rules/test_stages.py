@@ -12,7 +12,7 @@ from robench.conformance.kit import RULES_OF
 from robench.conformance.subject import PluginSubject
 from robench.stages import STAGES
 
-MARGIN = Path(__file__).parents[1] / "plugins" / "margin.py"
+MARGIN = Path(__file__).parents[2] / "plugins" / "margin.py"
 
 
 @pytest.fixture(autouse=True)

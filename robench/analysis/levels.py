@@ -14,7 +14,8 @@ def shows_own_picture(degraded: pd.DataFrame) -> pd.Series:
 
     The first level of most kinds leaves the grey image as it is, and that of ``uniform-noise`` and
     of ``salt-and-pepper`` is one and the same picture. A mean over levels that counts them is
-    larger the fewer levels there are, and two kinds that share a picture seem to carry over.
+    larger the fewer levels there are, and robustness seems to transfer between two kinds that share
+    a picture.
 
     Args:
         degraded: has the columns ``kind`` and ``test_level``.

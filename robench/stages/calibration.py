@@ -125,7 +125,7 @@ class CalibrationDetails(Frozen):
 
 
 class Calibration(Stage[CalibrationOptions]):
-    """Whether the network is right as often as it is sure, on clean and on degraded images."""
+    """Calibration of the network's confidence, on clean and on degraded images."""
 
     name = "calibration"
     Options = CalibrationOptions

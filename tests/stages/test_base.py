@@ -113,7 +113,7 @@ def test_list_shows_them(file: Path, monkeypatch, capsys) -> None:
         main()
     out = capsys.readouterr().out
     assert "  margin       How far apart the two largest logits are." in out
-    assert "  calibration  Whether the network is right as often as it is sure" in out
+    assert "  calibration  Calibration of the network's confidence" in out
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Accuracy(View):
     """Accuracy, or R² of a regression, on clean test inputs against achieved sparsity."""
 
     name = "accuracy"
-    title = "How accurate is it still?"
+    title = "How accurate are the sparse networks?"
     lead = "Accuracy or R² on clean test inputs as weights are removed."
     place = 10
 
@@ -40,7 +40,7 @@ class Accuracy(View):
             lead=f"{names[:1].upper()}{names[1:]} on clean test inputs as weights are removed, for "
             "each data set and model.",
             reading=SPARSITY_READING
-            + "The dashed line is the dense network, which trains as long as all others."
+            + "The dashed line is the dense control, which has the same training budget."
             + (_REGRESSIONS if R2.name in names else ""),
             spec=chart,
             missing=None

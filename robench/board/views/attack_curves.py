@@ -50,7 +50,7 @@ class AttackCurves(View):
     """Accuracy that is left at each l2 radius, of the methods at one level beside the dense."""
 
     name = "curves"
-    title = "How does accuracy fall as attackers push further?"
+    title = "How does robust accuracy fall with the radius?"
     lead = (
         "Share of test images that stay correctly classified when each may be changed by up "
         "to a given l2 distance, at one level of sparsity beside the dense network."

@@ -1,4 +1,4 @@
-"""Are networks right as often as they are sure? A reliability diagram of each method."""
+"""Calibration: a reliability diagram of each method."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Calibration(View):
     """Accuracy against confidence on clean inputs, where that was measured."""
 
     name = "calibration"
-    title = "Is it right as often as it is sure?"
+    title = "Are the networks calibrated?"
     lead = (
         "Share of right answers to clean inputs among those of about one confidence, the "
         "largest probability that the network gives."

@@ -23,7 +23,7 @@ class Corruptions(View):
     """Accuracy against the severity of common corruptions, where networks were shown any."""
 
     name = "corruptions"
-    title = "How does it bear common corruptions?"
+    title = "How robust are they to common corruptions?"
     lead = "Accuracy at each severity of the corruptions of Hendrycks and Dietterich 2019."
     place = 80
 

@@ -26,7 +26,7 @@ class Degradations(View):
     """Accuracy against degradation level, one small multiple a kind; humans where they compare."""
 
     name = "degradations"
-    title = "How does it bear degraded images?"
+    title = "How robust are they to image degradations?"
     lead = "Accuracy as test images are degraded step by step, for each kind of degradation."
     place = 60
 

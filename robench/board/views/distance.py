@@ -19,7 +19,7 @@ class Distance(View):
     """The median minimal l2 perturbation against achieved sparsity."""
 
     name = "distance"
-    title = "How far must an attacker push it?"
+    title = "How robust are they to minimal l2 attacks?"
     lead = (
         "The smallest change, in l2 norm over inputs in [0, 1], that makes the network err: "
         "the median over the test inputs that it classifies correctly."

@@ -50,7 +50,7 @@ class Gap(View):
     """Accuracy on a network's own noise and on other noise, against sparsity."""
 
     name = "gap"
-    title = "Own noise against other noise, as weights are removed"
+    title = "Generalisation gap between noise types, against sparsity"
     lead = (
         "Mean accuracy on the kinds that a network was trained on, and on all other kinds, "
         "against the requested sparsity, for each training."

@@ -18,7 +18,7 @@ class Layers(View):
     """Each layer of a published table: its speed-up here, and the published one beside it."""
 
     name = "layers"
-    title = "How much faster are single layers?"
+    title = "How large is the speed-up of single layers?"
     lead = (
         "AlexNet's five convolutions at the sparsities that Wen et al. 2016 reached, each "
         "timed against the same convolution without zeros."

@@ -25,7 +25,7 @@ class Responses(View):
     """How evenly networks answer as images are degraded, where that was measured."""
 
     name = "responses"
-    title = "Does it fall back on a few answers?"
+    title = "Do degraded images collapse the answers to a few classes?"
     lead = (
         "Entropy of the answers to degraded images, in bits: it falls where a network answers "
         "few classes, whatever it is shown."

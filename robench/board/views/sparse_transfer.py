@@ -45,7 +45,7 @@ class SparseTransfer(View):
     """The transfer matrix of sparse networks minus that of their dense controls."""
 
     name = "sparse-transfer"
-    title = "Does a sparse network carry over less than its dense control?"
+    title = "Does sparsity reduce transfer between noise types?"
     lead = (
         "Accuracy of a sparse network less that of the dense one of the same training and "
         "seed, in percentage points, the mean over all levels of each kind."

@@ -44,7 +44,7 @@ class Speed(View):
     """Speed-up of the compacted network against its MACs ratio, with the diagonal drawn."""
 
     name = "speed"
-    title = "How much faster is it really?"
+    title = "How large is the measured speed-up?"
     lead = (
         "Measured speed-up of the compacted network over the dense one, against the ratio "
         "of their multiply-accumulates."

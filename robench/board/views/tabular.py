@@ -61,7 +61,7 @@ class Tabular(View):
     """Quality, dead inputs and spread of importance against sparsity, with trees as reference."""
 
     name = "tabular"
-    title = "How do networks on tables compare with boosted trees?"
+    title = "How do networks on tabular data compare with boosted trees?"
     lead = "TODO"
     place = 140
 

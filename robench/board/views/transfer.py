@@ -49,7 +49,7 @@ class Transfer(View):
     """Accuracy by training distortion and test degradation."""
 
     name = "transfer"
-    title = "Does what it learnt on one noise carry over to another?"
+    title = "Does robustness to one noise type transfer to others?"
     lead = (
         "Accuracy in percent of networks trained on one kind of image (rows) and tested on "
         "each kind (columns)."

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -27,6 +28,22 @@ def swallow_once(told: list[float]) -> None:
             told.append(time.monotonic())
             if len(told) == 2:
                 raise
+
+
+@pytest.fixture(autouse=True)
+def in_the_foreground() -> Iterator[None]:
+    """Ctrl+C interrupts, also where these tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_in_the_background_an_interrupt_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with listening():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+    assert not is_interrupted()
 
 
 def test_a_signal_is_told_from_what_code_raises() -> None:
